@@ -1,0 +1,1 @@
+"""ngpipe: recover the structure and functions of neural networks from their activity."""

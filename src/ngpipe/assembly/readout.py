@@ -1,0 +1,50 @@
+"""Read a trained model out: connectivity, latents, types, phi* and psi* in the fixed gauge."""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ngpipe.assembly import gauge
+from ngpipe.assembly.gauge import Gauge
+from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.types import cluster, common_range
+from ngpipe.config.recovery import Recovery
+
+
+@torch.no_grad()
+def gauge_of(model: AssemblyGNN, recording: Recording) -> Gauge:
+    """The gauge of a model, from its psi on the visited range of the training frames."""
+    sample = recording.activity[recording.training_sample(500)]
+    low, high = gauge.visited_ends(sample)
+    return gauge.of_shared_psi(
+        model.psi_curve(low), model.psi_curve(high), model.psi_curve(low.new_zeros(1))[0]
+    )
+
+
+@torch.no_grad()
+def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
+    """All that was recovered, as ``store.RECOVERY`` describes it."""
+    fixed = gauge_of(model, recording)
+    visited = recording.visited(cfg.visited)
+    x = torch.linspace(
+        float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
+    )
+    weights = model.connectivity
+    phi = fixed.phi(model.phi_curves(x), weights).cpu().numpy()
+    psi = fixed.psi(model.psi_curve(x)).cpu().numpy()
+    grid, bounds = x.cpu().numpy(), visited.cpu().numpy()
+    low, high = common_range(bounds)
+    types = cluster(phi[:, (grid >= low) & (grid <= high)].astype(np.float64), cfg)
+    return xr.Dataset(
+        {
+            "connectivity": (("post", "pre"), fixed.connectivity(weights).cpu().numpy()),
+            "latent": (("neuron", "latent"), model.latents().cpu().numpy()),
+            "neuron_type": (("neuron",), types),
+            "phi": (("neuron", "x"), phi),
+            "psi": (("neuron", "x"), np.tile(psi, (len(phi), 1))),
+            "visited": (("neuron", "bound"), bounds),
+        },
+        coords={"x": grid},
+        attrs={"gauge": gauge.STATEMENT, "n_types": int(types.max()) + 1},
+    )

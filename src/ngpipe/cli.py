@@ -1,0 +1,226 @@
+"""The command line: one subcommand per step. It finds the config section, the key and the paths.
+
+Steps are imported when called, so that ``ngpipe --help`` is quick and a step's key covers exactly
+what it loads.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from ngpipe.config.describe import describe
+from ngpipe.config.experiment import Experiment
+from ngpipe.config.figures import Figure, Figures
+from ngpipe.config.load import load
+from ngpipe.config.recovery import Recovery, Rollout
+from ngpipe.config.simulation import Simulation
+from ngpipe.config.training import Training
+from ngpipe.errors import ConfigError, DeviceError, NgpipeError
+from ngpipe.keys import check_closure
+from ngpipe.steps import chain
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.call(options)
+    except NgpipeError as error:
+        print(f"ngpipe {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ngpipe", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
+    for stage, (sentence, call, sections) in _STAGES.items():
+        command = _add(commands, stage, sentence, call, epilog=describe(*sections))
+        command.add_argument(
+            "config", type=Path, help="the experiment, e.g. config/experiments/fig2.yaml"
+        )
+        command.add_argument(
+            "directory", type=Path, nargs="?", help="default: results/runs/<experiment>"
+        )
+    panel = _add(commands, "panel", "draw one panel of a figure as svg and png", _panel)
+    figure = _add(commands, "figure", "compose a figure from its panels", _figure)
+    for command in (panel, figure):
+        command.add_argument("name", help="the figure, a key of `figures` in config/config.yaml")
+        command.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    panel.add_argument("panel", help="the panel, a key of the figure's `panels`")
+    inspect = _add(commands, "inspect", "print what a store holds and draw a quick look", _inspect)
+    inspect.add_argument("store", type=Path)
+    verify = _add(
+        commands, "verify", "recompute keys and digests of a figure; name the first mismatch",
+        _verify,
+    )
+    verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
+    verify.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    return parser
+
+
+def _add(commands, name, sentence, call, epilog=None) -> argparse.ArgumentParser:  # noqa: ANN001
+    command = commands.add_parser(
+        name, help=sentence, description=sentence, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(call=call)
+    command.add_argument("--key", help="refuse to run unless the chain key is this one")
+    command.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    return command
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(
+        job.experiment.simulation, job.path("simulation.zarr"), key=job.key, device=job.device
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(
+        job.experiment.training,
+        job.path("simulation.zarr"),
+        job.path("model.safetensors"),
+        job.path("training.zarr"),
+        key=job.key,
+        device=job.device,
+        checkpoints=Path("checkpoints"),
+    )
+
+
+def _recover(options: argparse.Namespace) -> None:
+    _read_model(options, section="recovery", output="recovery.zarr")
+
+
+def _rollout(options: argparse.Namespace) -> None:
+    _read_model(options, section="rollout", output="rollout.zarr")
+
+
+def _read_model(options: argparse.Namespace, *, section: str, output: str) -> None:
+    job = _Job(options)
+    job.step.run(
+        getattr(job.experiment, section),
+        job.experiment.training,
+        job.path("simulation.zarr"),
+        job.path("model.safetensors"),
+        job.path(output),
+        key=job.key,
+        device=job.device,
+    )
+
+
+def _score(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(
+        job.experiment.reference,
+        job.experiment.rollout.at,
+        job.directory,
+        job.path("metrics.csv"),
+        key=job.key,
+    )
+
+
+class _Job:
+    """An experiment's stage: its config, key, paths and device."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        stage = options.command
+        self.experiment = load(options.config, Experiment)
+        self.key = chain.stage_keys(self.experiment)[stage]
+        chain.confirm(stage, options.key, self.key)
+        self.directory = options.directory or Path("results/runs") / options.config.stem
+        self.device = _device(options)
+        self.step = _step(stage)
+
+    def path(self, name: str) -> Path:
+        return self.directory / name
+
+
+def _panel(options: argparse.Namespace) -> None:
+    study, figure = _figure_of(options, options.name)
+    spec = chain.spec_of(figure, options.panel)
+    key = study.panel_key(options.name, options.panel)
+    chain.confirm("panel", options.key, key)
+    output = Path("results/panels") / options.name / options.panel
+    _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    study, figure = _figure_of(options, options.name)
+    key = study.figure_key(options.name)
+    chain.confirm("figure", options.key, key)
+    _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    study, figure = _figure_of(options, options.figure.name)
+    experiments = study.experiments_of(options.figure.name)
+    _step("verify").run(
+        options.figure,
+        options.figure.parent / "runs",
+        {name: study.keys(name) for name in experiments},
+        key=study.figure_key(options.figure.name),
+    )
+    print(f"{options.figure}: {len(figure.panels)} panels, {len(experiments)} experiments, all true")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    _step("inspect").run(options.store)
+
+
+def _figure_of(options: argparse.Namespace, name: str) -> tuple[chain.Study, Figure]:
+    study = chain.open_study(load(options.config, Figures), options.config.parent)
+    if name not in study.figures.figures:
+        raise ConfigError(
+            f"no figure '{name}' in {options.config}; it has {list(study.figures.figures)}"
+        )
+    return study, study.figures.figures[name]
+
+
+def _step(name: str) -> ModuleType:
+    """Import a step and check that its key covers all it loads."""
+    module = importlib.import_module(f"ngpipe.steps.{name}")
+    check_closure(name)
+    return module
+
+
+def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
+    """The device asked for, and as many threads as asked for but no more than there are.
+
+    Raises:
+        DeviceError: the device is unknown or absent.
+    """
+    import torch
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(min(options.threads or available, available))
+    name = options.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices that "
+            "torch can use; use --device cpu, or install a CUDA build of torch"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    return device
+
+
+_STAGES = {
+    "simulate": ("simulate the assembly of an experiment", _simulate, (Simulation,)),
+    "train": ("train the model, resuming from its checkpoint", _train, (Training,)),
+    "recover": ("read the trained model out, without the truth", _recover, (Recovery,)),
+    "rollout": ("predict held-out activity", _rollout, (Rollout,)),
+    "score": ("compare recovery and rollout with the truth", _score, ()),
+}

@@ -1,0 +1,26 @@
+"""What all sections share: frozen, no unknown keys, a unit and a sentence for every number."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a config: immutable, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def unit(name: str) -> dict[str, str]:
+    """Schema extra that carries the unit of a number."""
+    return {"unit": name}
+
+
+Count = Annotated[int, Field(ge=1, json_schema_extra=unit("1"))]
+Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=unit("1"))]
+Fraction = Annotated[float, Field(gt=0, lt=1, json_schema_extra=unit("1"))]
+Weight = Annotated[float, Field(ge=0, json_schema_extra=unit("1"))]
+Positive = Annotated[float, Field(gt=0, json_schema_extra=unit("1"))]
+Duration = Annotated[float, Field(gt=0, json_schema_extra=unit("tau"))]
+Frequency = Annotated[float, Field(json_schema_extra=unit("1/tau"))]
+ActivityLevel = Annotated[float, Field(ge=0, json_schema_extra=unit("activity"))]

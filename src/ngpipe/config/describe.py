@@ -1,0 +1,161 @@
+"""Describe config sections from their models: key, unit, default, meaning, one row a key.
+
+``config/README.md``, the epilog of ``ngpipe <step> --help`` and the schemas all come from here.
+"""
+
+import json
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ngpipe.config.experiment import Experiment
+from ngpipe.config.figures import PANELS, Figures
+
+FILES = {
+    "config/experiments/<name>.yaml": Experiment,
+    "config/config.yaml": Figures,
+}
+INTRODUCTION = """\
+# Every key of the config
+
+Generated from the models in `src/ngpipe/config` by `make docs`; a test holds it to them. Keys left
+out take the default; an unknown key is a mistake, and all mistakes are reported at once with their
+YAML path. Time is in membrane time constants (tau), activity has no unit, W is indexed
+`[post, pre]`.
+
+`config/config.yaml` says which figure is made of which panels of which experiments: the name of a
+figure there is the name of its directory in `results/`. Each experiment is one file in
+`config/experiments/`; write only what differs from the defaults.
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a config."""
+
+    path: str
+    unit: str
+    default: str
+    description: str
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
+    """All keys of a model, nested ones with dotted paths, ``[]`` for items, ``<name>`` for names."""
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{name}"
+        nested = list(_models(field.annotation))
+        if not nested:
+            yield Key(path, _unit(field), _default(field), field.description or "")
+            continue
+        yield Key(path, "", _default(field), field.description or "")
+        suffix = _suffix(field.annotation)
+        for inner in nested:
+            choice = f"({_kind(inner)})" if len(nested) > 1 else ""
+            yield from keys(inner, f"{path}{suffix}{choice}.")
+
+
+def describe(*sections: type[BaseModel]) -> str:
+    """Plain text for a terminal: one key a line with unit and default, its meaning below."""
+    lines = []
+    for model in sections:
+        lines.append(f"config section {model.__name__.lower()}:")
+        for key in keys(model):
+            unit = f" [{key.unit}]" if key.unit else ""
+            lines += [f"  {key.path}{unit} = {key.default}", f"      {key.description}"]
+    return "\n".join(lines)
+
+
+def reference() -> str:
+    """The text of config/README.md."""
+    parts = [INTRODUCTION]
+    for file, model in FILES.items():
+        parts.append(f"## `{file}`\n\n| key | unit | default | meaning |\n|---|---|---|---|")
+        parts += [
+            f"| `{k.path}` | {k.unit} | {_code(k.default)} | {_cell(k.description)} |"
+            for k in keys(model)
+        ]
+        parts.append("")
+    parts.append("## Panel kinds\n\n| kind | what is drawn |\n|---|---|")
+    parts += [f"| `{kind}` | {text} |" for kind, text in PANELS.items()]
+    return "\n".join(parts) + "\n"
+
+
+def write(root: Path) -> None:
+    """Write config/README.md and workflow/schemas/ below the project's root."""
+    (root / "config" / "README.md").write_text(reference())
+    for name, text in schemas().items():
+        (root / "workflow" / "schemas" / name).write_text(text)
+
+
+def schemas() -> dict[str, str]:
+    """JSON schemas of the config files, for editors."""
+    return {
+        f"{model.__name__.lower()}.schema.json": json.dumps(model.model_json_schema(), indent=2)
+        + "\n"
+        for model in FILES.values()
+    }
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)
+
+
+def _suffix(annotation: object) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is dict:
+        return ".<name>"
+    return "[]" if origin is tuple else ""
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return f"kind={model.model_fields['kind'].default}"
+
+
+def _unit(field: FieldInfo) -> str:
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["unit"])
+    for part in [*field.metadata, *_annotations(field.annotation)]:
+        if isinstance(part, FieldInfo) and isinstance(part.json_schema_extra, dict):
+            return str(part.json_schema_extra["unit"])
+    return ""
+
+
+def _annotations(annotation: object) -> Iterator[object]:
+    """Metadata of Annotated types nested in unions, tuples and dicts."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        yield from annotation.__metadata__
+    if isinstance(annotation, types.GenericAlias | types.UnionType) or typing.get_origin(annotation):
+        for argument in typing.get_args(annotation):
+            yield from _annotations(argument)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    value = field.default
+    if isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
+        return "one type with the defaults below"
+    return json.dumps(value)
+
+
+def _code(default: str) -> str:
+    return f"`{default}`" if default and " " not in default else default
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[3])

@@ -1,0 +1,75 @@
+"""Read a YAML config and name all of its mistakes at once, each with its YAML path."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ngpipe.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read and validate a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or does not fit ``model``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise ConfigError(f"no config at {path}; configs beside it: {known}")
+    try:
+        content = yaml.load(path.read_text(), Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    return validate(content if content is not None else {}, model, where=str(path))
+
+
+def validate(content: object, model: type[Model], *, where: str) -> Model:
+    """Validate parsed content; ``where`` names its source in the message.
+
+    Raises:
+        ConfigError: listing every mistake with its YAML path and the value found there.
+    """
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where} must hold a mapping, got {type(content).__name__}")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_line(mistake) for mistake in error.errors(include_url=False)]
+        raise ConfigError("\n  ".join([f"{where} is not a valid config:", *lines])) from error
+
+
+def _line(mistake: Mapping) -> str:
+    path = ".".join(str(part) for part in mistake["loc"])
+    message = mistake["msg"].removeprefix("Value error, ")
+    if not path:
+        return message
+    if mistake["type"] == "missing":
+        return f"{path}: {message}"
+    return f"{path}: {message} (got {_short(mistake['input'])})"
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A YAML loader that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Build a mapping; a repeated key is an error instead of a silent override."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

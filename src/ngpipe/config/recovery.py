@@ -1,0 +1,42 @@
+"""How the trained model is read out."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ngpipe.config.base import Count, Fraction, Section, unit
+
+
+class Recovery(Section):
+    """Reading connectivity, functions and types from a trained model, without the truth."""
+
+    n_types: Count | None = Field(
+        None, description="Number of neuron types. Null: found from the phi* curves."
+    )
+    max_types: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
+        40, description="Most types considered when their number is to be found."
+    )
+    min_separation: Fraction = Field(
+        0.5,
+        description="Mean silhouette below which the neurons are taken to be of one type.",
+    )
+    visited: Fraction = Field(
+        0.99,
+        description="Central share of a neuron's activity that counts as its visited range.",
+    )
+    grid: Annotated[int, Field(ge=16, json_schema_extra=unit("1"))] = Field(
+        401, description="Activities at which phi* and psi* are tabulated."
+    )
+
+
+class Rollout(Section):
+    """Prediction of activity from one held-out frame on."""
+
+    n_frames: Count = Field(
+        1_000, description="Frames predicted from the first held-out frame.",
+        json_schema_extra=unit("frames"),
+    )
+    at: tuple[Count, ...] = Field(
+        (400, 800), description="Frames after the start at which the prediction is scored.",
+        json_schema_extra=unit("frames"),
+    )

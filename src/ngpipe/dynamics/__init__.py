@@ -1,0 +1,1 @@
+"""What is true of the neurons, whatever the method: drifts and their integration."""

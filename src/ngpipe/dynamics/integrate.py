@@ -1,0 +1,84 @@
+"""Solve any :data:`~ngpipe.arrays.Drift` with fixed steps; knows no neurons."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ngpipe.arrays import Activity, Drift, Rate
+from ngpipe.errors import DivergenceError
+
+
+def euler_maruyama(
+    drift: Drift,
+    x0: Activity,
+    *,
+    dt: float,
+    noise: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Iterator[tuple[Activity, Rate]]:
+    r"""Yield ``(x, dx/dt)`` frame by frame, without end; frame 0 is ``x0``.
+
+    .. math:: x_{t+1} = x_t + \Delta t\, f(t, x_t) + \sigma \sqrt{\Delta t}\, \xi_t
+
+    Strong order 1/2 with noise, order 1 without (Kloeden & Platen 1992, section 10.2). The rate
+    is the drift alone, before noise.
+
+    Args:
+        drift: f(t, x), where t starts at 0 [tau].
+        x0: activity at frame 0, shape ``(*batch, neuron)``.
+        dt: step [tau].
+        noise: sigma [1/sqrt(tau)].
+        generator: source of the noise; required when ``noise`` is not zero.
+    """
+    if noise and generator is None:
+        raise TypeError("noise needs a generator: randomness is always passed down")
+    x, k = x0, 0
+    while True:
+        rate = drift(k * dt, x)
+        yield x, rate
+        x = x + dt * rate
+        if noise:
+            x = x + noise * dt**0.5 * torch.randn(
+                x.shape, generator=generator, dtype=x.dtype, device=x.device
+            )
+        k += 1
+
+
+def blocks(
+    frames: Iterator[tuple[Activity, Rate]],
+    n_frames: int,
+    *,
+    length: int,
+    first: int = 0,
+    limit: float = 1e6,
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Collect frames into blocks of at most ``length``: yields ``(start, x, dx/dt)``.
+
+    Frames are counted from ``first`` in errors and in ``start``; burn-in counts from below zero.
+
+    Raises:
+        DivergenceError: activity is not finite or exceeds ``limit``; names frame and neuron.
+    """
+    for start in range(first, first + n_frames, length):
+        pairs = [next(frames) for _ in range(min(length, first + n_frames - start))]
+        x = torch.stack([x for x, _ in pairs])
+        _check_finite(x, start, limit)
+        yield start, x, torch.stack([rate for _, rate in pairs])
+
+
+def trajectory(drift: Drift, x0: Activity, *, dt: float, n_frames: int) -> Tensor:
+    """The first ``n_frames`` frames without noise, shape ``(time, *batch, neuron)``."""
+    frames = euler_maruyama(drift, x0, dt=dt)
+    return torch.cat([x for _, x, _ in blocks(frames, n_frames, length=n_frames)])
+
+
+def _check_finite(x: Tensor, start: int, limit: float) -> None:
+    bad = ~(x.abs() <= limit)
+    if bad.any():
+        frame, *where = torch.nonzero(bad)[0].tolist()
+        raise DivergenceError(
+            f"activity of neuron {where[-1]} is {float(x[(frame, *where)]):g} at frame "
+            f"{start + frame}, beyond {limit:g}: the integration diverges; lower simulation.dt, "
+            "or the gains and self-excitation of the types, or raise their leak"
+        )

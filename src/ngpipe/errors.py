@@ -1,0 +1,32 @@
+"""Errors a user can act on: each names the thing, what was got, what was expected, the remedy.
+
+The command line prints these as one message; anything else is a bug and keeps its traceback.
+"""
+
+
+class NgpipeError(Exception):
+    """Base of all errors whose message tells the user what to do."""
+
+
+class ConfigError(NgpipeError, ValueError):
+    """A config that does not say what it must; the message lists every mistake."""
+
+
+class StoreError(NgpipeError):
+    """A store, table or file that is missing, truncated, foreign or mis-shaped."""
+
+
+class DivergenceError(NgpipeError, FloatingPointError):
+    """A simulation, training or rollout that left the finite numbers."""
+
+
+class DeviceError(NgpipeError):
+    """A compute device that was asked for and is absent."""
+
+
+class StaleError(NgpipeError):
+    """A result that no longer belongs to the config or source at hand."""
+
+
+class BusyError(NgpipeError):
+    """Another process is already doing this work."""

@@ -1,0 +1,35 @@
+"""Predicted against held-out activity and rate; needs no ground truth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ngpipe.metrics.tidy import agreement, rows
+
+
+def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
+    """Across neurons at given frames after the start, and over time within each neuron.
+
+    Quantities: ``rollout_<frame>`` (R2, slope, identity R2, Pearson r over neurons) and
+    ``rollout`` (mean Pearson r of the neurons' time courses up to the last frame).
+    """
+    truth, estimate = rollout["activity"], rollout["activity_hat"]
+    tables = []
+    for frame in at:
+        pair = estimate.isel(time=frame).values, truth.isel(time=frame).values
+        values = agreement(*pair)
+        pearson = float(np.corrcoef(*np.asarray(pair, dtype=np.float64))[0, 1])
+        tables.append(rows(f"rollout_{frame}", {**values, "pearson": pearson}, len(pair[0])))
+    within = xr.corr(estimate, truth, dim="time").mean()
+    values = {"pearson_over_time": float(within)}
+    tables.append(rows("rollout", values, truth.sizes["time"]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_drift(rollout: xr.Dataset) -> pd.DataFrame:
+    """Rate predicted at held-out frames, one by one."""
+    truth, estimate = rollout["drift"].values.ravel(), rollout["drift_hat"].values.ravel()
+    values = agreement(estimate, truth)
+    return rows("drift_held_out", {"r2": values["r2_identity"]}, len(truth))

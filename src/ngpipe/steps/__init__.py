@@ -1,0 +1,1 @@
+"""The stages of the pipeline: read, call the library, write."""

@@ -1,0 +1,142 @@
+"""The stages of an experiment and their chain keys: what Snakemake and the command line share.
+
+No stage imports this module, so a stage's key depends on the config sections it reads and on no
+other. Imports no torch: Snakemake loads it for every job.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ngpipe.config.connectivity import File
+from ngpipe.config.experiment import Experiment
+from ngpipe.config.figures import Figure, Figures, Panel, Style
+from ngpipe.config.load import load
+from ngpipe.errors import ConfigError, StaleError
+from ngpipe.keys import chain_key
+
+STAGES = ("simulate", "train", "recover", "rollout", "score")
+
+OUTPUTS = {
+    "simulate": ("simulation.zarr", "simulation.json"),
+    "train": ("model.safetensors", "training.csv", "training.zarr", "training.json"),
+    "recover": ("recovery.zarr", "recovery.json"),
+    "rollout": ("rollout.zarr", "rollout.json"),
+    "score": ("metrics.csv", "metrics.json", "learning_curve.csv"),
+}
+"""What each stage leaves in results/runs/<experiment>/."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A config directory: the figures, the experiments they draw on, and all keys."""
+
+    figures: Figures
+    experiments: Mapping[str, Experiment]
+
+    def keys(self, experiment: str) -> dict[str, str]:
+        """Key of every stage of one experiment."""
+        return stage_keys(self.experiments[experiment])
+
+    def panel_key(self, figure: str, panel: str) -> str:
+        """Key of one panel: its spec, the style, and the whole chain of its experiment."""
+        spec = self.figures.figures[figure].panels[panel]
+        return panel_key(spec, self.figures.style, self.keys(spec.of))
+
+    def figure_key(self, figure: str) -> str:
+        """Key of a composed figure: its layout, the style, and the keys of its panels."""
+        spec = self.figures.figures[figure]
+        above = [self.panel_key(figure, panel) for panel in spec.panels]
+        section = [spec.model_dump(mode="json"), self.figures.style.model_dump(mode="json")]
+        return chain_key("figure", section, above)
+
+    def experiments_of(self, figure: str) -> list[str]:
+        """Names of the experiments a figure draws on, each once, in order."""
+        return list(dict.fromkeys(p.of for p in self.figures.figures[figure].panels.values()))
+
+
+def open_study(figures: Figures, directory: Path) -> Study:
+    """Load every experiment that the figures name.
+
+    Args:
+        figures: the validated content of config/config.yaml.
+        directory: the config directory, which holds ``experiments/``.
+
+    Raises:
+        ConfigError: listing the mistakes of all experiments at once.
+    """
+    names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
+    experiments, mistakes = {}, []
+    for name in names:
+        try:
+            experiments[name] = load(directory / "experiments" / f"{name}.yaml", Experiment)
+        except ConfigError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return Study(figures, experiments)
+
+
+def section(experiment: Experiment, stage: str) -> dict:
+    """The part of an experiment's config that a stage reads, JSON-like."""
+    whole = experiment.model_dump(mode="json")
+    match stage:
+        case "simulate":
+            return whole["simulation"]
+        case "train":
+            return whole["training"]
+        case "recover":
+            return whole["recovery"]
+        case "rollout":
+            return {"n_frames": whole["rollout"]["n_frames"]}
+        case "score":
+            return {"reference": whole["reference"], "at": whole["rollout"]["at"]}
+    raise KeyError(stage)
+
+
+def stage_keys(experiment: Experiment) -> dict[str, str]:
+    """Key of every stage: simulate -> train -> recover, rollout -> score."""
+    keys: dict[str, str] = {}
+    above = {"simulate": [], "train": ["simulate"], "recover": ["train"], "rollout": ["train"],
+             "score": ["recover", "rollout"]}
+    for stage in STAGES:
+        files = named_files(experiment) if stage == "simulate" else []
+        upstream = [keys[name] for name in above[stage]]
+        keys[stage] = chain_key(stage, section(experiment, stage), upstream, files)
+    return keys
+
+
+def named_files(experiment: Experiment) -> list[Path]:
+    """Files of the user that the simulation reads."""
+    connectivity = experiment.simulation.connectivity
+    return [Path(connectivity.path)] if isinstance(connectivity, File) else []
+
+
+def panel_key(spec: Panel, style: Style, above: Mapping[str, str]) -> str:
+    """Key of a panel; it may draw from any store of its experiment."""
+    content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
+    return chain_key("panel", content, [above[stage] for stage in STAGES])
+
+
+def confirm(stage: str, planned: str | None, now: str) -> None:
+    """Refuse to run a job under another config or source than it was planned with.
+
+    Raises:
+        StaleError: the key Snakemake planned with is not the one of today's config and source.
+    """
+    if planned is not None and planned != now:
+        raise StaleError(
+            f"step '{stage}' was planned under key {planned[:12]}, but config, named files and "
+            f"source now give {now[:12]}: something was edited since; run the command again"
+        )
+
+
+def spec_of(figure: Figure, panel: str) -> Panel:
+    """The spec of a named panel.
+
+    Raises:
+        ConfigError: naming the panels there are.
+    """
+    if panel not in figure.panels:
+        raise ConfigError(f"no panel '{panel}' in this figure; it has {list(figure.panels)}")
+    return figure.panels[panel]

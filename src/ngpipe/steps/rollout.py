@@ -1,0 +1,28 @@
+"""``model.safetensors`` and ``simulation.zarr`` (activity alone) -> ``rollout.zarr``."""
+
+from pathlib import Path
+
+import torch
+
+from ngpipe import store
+from ngpipe.assembly.rollout import roll_out
+from ngpipe.config.recovery import Rollout
+from ngpipe.config.training import Training
+from ngpipe.steps import model_file, recordings
+
+
+def run(
+    cfg: Rollout,
+    training: Training,
+    simulation: Path,
+    model: Path,
+    rollout: Path,
+    *,
+    key: str,
+    device: torch.device,
+) -> None:
+    """Predict held-out activity from one frame on."""
+    provenance = store.Provenance("rollout", key, cfg.model_dump(), str(device))
+    recording = recordings.load(simulation, training, device)
+    dataset = roll_out(model_file.load(model, device), recording, cfg.n_frames)
+    store.write(dataset, rollout, store.ROLLOUT, provenance)

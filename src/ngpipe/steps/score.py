@@ -1,0 +1,66 @@
+"""Recovery and rollout against the truth -> ``metrics.csv``, ``learning_curve.csv``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from ngpipe import store
+from ngpipe.metrics import connectivity, neurons, prediction
+
+Reference = Mapping[str, Mapping[str, float]]
+
+
+def run(
+    reference: Reference,
+    at: tuple[int, ...],
+    run_directory: Path,
+    metrics: Path,
+    *,
+    key: str,
+) -> None:
+    """Score whatever the simulation knows the truth of; recordings get the predictions scored.
+
+    Args:
+        reference: published values, ``{quantity: {metric: value}}``.
+        at: frames after the start at which the rollout is scored.
+        run_directory: holds the stores of the experiment.
+        metrics: the table to write; ``learning_curve.csv`` goes beside it.
+        key: chain key.
+    """
+    provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
+    truth = store.read(run_directory / "simulation.zarr", store.SIMULATION)
+    recovery = store.read(run_directory / "recovery.zarr", store.RECOVERY)
+    rollout = store.read(run_directory / "rollout.zarr", store.ROLLOUT)
+    history = store.read(run_directory / "training.zarr", store.TRAINING)
+
+    table = pd.concat(
+        [
+            *_against_truth(recovery, truth),
+            prediction.score_drift(rollout),
+            prediction.score_rollout(rollout, at),
+        ],
+        ignore_index=True,
+    )
+    table["reference"] = [
+        reference.get(quantity, {}).get(metric)
+        for quantity, metric in zip(table["quantity"], table["metric"], strict=True)
+    ]
+    curve = pd.DataFrame({"step": history["step"].values})
+    if "connectivity" in truth:
+        curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
+    with store.atomic(metrics.with_name("learning_curve.csv")) as partial:
+        curve.to_csv(partial, index=False, float_format="%.9g")
+    store.write_table(table, metrics, provenance)
+
+
+def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:
+    tables = []
+    if "connectivity" in truth:
+        tables.append(connectivity.score(recovery["connectivity"], truth["connectivity"]))
+    if "neuron_type" in truth:
+        tables.append(neurons.score_types(recovery["neuron_type"], truth["neuron_type"]))
+    if "phi" in truth:
+        tables.append(neurons.score_functions(recovery, truth))
+    return tables

@@ -1,0 +1,90 @@
+"""``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from ngpipe import store
+from ngpipe.assembly.gradient import Progress, Trainer
+from ngpipe.assembly.readout import gauge_of
+from ngpipe.config.training import Training
+from ngpipe.steps import model_file, recordings
+from ngpipe.steps.checkpoint import Checkpoint
+from ngpipe.steps.progress import progress
+
+
+def run(
+    cfg: Training,
+    simulation: Path,
+    model: Path,
+    history: Path,
+    *,
+    key: str,
+    device: torch.device,
+    checkpoints: Path,
+) -> None:
+    """Train from the checkpoint of this key if there is one, else from the start.
+
+    Args:
+        cfg: the training section of the config.
+        simulation: the store to learn from.
+        model: the model to write.
+        history: the store of W during training; ``training.csv`` goes beside it.
+        key: chain key; names the checkpoint, so that one is never resumed under another config.
+        device: where to train.
+        checkpoints: directory of all checkpoints.
+    """
+    provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
+    with Checkpoint(checkpoints / key) as checkpoint:
+        trainer = Trainer(recordings.load(simulation, cfg, device), cfg)
+        rows = checkpoint.resume(trainer)
+        _train(trainer, rows, checkpoint)
+        steps, snapshots = checkpoint.snapshots()
+        model_file.save(trainer.finish(), cfg.network, model, key=key)
+        table = pd.DataFrame(rows)
+        with store.atomic(history.with_suffix(".csv")) as partial:
+            table.to_csv(partial, index=False, float_format="%.9g")
+        dataset = xr.Dataset(
+            {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
+        )
+        notes = {"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss}
+        store.write(
+            dataset, history, store.TRAINING,
+            store.Provenance(
+                "train", key, cfg.model_dump(), str(device), notes, provenance.started
+            ),
+        )
+        checkpoint.remove()
+
+
+def _train(trainer: Trainer, rows: list[dict[str, float]], checkpoint: Checkpoint) -> None:
+    """Train to the end; log, keep W and save checkpoints on the way."""
+    cfg = trainer.cfg
+    before = rows[-1]["seconds"] if rows else 0.0
+    started = time.perf_counter()
+    with progress(cfg.steps, "train", unit="step", initial=trainer.step) as bar:
+        for now in trainer.run():
+            rows.append(_row(now, before + time.perf_counter() - started))
+            if now.held_out_loss is not None:
+                bar.set_postfix_str(f"held-out loss {now.held_out_loss:.3g}", refresh=False)
+                fixed = gauge_of(trainer.model, trainer.recording)
+                checkpoint.keep(now.step, fixed.connectivity(trainer.connectivity()))
+            bar.update(now.step - bar.n)
+            if checkpoint.due(now.step, cfg.checkpoint_every):
+                checkpoint.save(trainer, rows)
+    checkpoint.save(trainer, rows)
+
+
+def _row(now: Progress, seconds: float) -> dict[str, float]:
+    held_out = np.nan if now.held_out_loss is None else now.held_out_loss
+    return {
+        "step": now.step,
+        "seconds": round(seconds, 3),
+        "loss": sum(now.terms.values()),
+        "held_out": held_out,
+        **now.terms,
+    }

@@ -1,0 +1,342 @@
+"""Open, write and check stores: the only module that knows zarr.
+
+A store is a zarr directory (format 2: readable without warnings by every zarr and xarray) with
+CF-like attributes, beside a JSON manifest that says what it holds, what it depends on, how it was
+made and what that cost. Both appear whole or not at all: they are written under a temporary name
+and renamed.
+"""
+
+import json
+import os
+import platform
+import resource
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+
+from ngpipe import keys
+from ngpipe.errors import StoreError
+
+BLOCK_BYTES = 16 * 2**20
+"""Largest chunk of a store: one read of this size is quick and fits any memory."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What one variable of a store must look like."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    required: bool = True
+
+
+Schema = Mapping[str, Variable]
+
+SIMULATION: Schema = {
+    "activity": Variable(("time", "neuron"), "1", "activity x"),
+    "drift": Variable(("time", "neuron"), "1/tau", "exact rate dx/dt before noise", False),
+    "connectivity": Variable(
+        ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
+    ),
+    "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
+    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
+    "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
+    "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
+    "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False),
+}
+TRAINING: Schema = {
+    "connectivity": Variable(
+        ("step", "post", "pre"), "1/tau", "learned effective coupling during training"
+    ),
+}
+RECOVERY: Schema = {
+    "connectivity": Variable(("post", "pre"), "1/tau", "recovered effective coupling"),
+    "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
+    "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
+    "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
+    "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*"),
+    "visited": Variable(("neuron", "bound"), "1", "ends of the visited range of activity"),
+}
+ROLLOUT: Schema = {
+    "activity": Variable(("time", "neuron"), "1", "activity x, held out"),
+    "activity_hat": Variable(("time", "neuron"), "1", "activity x predicted from frame 0"),
+    "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
+    "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
+}
+COORDINATES = {
+    "time": ("tau", "time"),
+    "x": ("1", "activity x"),
+    "step": ("1", "optimiser step"),
+    "sample": ("tau", "time of the held-out frame"),
+    "bound": ("1", "lower and upper end"),
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from; written into the store's attributes and its manifest."""
+
+    stage: str
+    key: str
+    config: Mapping[str, object]
+    device: str = "cpu"
+    notes: Mapping[str, object] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+
+def read(path: Path, schema: Schema) -> xr.Dataset:
+    """Open a store lazily and check it; fail here, by name, rather than later, by shape.
+
+    Raises:
+        StoreError: the store is absent, is no zarr store, or does not fit ``schema``.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise StoreError(f"no store at {path}; make it with: snakemake --cores 2 {path}")
+    try:
+        dataset = xr.open_zarr(path, chunks=None)
+    except (FileNotFoundError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
+        raise StoreError(
+            f"{path} is not a readable zarr store ({type(error).__name__}: {error}); delete it "
+            "and re-run the rule that wrote it"
+        ) from error
+    check(dataset, schema, where=path)
+    _check_chunks(path, dataset)
+    return dataset
+
+
+def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
+    """Compare a dataset with a schema.
+
+    Raises:
+        StoreError: listing everything that is missing or has other dimensions.
+    """
+    mistakes = []
+    for name, variable in schema.items():
+        if name not in dataset:
+            if variable.required:
+                mistakes.append(f"'{name}' is missing")
+        elif dataset[name].dims != variable.dims:
+            mistakes.append(f"'{name}' has dims {dataset[name].dims}, expected {variable.dims}")
+    if mistakes:
+        raise StoreError(
+            f"{where} does not hold what this step needs:\n  "
+            + "\n  ".join(mistakes)
+            + f"\nIt holds {sorted(map(str, dataset.data_vars))} over {dict(dataset.sizes)}. "
+            "Re-run the rule that wrote it."
+        )
+
+
+def _check_chunks(path: Path, dataset: xr.Dataset) -> None:
+    """A chunk that zarr does not find reads as zeros without a word: count the files instead."""
+    for name, variable in dataset.data_vars.items():
+        chunks = variable.encoding.get("chunks")
+        if chunks is None or not variable.size:
+            continue
+        expected = int(np.prod([-(-n // c) for n, c in zip(variable.shape, chunks, strict=True)]))
+        held = sum(1 for p in (path / str(name)).iterdir() if not p.name.startswith("."))
+        if held < expected:
+            raise StoreError(
+                f"{path} is truncated: '{name}' holds {held} of {expected} chunks; delete the "
+                "store and re-run the rule that wrote it"
+            )
+
+
+def write(dataset: xr.Dataset, path: Path, schema: Schema, provenance: Provenance) -> None:
+    """Write a whole dataset, its manifest beside it; both appear complete or not at all."""
+    with writing(dataset, path, schema, provenance):
+        pass
+
+
+@contextmanager
+def writing(
+    dataset: xr.Dataset, path: Path, schema: Schema, provenance: Provenance
+) -> Iterator["Blocks"]:
+    """Write a store; variables given as :func:`empty` are filled block by block inside.
+
+    The store and its manifest take their final names when the block ends without an error;
+    otherwise a previous store stays as it was.
+    """
+    path = Path(path)
+    check(dataset, schema, where=path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + f".tmp{os.getpid()}")
+    try:
+        described = _describe(dataset, schema, provenance)
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            encoding = {name: _encoding(v) for name, v in described.variables.items()}
+            described.to_zarr(
+                partial, mode="w", zarr_format=2, consolidated=True, compute=False,
+                encoding=encoding,
+            )
+            yield Blocks(zarr.open_group(partial, mode="r+", zarr_format=2))
+        manifest = _manifest(described, partial, provenance)
+        _replace(partial, path)
+        write_json(manifest_path(path), manifest)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+class Blocks:
+    """The arrays of a store that is being written, filled along their first dimension."""
+
+    def __init__(self, group: zarr.Group) -> None:
+        self._group = group
+
+    def put(self, name: str, start: int, block: np.ndarray) -> None:
+        """Write ``block`` at index ``start`` of the first dimension of variable ``name``."""
+        self._group[name][start : start + len(block)] = block
+
+
+def empty(*shape: int) -> dask.array.Array:
+    """A float32 variable whose values are to come block by block; takes no memory."""
+    return dask.array.empty(shape, dtype="float32", chunks=_chunks(shape, itemsize=4))
+
+
+def block_length(*trailing: int) -> int:
+    """Rows of the first dimension in one chunk of a float32 variable."""
+    return max(1, BLOCK_BYTES // (4 * int(np.prod(trailing, dtype=int))))
+
+
+def write_table(table: pd.DataFrame, path: Path, provenance: Provenance) -> None:
+    """Write a CSV table and its manifest."""
+    path = Path(path)
+    with atomic(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.9g")
+    variables = {str(c): {"shape": [len(table)], "dtype": str(table[c].dtype)} for c in table}
+    record = {"digest": keys.file_digest(path), "variables": variables, **_record(provenance)}
+    write_json(manifest_path(path), {"file": path.name, **record})
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write JSON atomically."""
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON manifest.
+
+    Raises:
+        StoreError: it is absent or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise StoreError(
+            f"no readable manifest at {path} ({error}); re-run the rule that makes it"
+        ) from error
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.tmp{os.getpid()}{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def manifest_path(path: Path) -> Path:
+    """The manifest that stands beside a store or table."""
+    return Path(path).with_suffix(".json")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of the libraries that results depend on."""
+    names = ["ngpipe", "torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn"]
+    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far [MB]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _record(provenance: Provenance) -> dict[str, object]:
+    return {
+        "stage": provenance.stage,
+        "key": provenance.key,
+        "config": provenance.config,
+        "notes": dict(provenance.notes),
+        "versions": versions(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "device": provenance.device,
+        "wall_seconds": round(time.perf_counter() - provenance.started, 2),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dict[str, object]:
+    variables = {
+        str(name): {
+            "dims": list(v.dims),
+            "shape": list(v.shape),
+            "dtype": str(v.dtype),
+            "units": v.attrs["units"],
+        }
+        for name, v in dataset.data_vars.items()
+    }
+    digest = keys.tree_digest(written)
+    return {"digest": digest, "variables": variables, **_record(provenance)}
+
+
+def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
+    """The same dataset with units and long names, the resolved config and the version."""
+    described = dataset.copy()
+    for name, variable in described.data_vars.items():
+        known = schema[str(name)]
+        variable.attrs = {"long_name": known.long_name, "units": known.units, **variable.attrs}
+    for name, coordinate in described.coords.items():
+        units, long_name = COORDINATES.get(str(name), ("1", str(name)))
+        coordinate.attrs = {"long_name": long_name, "units": units, **coordinate.attrs}
+    described.attrs = {
+        "Conventions": "CF-1.11",
+        "title": f"ngpipe {provenance.stage}",
+        "source": f"ngpipe {metadata.version('ngpipe')}",
+        "config": keys.canonical(provenance.config),
+        "key": provenance.key,
+        **dataset.attrs,
+    }
+    return described
+
+
+def _encoding(variable: xr.Variable) -> dict[str, object]:
+    return {
+        "chunks": _chunks(variable.shape, variable.dtype.itemsize) if variable.ndim else (),
+        "compressors": None,
+        "_FillValue": None,
+    }
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Whole rows of the trailing dimensions, at most :data:`BLOCK_BYTES` a chunk."""
+    row = itemsize * int(np.prod(shape[1:], dtype=int))
+    return (min(shape[0], max(1, BLOCK_BYTES // row)), *shape[1:])
+
+
+def _replace(new: Path, path: Path) -> None:
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

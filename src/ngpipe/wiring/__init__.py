@@ -1,0 +1,1 @@
+"""Who connects to whom, always as ``W[post, pre]``."""
