@@ -13,14 +13,16 @@ from types import ModuleType
 
 from ngpipe.config.describe import describe
 from ngpipe.config.experiment import Experiment
-from ngpipe.config.figures import Figure, Figures
+from ngpipe.config.figures import Figure
 from ngpipe.config.load import load
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError, NgpipeError
 from ngpipe.keys import check_closure
-from ngpipe.steps import chain
+from ngpipe.steps import stages
+
+_CONFIG_HELP = "the config directory (default: config)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.call(options)
     except NgpipeError as error:
-        print(f"ngpipe {options.command}: {error}", file=sys.stderr)
+        sys.stderr.write(f"ngpipe {options.command}: {error}\n")
         return 1
     return 0
 
@@ -49,22 +51,29 @@ def _parser() -> argparse.ArgumentParser:
     figure = _add(commands, "figure", "compose a figure from its panels", _figure)
     for command in (panel, figure):
         command.add_argument("name", help="the figure, a key of `figures` in config/config.yaml")
-        command.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+        command.add_argument(
+            "--config", type=Path, default=Path("config"), help="the config directory"
+        )
     panel.add_argument("panel", help="the panel, a key of the figure's `panels`")
     inspect = _add(commands, "inspect", "print what a store holds and draw a quick look", _inspect)
     inspect.add_argument("store", type=Path)
     verify = _add(
-        commands, "verify", "recompute keys and digests of a figure; name the first mismatch",
+        commands,
+        "verify",
+        "recompute keys and digests of a figure; name the first mismatch",
         _verify,
     )
     verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
-    verify.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
     return parser
 
 
 def _add(commands, name, sentence, call, epilog=None) -> argparse.ArgumentParser:  # noqa: ANN001
     command = commands.add_parser(
-        name, help=sentence, description=sentence, epilog=epilog,
+        name,
+        help=sentence,
+        description=sentence,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(call=call)
@@ -132,8 +141,8 @@ class _Job:
     def __init__(self, options: argparse.Namespace) -> None:
         stage = options.command
         self.experiment = load(options.config, Experiment)
-        self.key = chain.stage_keys(self.experiment)[stage]
-        chain.confirm(stage, options.key, self.key)
+        self.key = stages.stage_keys(self.experiment)[stage]
+        stages.confirm(stage, options.key, self.key)
         self.directory = options.directory or Path("results/runs") / options.config.stem
         self.device = _device(options)
         self.step = _step(stage)
@@ -144,9 +153,9 @@ class _Job:
 
 def _panel(options: argparse.Namespace) -> None:
     study, figure = _figure_of(options, options.name)
-    spec = chain.spec_of(figure, options.panel)
+    spec = stages.spec_of(figure, options.panel)
     key = study.panel_key(options.name, options.panel)
-    chain.confirm("panel", options.key, key)
+    stages.confirm("panel", options.key, key)
     output = Path("results/panels") / options.name / options.panel
     _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output)
 
@@ -154,7 +163,7 @@ def _panel(options: argparse.Namespace) -> None:
 def _figure(options: argparse.Namespace) -> None:
     study, figure = _figure_of(options, options.name)
     key = study.figure_key(options.name)
-    chain.confirm("figure", options.key, key)
+    stages.confirm("figure", options.key, key)
     _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
 
 
@@ -167,18 +176,22 @@ def _verify(options: argparse.Namespace) -> None:
         {name: study.keys(name) for name in experiments},
         key=study.figure_key(options.figure.name),
     )
-    print(f"{options.figure}: {len(figure.panels)} panels, {len(experiments)} experiments, all true")
+    sys.stdout.write(
+        f"{options.figure}: {len(figure.panels)} panels from {', '.join(experiments)}: every file "
+        "is there, unchanged, and what today's config and source give\n"
+    )
 
 
 def _inspect(options: argparse.Namespace) -> None:
     _step("inspect").run(options.store)
 
 
-def _figure_of(options: argparse.Namespace, name: str) -> tuple[chain.Study, Figure]:
-    study = chain.open_study(load(options.config, Figures), options.config.parent)
+def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Figure]:
+    study = stages.open_study(options.config)
     if name not in study.figures.figures:
         raise ConfigError(
-            f"no figure '{name}' in {options.config}; it has {list(study.figures.figures)}"
+            f"no figure '{name}' in {options.config / 'config.yaml'}; it has "
+            f"{', '.join(study.figures.figures)}"
         )
     return study, study.figures.figures[name]
 
@@ -195,6 +208,7 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
 
     Raises:
         DeviceError: the device is unknown or absent.
+
     """
     import torch
 

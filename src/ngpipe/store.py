@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -102,6 +102,7 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
 
     Raises:
         StoreError: the store is absent, is no zarr store, or does not fit ``schema``.
+
     """
     path = Path(path)
     if not path.is_dir():
@@ -123,6 +124,7 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
 
     Raises:
         StoreError: listing everything that is missing or has other dimensions.
+
     """
     mistakes = []
     for name, variable in schema.items():
@@ -155,15 +157,28 @@ def _check_chunks(path: Path, dataset: xr.Dataset) -> None:
             )
 
 
-def write(dataset: xr.Dataset, path: Path, schema: Schema, provenance: Provenance) -> None:
-    """Write a whole dataset, its manifest beside it; both appear complete or not at all."""
-    with writing(dataset, path, schema, provenance):
+def write(
+    dataset: xr.Dataset,
+    path: Path,
+    schema: Schema,
+    provenance: Provenance,
+    beside: Iterable[Path] = (),
+) -> None:
+    """Write a whole dataset, its manifest beside it; both appear complete or not at all.
+
+    ``beside`` names files of the same step whose digests the manifest is to hold as well.
+    """
+    with writing(dataset, path, schema, provenance, beside):
         pass
 
 
 @contextmanager
 def writing(
-    dataset: xr.Dataset, path: Path, schema: Schema, provenance: Provenance
+    dataset: xr.Dataset,
+    path: Path,
+    schema: Schema,
+    provenance: Provenance,
+    beside: Iterable[Path] = (),
 ) -> Iterator["Blocks"]:
     """Write a store; variables given as :func:`empty` are filled block by block inside.
 
@@ -179,12 +194,17 @@ def writing(
         with zarr.config.set({"array.write_empty_chunks": True}):
             encoding = {name: _encoding(v) for name, v in described.variables.items()}
             described.to_zarr(
-                partial, mode="w", zarr_format=2, consolidated=True, compute=False,
+                partial,
+                mode="w",
+                zarr_format=2,
+                consolidated=True,
+                compute=False,
                 encoding=encoding,
             )
             yield Blocks(zarr.open_group(partial, mode="r+", zarr_format=2))
         manifest = _manifest(described, partial, provenance)
-        _replace(partial, path)
+        manifest["files"] = {file.name: keys.file_digest(file) for file in beside}
+        replace(partial, path)
         write_json(manifest_path(path), manifest)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -211,14 +231,38 @@ def block_length(*trailing: int) -> int:
     return max(1, BLOCK_BYTES // (4 * int(np.prod(trailing, dtype=int))))
 
 
-def write_table(table: pd.DataFrame, path: Path, provenance: Provenance) -> None:
-    """Write a CSV table and its manifest."""
-    path = Path(path)
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a CSV table, whole or not at all."""
     with atomic(path) as partial:
         table.to_csv(partial, index=False, float_format="%.9g")
-    variables = {str(c): {"shape": [len(table)], "dtype": str(table[c].dtype)} for c in table}
-    record = {"digest": keys.file_digest(path), "variables": variables, **_record(provenance)}
-    write_json(manifest_path(path), {"file": path.name, **record})
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV table.
+
+    Raises:
+        StoreError: it is absent or no table.
+
+    """
+    try:
+        return pd.read_csv(path)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise StoreError(f"no readable table at {path} ({error}); re-run its rule") from error
+
+
+def write_table(
+    table: pd.DataFrame, path: Path, provenance: Provenance, beside: Iterable[Path] = ()
+) -> None:
+    """Write a CSV table and its manifest; ``beside`` as for :func:`write`."""
+    write_csv(table, path)
+    manifest = {
+        "file": path.name,
+        "digest": keys.file_digest(path),
+        "variables": {str(c): {"shape": [len(table)], "dtype": str(table[c].dtype)} for c in table},
+        **record(provenance),
+        "files": {file.name: keys.file_digest(file) for file in beside},
+    }
+    write_json(manifest_path(path), manifest)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -232,6 +276,7 @@ def read_json(path: Path) -> dict:
 
     Raises:
         StoreError: it is absent or not JSON.
+
     """
     try:
         return json.loads(Path(path).read_text())
@@ -254,6 +299,31 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def record(provenance: Provenance) -> dict[str, object]:
+    """What every manifest says of how a result came about and what it cost."""
+    return {
+        "stage": provenance.stage,
+        "key": provenance.key,
+        "config": provenance.config,
+        "notes": dict(provenance.notes),
+        "versions": versions(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "device": provenance.device,
+        "wall_seconds": round(time.perf_counter() - provenance.started, 2),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def replace(new: Path, path: Path) -> None:
+    """Give a finished directory its final name; the previous one goes only then."""
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def manifest_path(path: Path) -> Path:
     """The manifest that stands beside a store or table."""
     return Path(path).with_suffix(".json")
@@ -271,20 +341,6 @@ def peak_memory_mb() -> float:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _record(provenance: Provenance) -> dict[str, object]:
-    return {
-        "stage": provenance.stage,
-        "key": provenance.key,
-        "config": provenance.config,
-        "notes": dict(provenance.notes),
-        "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "device": provenance.device,
-        "wall_seconds": round(time.perf_counter() - provenance.started, 2),
-        "peak_memory_mb": peak_memory_mb(),
-    }
-
-
 def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dict[str, object]:
     variables = {
         str(name): {
@@ -296,7 +352,7 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
         for name, v in dataset.data_vars.items()
     }
     digest = keys.tree_digest(written)
-    return {"digest": digest, "variables": variables, **_record(provenance)}
+    return {"digest": digest, "variables": variables, **record(provenance)}
 
 
 def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
@@ -331,12 +387,3 @@ def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole rows of the trailing dimensions, at most :data:`BLOCK_BYTES` a chunk."""
     row = itemsize * int(np.prod(shape[1:], dtype=int))
     return (min(shape[0], max(1, BLOCK_BYTES // row)), *shape[1:])
-
-
-def _replace(new: Path, path: Path) -> None:
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)

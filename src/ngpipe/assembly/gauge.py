@@ -36,7 +36,7 @@ class Gauge:
         return weights * self.scale
 
     def psi(self, curve: Tensor) -> Tensor:
-        """psi in the fixed gauge [1]."""
+        """Psi in the fixed gauge [1]."""
         return (curve - self.offset) / self.scale
 
     def phi(self, curves: Curves, weights: Connectivity) -> Curves:
@@ -53,6 +53,7 @@ def of_shared_psi(
         psi_low: learned psi at activities of the lower end of the visited range.
         psi_high: the same at the upper end; both are averaged, so single wiggles do not count.
         psi_zero: learned psi(0).
+
     """
     scale = float(psi_high.mean() - psi_low.mean()) / 2
     if not abs(scale) > 1e-12:

@@ -83,6 +83,4 @@ class File(Section):
     weight: str = Field("weight", description="Column that holds the weight.")
 
 
-Connectivity = Annotated[
-    Lorentz | Gaussian | LowRank | Block | File, Field(discriminator="kind")
-]
+Connectivity = Annotated[Lorentz | Gaussian | LowRank | Block | File, Field(discriminator="kind")]

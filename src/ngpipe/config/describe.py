@@ -4,7 +4,6 @@
 """
 
 import json
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ class Key:
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
-    """All keys of a model, nested ones with dotted paths, ``[]`` for items, ``<name>`` for names."""
+    """All keys of a model: dotted paths, ``[]`` for items, ``<name>`` for names."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
         nested = list(_models(field.annotation))
@@ -133,9 +132,8 @@ def _annotations(annotation: object) -> Iterator[object]:
     """Metadata of Annotated types nested in unions, tuples and dicts."""
     if typing.get_origin(annotation) is typing.Annotated:
         yield from annotation.__metadata__
-    if isinstance(annotation, types.GenericAlias | types.UnionType) or typing.get_origin(annotation):
-        for argument in typing.get_args(annotation):
-            yield from _annotations(argument)
+    for argument in typing.get_args(annotation):
+        yield from _annotations(argument)
 
 
 def _default(field: FieldInfo) -> str:

@@ -39,11 +39,10 @@ Kind = Literal[
 class Style(Section):
     """How every panel looks."""
 
-    font_size: Positive = Field(
-        8.0, description="Text size.", json_schema_extra=unit("pt")
-    )
+    font_size: Positive = Field(8.0, description="Text size.", json_schema_extra=unit("pt"))
     dpi: Count = Field(
-        200, description="Resolution of png files and of rasterised parts.",
+        200,
+        description="Resolution of png files and of rasterised parts.",
         json_schema_extra=unit("1/inch"),
     )
     panel_width: Positive = Field(
@@ -66,16 +65,16 @@ class Panel(Section):
     of: Name = Field(description="The experiment it is drawn from: config/experiments/<of>.yaml.")
     title: str | None = Field(None, description="Title over the panel; null: that of its kind.")
     frame: Count | None = Field(
-        None, description="Frame after the start, for `rollout_scatter`.",
+        None,
+        description="Frame after the start, for `rollout_scatter`.",
         json_schema_extra=unit("frames"),
     )
     frames: Count | None = Field(
-        None, description="Frames shown, for `activity` and `rollout`.",
+        None,
+        description="Frames shown, for `activity` and `rollout`.",
         json_schema_extra=unit("frames"),
     )
-    neurons: Count | None = Field(
-        None, description="Neurons shown, for `activity` and `rollout`."
-    )
+    neurons: Count | None = Field(None, description="Neurons shown, for `activity` and `rollout`.")
 
     @model_validator(mode="after")
     def _frame_given(self) -> "Panel":

@@ -33,10 +33,12 @@ class Rollout(Section):
     """Prediction of activity from one held-out frame on."""
 
     n_frames: Count = Field(
-        1_000, description="Frames predicted from the first held-out frame.",
+        1_000,
+        description="Frames predicted from the first held-out frame.",
         json_schema_extra=unit("frames"),
     )
     at: tuple[Count, ...] = Field(
-        (400, 800), description="Frames after the start at which the prediction is scored.",
+        (400, 800),
+        description="Frames after the start at which the prediction is scored.",
         json_schema_extra=unit("frames"),
     )

@@ -42,6 +42,7 @@ def assembly_drift(connectivity: Connectivity, constants: Constants) -> Drift:
     Args:
         connectivity: effective coupling g_i W_ij, indexed [post, pre] [1/tau].
         constants: constants of every neuron.
+
     """
 
     def drift(_t: float, x: Activity) -> Rate:
@@ -66,7 +67,7 @@ def constants_of(types: Sequence[NeuronType], type_index: np.ndarray) -> Constan
 
 
 def true_curves(types: Sequence[NeuronType], x: Tensor) -> tuple[Curves, Curves]:
-    """phi and psi of every type on activities ``x``: two arrays ``(type, x)``."""
+    """Phi and psi of every type on activities ``x``: two arrays ``(type, x)``."""
     constants = constants_of(types, np.arange(len(types)))
     return phi(x[:, None], constants).T, psi(x).expand(len(types), -1)
 

@@ -16,9 +16,7 @@ def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
 def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """Score W(step) with dims ``(step, post, pre)``: columns ``step, r2, slope, r2_identity``."""
     true = off_diagonal(truth)
-    table = [
-        {"step": int(w["step"]), **agreement(off_diagonal(w), true)} for w in snapshots
-    ]
+    table = [{"step": int(w["step"]), **agreement(off_diagonal(w), true)} for w in snapshots]
     return pd.DataFrame(table)
 
 

@@ -23,6 +23,7 @@ class Checkpoint:
 
     Raises:
         BusyError: another process trains under the same key.
+
     """
 
     def __init__(self, directory: Path) -> None:

@@ -28,6 +28,7 @@ def load(path: Path, device: torch.device) -> AssemblyGNN:
 
     Raises:
         StoreError: the file is absent, truncated, or not a model of ngpipe.
+
     """
     try:
         with safe_open(path, "pt") as file:
@@ -38,7 +39,9 @@ def load(path: Path, device: torch.device) -> AssemblyGNN:
             f"{path} is not a model of ngpipe ({error}); re-run the rule `train`"
         ) from error
     model = AssemblyGNN(
-        len(state["latent"]), Network(**about["network"]), Scales(**about["scales"]),
+        len(state["latent"]),
+        Network(**about["network"]),
+        Scales(**about["scales"]),
         torch.Generator(),
     )
     state["basis"] = torch.eye(len(state["latent"]))

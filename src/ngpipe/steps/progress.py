@@ -9,7 +9,7 @@ SECONDS_BETWEEN_LINES = 60
 
 
 def progress(total: int, description: str, *, unit: str, initial: int = 0) -> tqdm:
-    """A progress display on standard error; update it with ``update(n)``, close it with ``with``."""
+    """A progress display on standard error; a context manager with ``update(n)``."""
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,

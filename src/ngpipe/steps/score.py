@@ -28,6 +28,7 @@ def run(
         run_directory: holds the stores of the experiment.
         metrics: the table to write; ``learning_curve.csv`` goes beside it.
         key: chain key.
+
     """
     provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
     truth = store.read(run_directory / "simulation.zarr", store.SIMULATION)
@@ -50,9 +51,9 @@ def run(
     curve = pd.DataFrame({"step": history["step"].values})
     if "connectivity" in truth:
         curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
-    with store.atomic(metrics.with_name("learning_curve.csv")) as partial:
-        curve.to_csv(partial, index=False, float_format="%.9g")
-    store.write_table(table, metrics, provenance)
+    curve_path = metrics.with_name("learning_curve.csv")
+    store.write_csv(curve, curve_path)
+    store.write_table(table, metrics, provenance, beside=[curve_path])
 
 
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:

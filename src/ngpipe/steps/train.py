@@ -1,6 +1,7 @@
 """``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,27 +38,25 @@ def run(
         key: chain key; names the checkpoint, so that one is never resumed under another config.
         device: where to train.
         checkpoints: directory of all checkpoints.
+
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
     with Checkpoint(checkpoints / key) as checkpoint:
         trainer = Trainer(recordings.load(simulation, cfg, device), cfg)
         rows = checkpoint.resume(trainer)
         _train(trainer, rows, checkpoint)
-        steps, snapshots = checkpoint.snapshots()
+        table = history.with_suffix(".csv")
         model_file.save(trainer.finish(), cfg.network, model, key=key)
-        table = pd.DataFrame(rows)
-        with store.atomic(history.with_suffix(".csv")) as partial:
-            table.to_csv(partial, index=False, float_format="%.9g")
+        store.write_csv(pd.DataFrame(rows), table)
+        provenance = replace(
+            provenance,
+            notes={"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss},
+        )
+        steps, snapshots = checkpoint.snapshots()
         dataset = xr.Dataset(
             {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
         )
-        notes = {"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss}
-        store.write(
-            dataset, history, store.TRAINING,
-            store.Provenance(
-                "train", key, cfg.model_dump(), str(device), notes, provenance.started
-            ),
-        )
+        store.write(dataset, history, store.TRAINING, provenance, beside=[model, table])
         checkpoint.remove()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ngpipe.config.connectivity import File
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import Figure, Figures, Panel, Style
-from ngpipe.config.load import load
+from ngpipe.config.load import load, validate
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
 
@@ -55,16 +55,24 @@ class Study:
         return list(dict.fromkeys(p.of for p in self.figures.figures[figure].panels.values()))
 
 
-def open_study(figures: Figures, directory: Path) -> Study:
-    """Load every experiment that the figures name.
+def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
+    """Load config/config.yaml and every experiment that its figures name.
 
     Args:
-        figures: the validated content of config/config.yaml.
-        directory: the config directory, which holds ``experiments/``.
+        directory: the config directory: ``config.yaml`` and ``experiments/``.
+        overridden: the same config as Snakemake sees it, to be refused if it differs.
 
     Raises:
-        ConfigError: listing the mistakes of all experiments at once.
+        ConfigError: listing the mistakes of all files at once.
+
     """
+    path = directory / "config.yaml"
+    figures = load(path, Figures)
+    if overridden is not None and validate(overridden, Figures, where="--config") != figures:
+        raise ConfigError(
+            f"--config and --configfile say otherwise than {path}; write the change into {path}, "
+            "so that results and config agree"
+        )
     names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
     experiments, mistakes = {}, []
     for name in names:
@@ -97,8 +105,13 @@ def section(experiment: Experiment, stage: str) -> dict:
 def stage_keys(experiment: Experiment) -> dict[str, str]:
     """Key of every stage: simulate -> train -> recover, rollout -> score."""
     keys: dict[str, str] = {}
-    above = {"simulate": [], "train": ["simulate"], "recover": ["train"], "rollout": ["train"],
-             "score": ["recover", "rollout"]}
+    above = {
+        "simulate": [],
+        "train": ["simulate"],
+        "recover": ["train"],
+        "rollout": ["train"],
+        "score": ["recover", "rollout"],
+    }
     for stage in STAGES:
         files = named_files(experiment) if stage == "simulate" else []
         upstream = [keys[name] for name in above[stage]]
@@ -123,6 +136,7 @@ def confirm(stage: str, planned: str | None, now: str) -> None:
 
     Raises:
         StaleError: the key Snakemake planned with is not the one of today's config and source.
+
     """
     if planned is not None and planned != now:
         raise StaleError(
@@ -136,6 +150,7 @@ def spec_of(figure: Figure, panel: str) -> Panel:
 
     Raises:
         ConfigError: naming the panels there are.
+
     """
     if panel not in figure.panels:
         raise ConfigError(f"no panel '{panel}' in this figure; it has {list(figure.panels)}")

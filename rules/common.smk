@@ -1,0 +1,75 @@
+# Helpers of all rules: the validated study, chain keys, and the interpreter of the jobs.
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(str(workflow.current_basedir)).parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from ngpipe.errors import NgpipeError
+from ngpipe.steps import stages
+
+try:
+    STUDY = stages.open_study(Path("config"), config)
+except NgpipeError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def stage_key(stage):
+    """Input function: chain key of a stage of the experiment in the wildcard."""
+    return lambda wildcards: STUDY.keys(wildcards.experiment)[stage]
+
+
+def named_files(wildcards):
+    """Files of the user that the simulation of an experiment reads."""
+    return [str(path) for path in stages.named_files(STUDY.experiments[wildcards.experiment])]
+
+
+def figure_panels(wildcards):
+    """All panel files of a figure."""
+    panels = STUDY.figures.figures[wildcards.figure].panels
+    return [
+        f"results/panels/{wildcards.figure}/{panel}.{suffix}"
+        for panel in panels
+        for suffix in ("svg", "png")
+    ]
+
+
+def figure_runs(wildcards):
+    """All results of the experiments a figure draws on."""
+    names = STUDY.experiments_of(wildcards.figure)
+    return [path for name in names for path in run_files(name)]
+
+
+def panel_run(wildcards):
+    """All results of the experiment a panel draws on."""
+    return run_files(STUDY.figures.figures[wildcards.figure].panels[wildcards.panel].of)
+
+
+def run_files(experiment):
+    """Everything in results/runs/<experiment>/ that a figure may show."""
+    names = [name for stage in stages.STAGES for name in stages.OUTPUTS[stage]]
+    return [f"results/runs/{experiment}/{name}" for name in names]
+
+
+def one_of(names):
+    """Wildcard constraint: exactly one of these names."""
+    return "|".join(re.escape(name) for name in names)
+
+
+wildcard_constraints:
+    experiment=one_of(STUDY.experiments),
+    figure=one_of(STUDY.figures.figures),
+    panel="[A-Za-z0-9_-]+",
+
+
+# Jobs run the source beside this Snakefile, with the Python that runs Snakemake unless a
+# deployment method brings its own; so an environment that is not activated works too.
+_PATH = (
+    ""
+    if workflow.deployment_settings.deployment_method
+    else f"export PATH={Path(sys.executable).parent}:$PATH; "
+)
+shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={ROOT / 'src'}; ")

@@ -1,0 +1,54 @@
+rule panel:
+    input:
+        panel_run,
+    output:
+        svg="results/panels/{figure}/{panel}.svg",
+        png="results/panels/{figure}/{panel}.png",
+    log:
+        "logs/{figure}/{panel}.log",
+    benchmark:
+        "benchmarks/{figure}/{panel}.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        key=lambda wildcards: STUDY.panel_key(wildcards.figure, wildcards.panel),
+    message:
+        "Drawing panel {wildcards.panel} of {wildcards.figure}"
+    shell:
+        "python -m ngpipe panel {wildcards.figure} {wildcards.panel}"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+
+
+rule figure:
+    input:
+        panels=figure_panels,
+        runs=figure_runs,
+    output:
+        report(
+            directory("results/{figure}"),
+            patterns=["{name}.svg", "{name}.csv"],
+            category="Figures",
+            subcategory="{figure}",
+            caption="../workflow/report/figure.rst",
+        ),
+    log:
+        "logs/{figure}/figure.log",
+    benchmark:
+        "benchmarks/{figure}/figure.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        key=lambda wildcards: STUDY.figure_key(wildcards.figure),
+    message:
+        "Composing {wildcards.figure}"
+    shell:
+        "python -m ngpipe figure {wildcards.figure}"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

@@ -1,0 +1,25 @@
+rule recover:
+    input:
+        simulation=ancient("results/runs/{experiment}/simulation.zarr"),
+        simulated="results/runs/{experiment}/simulation.json",
+        model="results/runs/{experiment}/model.safetensors",
+    output:
+        store=directory("results/runs/{experiment}/recovery.zarr"),
+        manifest="results/runs/{experiment}/recovery.json",
+    log:
+        "logs/{experiment}/recover.log",
+    benchmark:
+        "benchmarks/{experiment}/recover.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        key=stage_key("recover"),
+    message:
+        "Reading out the model of {wildcards.experiment}"
+    shell:
+        "python -m ngpipe recover config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

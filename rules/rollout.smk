@@ -1,0 +1,25 @@
+rule rollout:
+    input:
+        simulation=ancient("results/runs/{experiment}/simulation.zarr"),
+        simulated="results/runs/{experiment}/simulation.json",
+        model="results/runs/{experiment}/model.safetensors",
+    output:
+        store=directory("results/runs/{experiment}/rollout.zarr"),
+        manifest="results/runs/{experiment}/rollout.json",
+    log:
+        "logs/{experiment}/rollout.log",
+    benchmark:
+        "benchmarks/{experiment}/rollout.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        key=stage_key("rollout"),
+    message:
+        "Predicting held-out activity of {wildcards.experiment}"
+    shell:
+        "python -m ngpipe rollout config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

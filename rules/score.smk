@@ -1,0 +1,31 @@
+rule score:
+    input:
+        simulation=ancient("results/runs/{experiment}/simulation.zarr"),
+        simulated="results/runs/{experiment}/simulation.json",
+        history=ancient("results/runs/{experiment}/training.zarr"),
+        trained="results/runs/{experiment}/training.json",
+        recovery=ancient("results/runs/{experiment}/recovery.zarr"),
+        recovered="results/runs/{experiment}/recovery.json",
+        rollout=ancient("results/runs/{experiment}/rollout.zarr"),
+        predicted="results/runs/{experiment}/rollout.json",
+    output:
+        metrics="results/runs/{experiment}/metrics.csv",
+        manifest="results/runs/{experiment}/metrics.json",
+        curve="results/runs/{experiment}/learning_curve.csv",
+    log:
+        "logs/{experiment}/score.log",
+    benchmark:
+        "benchmarks/{experiment}/score.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=stage_key("score"),
+    message:
+        "Scoring {wildcards.experiment}"
+    shell:
+        "python -m ngpipe score config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

@@ -1,0 +1,23 @@
+rule simulate:
+    input:
+        files=named_files,
+    output:
+        store=directory("results/runs/{experiment}/simulation.zarr"),
+        manifest="results/runs/{experiment}/simulation.json",
+    log:
+        "logs/{experiment}/simulate.log",
+    benchmark:
+        "benchmarks/{experiment}/simulate.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        key=stage_key("simulate"),
+    message:
+        "Simulating {wildcards.experiment}"
+    shell:
+        "python -m ngpipe simulate config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

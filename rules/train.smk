@@ -1,0 +1,27 @@
+rule train:
+    input:
+        simulation=ancient("results/runs/{experiment}/simulation.zarr"),
+        manifest="results/runs/{experiment}/simulation.json",
+    output:
+        model="results/runs/{experiment}/model.safetensors",
+        table="results/runs/{experiment}/training.csv",
+        history=directory("results/runs/{experiment}/training.zarr"),
+        manifest="results/runs/{experiment}/training.json",
+    log:
+        "logs/{experiment}/train.log",
+    benchmark:
+        "benchmarks/{experiment}/train.tsv"
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        key=stage_key("train"),
+    message:
+        "Training on {wildcards.experiment}"
+    shell:
+        "python -m ngpipe train config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

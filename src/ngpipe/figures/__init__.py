@@ -1,0 +1,1 @@
+"""Figures: one function per panel, xarray in, Axes out."""

@@ -1,0 +1,76 @@
+"""From panel specs to figures: one panel alone, or all of them on one page."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import get_args
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ngpipe.config.figures import Figure as FigureSpec
+from ngpipe.config.figures import Kind, Style
+from ngpipe.figures import functions, structure, traces
+from ngpipe.figures.material import Material
+from ngpipe.figures.style import new_figure, styled
+
+PANELS: Mapping[str, Callable[[Material, Axes], Axes]] = {
+    "activity": traces.activity,
+    "true_connectivity": structure.true_connectivity,
+    "learned_connectivity": structure.learned_connectivity,
+    "connectivity_scatter": structure.connectivity_scatter,
+    "latents": functions.latents,
+    "phi": functions.phi,
+    "psi": functions.psi,
+    "learning_curve": structure.learning_curve,
+    "rollout": traces.rollout,
+    "rollout_scatter": traces.rollout_scatter,
+}
+assert set(PANELS) == set(get_args(Kind)), "every panel kind of the config has one function"
+
+
+def draw_panel(material: Material, ax: Axes) -> None:
+    """Draw the panel that ``material.spec`` describes."""
+    PANELS[material.spec.kind](material, ax)
+    if material.spec.title is not None:
+        ax.set_title(material.spec.title)
+
+
+def panel_figure(material: Material) -> Figure:
+    """One panel on its own."""
+    style = material.style
+    with styled(style):
+        figure = new_figure(style.panel_width, style.panel_height)
+        draw_panel(material, figure.subplots())
+        return _drawn(figure)
+
+
+def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Figure:
+    """All panels of a figure on one page, lettered in reading order.
+
+    Args:
+        spec: panels and layout.
+        style: how everything looks.
+        material: what each panel draws from, by panel name.
+
+    """
+    rows = spec.layout()
+    with styled(style):
+        figure = new_figure(spec.width, spec.row_height * len(rows))
+        axes = figure.subplot_mosaic(rows, empty_sentinel=".")
+        for letter, name in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
+            draw_panel(material[name], axes[name])
+            axes[name].set_title(letter, loc="left", fontweight="bold")
+        return _drawn(figure)
+
+
+def save(figure: Figure, path: Path, style: Style) -> None:
+    """Write a figure as svg, pdf or png; the same figure gives the same bytes."""
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    with styled(style):
+        figure.savefig(path, metadata=undated[path.suffix])
+
+
+def _drawn(figure: Figure) -> Figure:
+    """Lay the figure out now, while the style is in force."""
+    figure.draw_without_rendering()
+    return figure

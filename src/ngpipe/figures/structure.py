@@ -1,0 +1,100 @@
+"""Panels of the connectivity."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+
+from ngpipe.figures.material import Material, pretty
+
+INSET = 20
+"""Neurons a side of the enlarged corner."""
+
+
+def true_connectivity(material: Material, ax: Axes) -> Axes:
+    """The true W as a heat map."""
+    return _heatmap(material.truth("connectivity"), material, ax, "true W")
+
+
+def learned_connectivity(material: Material, ax: Axes) -> Axes:
+    """The learned W as a heat map, on the colour scale of the true one where it is known."""
+    return _heatmap(material.recovery["connectivity"], material, ax, "learned W")
+
+
+def connectivity_scatter(material: Material, ax: Axes) -> Axes:
+    """Learned against true W: density of all off-diagonal entries, with R2 and slope."""
+    truth = material.truth("connectivity").values
+    learned = material.recovery["connectivity"].values
+    off = ~np.eye(len(truth), dtype=bool)
+    density_scatter(truth[off], learned[off], ax)
+    units = pretty(material.truth("connectivity").attrs["units"])
+    ax.set(xlabel=f"true $W_{{ij}}$ [{units}]", ylabel=f"learned $W_{{ij}}$ [{units}]")
+    r2, slope = (material.metric("connectivity", m) for m in ("r2", "slope"))
+    annotate(ax, f"$R^2$ = {r2:.4f}\nslope = {slope:.3f}")
+    ax.set_title("learned against true W")
+    return ax
+
+
+def learning_curve(material: Material, ax: Axes) -> Axes:
+    """R2 of W during training and, on its own axis, the loss on held-out frames."""
+    table = material.learning_curve
+    color = material.style.learned_color
+    if "r2" in table:
+        ax.plot(table["step"], table["r2"], "o-", color=color, markersize=2.5)
+        ax.axhline(1, color=material.style.truth_color, linewidth=0.6, zorder=0)
+    ax.set(xlabel="optimiser step", ylim=(0, 1.03), xlim=(0, None))
+    ax.set_ylabel("$R^2$ of W", color=color)
+    held_out = material.training.dropna(subset="held_out")
+    twin = ax.twinx()
+    twin.spines["right"].set_visible(True)
+    twin.plot(held_out["step"], held_out["held_out"], "s-", color="0.45", markersize=2)
+    twin.set_yscale("log")
+    twin.set_ylabel("held-out loss", color="0.45")
+    ax.set_title("training")
+    return ax
+
+
+def density_scatter(truth: np.ndarray, estimate: np.ndarray, ax: Axes) -> None:
+    """A scatter of many points as a log density, with the identity line, on equal axes."""
+    reach = 1.02 * float(np.abs(truth).max())
+    counts, edges, _ = np.histogram2d(
+        truth, estimate, bins=150, range=[(-reach, reach), (-reach, reach)]
+    )
+    ax.plot([-reach, reach], [-reach, reach], color="0.7", linewidth=0.8, zorder=0)
+    ax.pcolormesh(
+        edges,
+        edges,
+        np.ma.masked_equal(counts.T, 0),
+        norm=LogNorm(vmin=1, vmax=max(2.0, counts.max())),
+        cmap="Greys_r",
+        rasterized=True,
+    )
+    # The palest points must still be seen on white.
+    ax.collections[0].set_clim(1, 30 * max(2.0, counts.max()))
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+
+
+def annotate(ax: Axes, text: str) -> None:
+    """Numbers in the upper left corner."""
+    ax.text(0.04, 0.97, text, transform=ax.transAxes, va="top", fontsize="small")
+
+
+def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) -> Axes:
+    known = material.simulation.get("connectivity", weights).values
+    limit = 1.1 * float(np.quantile(np.abs(known), 0.99)) or float(np.abs(known).max()) or 1.0
+    look = {"cmap": material.style.weight_colormap, "vmin": -limit, "vmax": limit}
+    image = ax.imshow(weights.values, **look, interpolation="antialiased", rasterized=True)
+    ax.set(xlabel="pre $j$", ylabel="post $i$")
+    n = len(weights)
+    ax.set_xticks([0, n - 1], ["1", str(n)])
+    ax.set_yticks([0, n - 1], ["1", str(n)])
+    if n > 3 * INSET:
+        corner = ax.inset_axes((0.52, 0.52, 0.46, 0.46))
+        corner.imshow(weights.values[:INSET, :INSET], **look, interpolation="nearest")
+        corner.set(xticks=[], yticks=[])
+        for spine in corner.spines.values():
+            spine.set_visible(True)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.75, aspect=18, extend="both")
+    bar.set_label(f"$W_{{ij}}$ [{pretty(weights.attrs['units'])}]")
+    ax.set_title(title)
+    return ax

@@ -1,0 +1,63 @@
+"""Panels and stores -> ``results/<Figure>/``: panels, composed page, metrics, manifest."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from ngpipe import keys, store
+from ngpipe.config.figures import Figure, Style
+from ngpipe.figures import compose
+from ngpipe.steps import materials
+
+
+def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> None:
+    """Compose one figure; the directory appears whole or not at all.
+
+    Args:
+        name: the figure's name.
+        spec: its panels and layout.
+        style: how it looks.
+        results: the directory that holds ``runs/``, ``panels/`` and the figures.
+        key: chain key.
+
+    """
+    provenance = store.Provenance("figure", key, spec.model_dump(mode="json"))
+    material = {
+        panel: materials.load(results / "runs" / p.of, p, style) for panel, p in spec.panels.items()
+    }
+    target = results / name
+    partial = results / f".{name}.tmp{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for panel in spec.panels:
+            for suffix in ("svg", "png"):
+                shutil.copy2(results / "panels" / name / f"{panel}.{suffix}", partial)
+        figure = compose.page(spec, style, material)
+        for suffix in ("pdf", "svg", "png"):
+            compose.save(figure, partial / f"{name}.{suffix}", style)
+        store.write_csv(_metrics(spec, material), partial / "metrics.csv")
+        files = {p.name: keys.file_digest(p) for p in sorted(partial.iterdir())}
+        runs = {p.of: _digests(results / "runs" / p.of) for p in spec.panels.values()}
+        store.write_json(
+            partial / "manifest.json",
+            {"figure": name, "files": files, "runs": runs, **store.record(provenance)},
+        )
+        store.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _metrics(spec: Figure, material: dict[str, compose.Material]) -> pd.DataFrame:
+    """The metrics of all experiments of the figure, one after another."""
+    by_experiment = {spec.panels[panel].of: m.metrics for panel, m in material.items()}
+    tables = [table.assign(experiment=name) for name, table in by_experiment.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _digests(run: Path) -> dict[str, str]:
+    """Digest of every result of an experiment, from its manifests."""
+    manifests = {path.stem: store.read_json(path) for path in sorted(run.glob("*.json"))}
+    return {stem: manifest["digest"] for stem, manifest in manifests.items()}

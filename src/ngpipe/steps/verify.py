@@ -1,0 +1,74 @@
+"""Is a figure what today's config and source would give? Names the first mismatch."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ngpipe import keys, store
+from ngpipe.errors import StaleError
+
+STAMP = ".snakemake_timestamp"
+
+
+def run(figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], *, key: str) -> None:
+    """Check keys and digests of a figure and of the experiments it was made from.
+
+    Args:
+        figure: directory of the figure.
+        runs: directory of the experiments' results.
+        stages: today's key of every stage of every experiment.
+        key: today's key of the figure.
+
+    Raises:
+        StoreError: a manifest is missing.
+        StaleError: naming the first file that is missing, foreign, tampered or stale.
+
+    """
+    for mismatch in _mismatches(figure, runs, stages, key):
+        raise StaleError(mismatch)
+
+
+def _mismatches(
+    figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], key: str
+) -> Iterator[str]:
+    manifest = store.read_json(figure / "manifest.json")
+    for name, digest in manifest["files"].items():
+        yield from _file(figure / name, digest)
+    expected = {*manifest["files"], "manifest.json", STAMP}
+    for path in sorted(figure.iterdir()):
+        if path.name not in expected:
+            yield f"{path} is foreign: no part of this figure; move it elsewhere"
+    for experiment, known in stages.items():
+        yield from _experiment(runs / experiment, known, manifest["runs"].get(experiment, {}))
+    if manifest["key"] != key:
+        yield (
+            f"{figure} is stale: made under key {manifest['key'][:12]}, config and source now give "
+            f"{key[:12]}; run: snakemake --cores 2 {figure}"
+        )
+
+
+def _experiment(
+    directory: Path, stages: Mapping[str, str], used: Mapping[str, str]
+) -> Iterator[str]:
+    for path in sorted(directory.glob("*.json")):
+        manifest = store.read_json(path)
+        result = path.with_name(manifest.get("file", f"{path.stem}.zarr"))
+        for name, digest in {result.name: manifest["digest"], **manifest.get("files", {})}.items():
+            yield from _file(directory / name, digest)
+        if manifest["key"] != stages.get(manifest["stage"]):
+            yield (
+                f"{result} is stale: made under key {manifest['key'][:12]}, config and source now "
+                f"give {stages.get(manifest['stage'], 'none')[:12]}"
+            )
+        if used.get(path.stem) != manifest["digest"]:
+            yield f"{result} is not the one the figure was made from; run the figure again"
+    for name in used:
+        if not (directory / f"{name}.json").exists():
+            yield f"{directory / name}.json is missing; run the figure again"
+
+
+def _file(path: Path, digest: str) -> Iterator[str]:
+    found = keys.tree_digest(path) if path.is_dir() else keys.file_digest(path)
+    if found == "absent":
+        yield f"{path} is missing; run the figure again"
+    elif found != digest:
+        yield f"{path} was changed: digest {found[:12]}, its manifest says {digest[:12]}"
