@@ -26,9 +26,9 @@ class Network(Section):
 class LearningRate(Section):
     """Peak step size of Adam for each group of parameters."""
 
-    connectivity: Positive = Field(5e-3, description="Weights W, in units of their conditioning.")
+    connectivity: Positive = Field(1.5e-3, description="Weights W, in units of their conditioning.")
     functions: Positive = Field(4e-3, description="Parameters of phi* and psi*.")
-    latent: Positive = Field(4e-3, description="Latent vectors a_i.")
+    latent: Positive = Field(3e-2, description="Latent vectors a_i.")
 
 
 class Penalties(Section):
@@ -62,8 +62,8 @@ class Training(Section):
     held_out: Fraction = Field(
         0.05, description="Share of frames at the end of the recording never trained on."
     )
-    steps: Count = Field(4_000, description="Optimiser steps.")
-    batch_frames: Count = Field(256, description="Frames drawn at random for each step.")
+    steps: Count = Field(5_000, description="Optimiser steps.")
+    batch_frames: Count = Field(128, description="Frames drawn at random for each step.")
     warm_up: Fraction = Field(
         0.05, description="Share of the steps over which the step size rises to its peak."
     )

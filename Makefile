@@ -1,0 +1,48 @@
+# make Fig2    set up and make a figure: any name in config/config.yaml
+# make test    set up and run the tests
+# make lint    set up and run the linters
+# make docs    write config/README.md and workflow/schemas from the config models
+# make bench   set up and measure speed, side by side
+
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help test lint docs bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#/s/^# //p' Makefile
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(None if ok else \
+	f"ngpipe needs Python 3.11 to 3.13, got {sys.version.split()[0]}; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+docs: $(VENV)/installed
+	$(BIN)/python -m ngpipe.config.describe
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) results checkpoints logs benchmarks .snakemake
+
+# Any other target is a figure.
+%: $(VENV)/installed
+	$(BIN)/snakemake --cores $(CORES) results/$@/
+
+Makefile pyproject.toml constraints.txt: ;
