@@ -20,7 +20,7 @@ rule panel:
         "Drawing panel {wildcards.panel} of {wildcards.figure}"
     shell:
         "python -m ngpipe panel {wildcards.figure} {wildcards.panel}"
-        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+        " --key {params.key} 2>&1 | tee {log} >&2"
 
 
 rule figure:
@@ -51,4 +51,4 @@ rule figure:
         "Composing {wildcards.figure}"
     shell:
         "python -m ngpipe figure {wildcards.figure}"
-        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+        " --key {params.key} 2>&1 | tee {log} >&2"

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,7 @@ from ngpipe.keys import check_closure
 from ngpipe.steps import stages
 
 _CONFIG_HELP = "the config directory (default: config)"
+_KEY_HELP = "refuse to run unless the chain key is this one"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,48 +41,40 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ngpipe", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
-    for stage, (sentence, call, sections) in _STAGES.items():
-        command = _add(commands, stage, sentence, call, epilog=describe(*sections))
-        command.add_argument(
-            "config", type=Path, help="the experiment, e.g. config/experiments/fig2.yaml"
+
+    def add(name: str, sentence: str, call: Callable, *sections: type) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=sentence,
+            description=sentence,
+            epilog=describe(*sections),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        command.set_defaults(call=call)
+        return command
+
+    for stage, (sentence, call, sections) in _STAGES.items():
+        command = add(stage, sentence, call, *sections)
+        command.add_argument("config", type=Path, help="the experiment's YAML file")
         command.add_argument(
             "directory", type=Path, nargs="?", help="default: results/runs/<experiment>"
         )
-    panel = _add(commands, "panel", "draw one panel of a figure as svg and png", _panel)
-    figure = _add(commands, "figure", "compose a figure from its panels", _figure)
+        command.add_argument("--key", help=_KEY_HELP)
+        command.add_argument("--threads", type=int, help="CPU threads (default: all)")
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    panel = add("panel", "draw one panel of a figure as svg and png", _panel)
+    figure = add("figure", "compose a figure from its panels", _figure)
     for command in (panel, figure):
-        command.add_argument("name", help="the figure, a key of `figures` in config/config.yaml")
-        command.add_argument(
-            "--config", type=Path, default=Path("config"), help="the config directory"
-        )
+        command.add_argument("name", help="the figure, a key of `figures` in config.yaml")
+        command.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
+        command.add_argument("--key", help=_KEY_HELP)
     panel.add_argument("panel", help="the panel, a key of the figure's `panels`")
-    inspect = _add(commands, "inspect", "print what a store holds and draw a quick look", _inspect)
-    inspect.add_argument("store", type=Path)
-    verify = _add(
-        commands,
-        "verify",
-        "recompute keys and digests of a figure; name the first mismatch",
-        _verify,
-    )
+    verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
     verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
+    inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
+    inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
     return parser
-
-
-def _add(commands, name, sentence, call, epilog=None) -> argparse.ArgumentParser:  # noqa: ANN001
-    command = commands.add_parser(
-        name,
-        help=sentence,
-        description=sentence,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(call=call)
-    command.add_argument("--key", help="refuse to run unless the chain key is this one")
-    command.add_argument("--threads", type=int, help="CPU threads (default: all)")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    return command
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.arrays import Connectivity, Curves
+from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly.recording import Recording
 
 STATEMENT = (
     "psi(0) = 0; half the difference of psi between the ends of the visited range is 1; "
@@ -42,6 +44,15 @@ class Gauge:
     def phi(self, curves: Curves, weights: Connectivity) -> Curves:
         """phi_i in the fixed gauge [1/tau]; ``weights`` as learned."""
         return curves + self.offset * weights.sum(1)[:, None]
+
+
+@torch.no_grad()
+def of_model(model: AssemblyGNN, recording: Recording) -> Gauge:
+    """The gauge of a model, from its psi on the visited range of the training frames."""
+    low, high = visited_ends(recording.activity[recording.training_sample(500)])
+    return of_shared_psi(
+        model.psi_curve(low), model.psi_curve(high), model.psi_curve(low.new_zeros(1))[0]
+    )
 
 
 def of_shared_psi(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from ngpipe.arrays import Activity, Connectivity, Curves, Latent, Rate
+from ngpipe.arrays import Activity, Connectivity, Curves, Drift, Latent, Rate
 from ngpipe.config.training import Network
 
 
@@ -57,7 +57,10 @@ class FunctionNetwork(nn.Module):
         super().__init__()
         self.scales = scales
         widths = [2 + n_latent, *[network.hidden] * network.hidden_layers, 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        # skip_init: the default initialisation would draw from the global generator.
+        self.layers = nn.ModuleList(
+            nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)
+        )
         for layer in self.layers:
             _initialise(layer, generator)
         nn.init.zeros_(self.layers[-1].weight)
@@ -99,7 +102,7 @@ class AssemblyGNN(nn.Module):
         self.phi = FunctionNetwork(network.latent_dim, network, scales, generator, slope=0.0)
         # psi starts as a plain increasing function, so that W knows its sign from the first step.
         self.psi = FunctionNetwork(0, network, scales, generator, slope=0.3)
-        self.latent = nn.Parameter(_normal((n_neurons, network.latent_dim), 0.3, generator))
+        self.latent = nn.Parameter(_normal((n_neurons, network.latent_dim), 0.01, generator))
         self.V = nn.Parameter(_normal((n_neurons, n_neurons), 0.003, generator))
         self.register_buffer("basis", torch.eye(n_neurons))
 
@@ -117,6 +120,15 @@ class AssemblyGNN(nn.Module):
     def forward(self, _t: float, x: Activity) -> Rate:
         """dx/dt [1/tau] at activity ``x``: the signature of any other drift."""
         return self.combine(self.phi(x, self.latent), self.psi(x))
+
+    def as_drift(self) -> Drift:
+        """The same rate with W worked out once: for the many single frames of a rollout."""
+        weights = self.connectivity.detach()
+
+        def drift(_t: float, x: Activity) -> Rate:
+            return self.scales.rate * self.phi(x, self.latent) + self.psi(x) @ weights.T
+
+        return drift
 
     def combine(self, phi: Activity, psi: Activity) -> Rate:
         """The rate, given the values of phi* and psi* at every neuron."""

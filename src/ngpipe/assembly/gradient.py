@@ -101,7 +101,7 @@ class Trainer:
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise DivergenceError(
-                f"the loss is {float(loss)} at step {self.step}: {_numbers(terms)}; lower "
+                f"the loss is {float(loss.detach())} at step {self.step}: {_numbers(terms)}; lower "
                 "training.learning_rate, or check the recording for values that are not finite"
             )
         self.optimizer.zero_grad(set_to_none=True)

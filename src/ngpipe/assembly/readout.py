@@ -5,7 +5,6 @@ import torch
 import xarray as xr
 
 from ngpipe.assembly import gauge
-from ngpipe.assembly.gauge import Gauge
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
@@ -13,19 +12,9 @@ from ngpipe.config.recovery import Recovery
 
 
 @torch.no_grad()
-def gauge_of(model: AssemblyGNN, recording: Recording) -> Gauge:
-    """The gauge of a model, from its psi on the visited range of the training frames."""
-    sample = recording.activity[recording.training_sample(500)]
-    low, high = gauge.visited_ends(sample)
-    return gauge.of_shared_psi(
-        model.psi_curve(low), model.psi_curve(high), model.psi_curve(low.new_zeros(1))[0]
-    )
-
-
-@torch.no_grad()
 def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
     """All that was recovered, as ``store.RECOVERY`` describes it."""
-    fixed = gauge_of(model, recording)
+    fixed = gauge.of_model(model, recording)
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device

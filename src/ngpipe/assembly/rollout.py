@@ -20,7 +20,7 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
     """
     start = recording.first_held_out
     truth = recording.activity[start : start + n_frames + 1]
-    predicted = trajectory(model, truth[0], dt=recording.dt, n_frames=len(truth))
+    predicted = trajectory(model.as_drift(), truth[0], dt=recording.dt, n_frames=len(truth))
     samples = recording.scoring_frames(DRIFT_FRAMES).to(truth.device)
     x, target = recording.batch(samples)
     dims, sample_dims = ("time", "neuron"), ("sample", "neuron")

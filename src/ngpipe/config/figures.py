@@ -1,5 +1,6 @@
 """Which figure is made of which panels of which experiments: config/config.yaml."""
 
+from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -89,10 +90,10 @@ class Figure(Section):
     panels: dict[Name, Panel] = Field(
         min_length=1, description="The panels by name; each also becomes <name>.svg and .png."
     )
-    mosaic: tuple[tuple[Name, ...], ...] | None = Field(
+    mosaic: tuple[tuple[str, ...], ...] | None = Field(
         None,
-        description="Rows of panel names; a name repeated in a row or column spans it. Null: "
-        "three panels a row.",
+        description="Rows of panel names, which share the width of their row equally; a name "
+        'repeated in its row is wider, and "." is an empty place. Null: three panels a row.',
     )
     width: Positive = Field(
         7.2, description="Width of the composed figure.", json_schema_extra=unit("inch")
@@ -105,9 +106,13 @@ class Figure(Section):
     def _mosaic_matches(self) -> "Figure":
         if self.mosaic is None:
             return self
-        if len({len(row) for row in self.mosaic}) != 1:
-            raise ValueError("the rows of mosaic differ in length")
-        placed = {name for row in self.mosaic for name in row}
+        places = [name for row in self.mosaic for name, _ in groupby(row) if name != "."]
+        placed = set(places)
+        if len(places) != len(placed):
+            raise ValueError(
+                "mosaic names a panel in more than one place; a wide panel takes neighbouring "
+                "places of one row"
+            )
         if placed != set(self.panels):
             raise ValueError(
                 f"mosaic places {sorted(placed - set(self.panels))} that are no panels and leaves "
@@ -130,3 +135,14 @@ class Figures(Section):
 
     figures: dict[Name, Figure] = Field(description="The figures by name: results/<name>/.")
     style: Style = Field(Style(), description="How every panel looks.")
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "Figures":
+        taken = [f"figures.{name}" for name in self.figures if name in ("panels", "runs")]
+        taken += [f"figures.{n}.panels.{n}" for n, f in self.figures.items() if n in f.panels]
+        if taken:
+            raise ValueError(
+                f"{', '.join(taken)}: the name is taken, as results/runs, results/panels and "
+                "results/<name>/<name>.svg are made for all figures; choose another"
+            )
+        return self

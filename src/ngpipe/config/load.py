@@ -1,6 +1,6 @@
 """Read a YAML config and name all of its mistakes at once, each with its YAML path."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ def load(path: Path, model: type[Model]) -> Model:
         raise ConfigError(f"no config at {path}; configs beside it: {known}")
     try:
         content = yaml.load(path.read_text(), Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     return validate(content if content is not None else {}, model, where=str(path))
 
@@ -42,18 +42,36 @@ def validate(content: object, model: type[Model], *, where: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_line(mistake) for mistake in error.errors(include_url=False)]
+        mistakes = [m for m in error.errors(include_url=False) if not _follows(m)]
+        lines = [_line(mistake, content) for mistake in mistakes]
         raise ConfigError("\n  ".join([f"{where} is not a valid config:", *lines])) from error
 
 
-def _line(mistake: Mapping) -> str:
-    path = ".".join(str(part) for part in mistake["loc"])
+def _follows(mistake: Mapping) -> bool:
+    """Whether a collection counts as too short only because its items hold mistakes."""
+    return mistake["type"] == "too_short" and len(mistake["input"]) >= mistake["ctx"]["min_length"]
+
+
+def _line(mistake: Mapping, content: object) -> str:
+    path = ".".join(_yaml_path(mistake["loc"], content))
     message = mistake["msg"].removeprefix("Value error, ")
     if not path:
         return message
     if mistake["type"] == "missing":
         return f"{path}: {message}"
     return f"{path}: {message} (got {_short(mistake['input'])})"
+
+
+def _yaml_path(location: Iterable[str | int], content: object) -> Iterator[str]:
+    """The keys on the way to a mistake, without the kind that pydantic puts among them."""
+    for part in location:
+        if isinstance(content, Mapping) and part not in content and part == content.get("kind"):
+            continue
+        yield str(part)
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            content = None
 
 
 def _short(value: object, limit: int = 60) -> str:
@@ -68,7 +86,11 @@ class _UniqueKeys(yaml.SafeLoader):
         """Build a mapping; a repeated key is an error instead of a silent override."""
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # refused below, with its place
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key '{key}' is given twice", key_node.start_mark

@@ -69,7 +69,7 @@ def constants_of(types: Sequence[NeuronType], type_index: np.ndarray) -> Constan
 def true_curves(types: Sequence[NeuronType], x: Tensor) -> tuple[Curves, Curves]:
     """Phi and psi of every type on activities ``x``: two arrays ``(type, x)``."""
     constants = constants_of(types, np.arange(len(types)))
-    return phi(x[:, None], constants).T, psi(x).expand(len(types), -1)
+    return phi(x[:, None].expand(-1, len(types)), constants).T, psi(x).expand(len(types), -1)
 
 
 def sunflower(n_neurons: int) -> np.ndarray:

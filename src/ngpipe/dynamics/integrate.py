@@ -40,9 +40,9 @@ def euler_maruyama(
         yield x, rate
         x = x + dt * rate
         if noise:
-            x = x + noise * dt**0.5 * torch.randn(
-                x.shape, generator=generator, dtype=x.dtype, device=x.device
-            )
+            # Drawn where the generator lives: the same noise on every device.
+            draw = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
+            x = x + noise * dt**0.5 * draw.to(x.device)
         k += 1
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -32,7 +33,7 @@ def draw_panel(material: Material, ax: Axes) -> None:
     """Draw the panel that ``material.spec`` describes."""
     PANELS[material.spec.kind](material, ax)
     if material.spec.title is not None:
-        ax.set_title(material.spec.title)
+        ax.set_title(material.spec.title, loc="left")
 
 
 def panel_figure(material: Material) -> Figure:
@@ -56,10 +57,12 @@ def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Fi
     rows = spec.layout()
     with styled(style):
         figure = new_figure(spec.width, spec.row_height * len(rows))
-        axes = figure.subplot_mosaic(rows, empty_sentinel=".")
-        for letter, name in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
-            draw_panel(material[name], axes[name])
-            axes[name].set_title(letter, loc="left", fontweight="bold")
+        bands = np.atleast_1d(figure.subfigures(len(rows), 1))
+        letters = iter("abcdefghijklmnopqrstuvwxyz")
+        for band, row in zip(bands, rows, strict=True):
+            for name, ax in band.subplot_mosaic([row], empty_sentinel=".").items():
+                draw_panel(material[name], ax)
+                ax.set_title(f"$\\bf{{{next(letters)}}}$  {ax.get_title(loc='left')}", loc="left")
         return _drawn(figure)
 
 

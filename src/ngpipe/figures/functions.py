@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from ngpipe.figures.material import Material, pretty
@@ -40,24 +41,24 @@ def phi(material: Material, ax: Axes) -> Axes:
     ax.set(xlim=(low, high), ylim=(bottom - margin, top + margin))
     ax.set(xlabel="activity $x_i$", ylabel=f"$\\phi^*(a_i, x_i)$ [{_units(learned)}]")
     ax.set_title("update functions")
-    _legend(ax, material, "phi")
+    _legend(ax, material, "phi", loc="upper right")
     return ax
 
 
 def psi(material: Material, ax: Axes) -> Axes:
-    """psi* over the true function, with the inner range enlarged by the choice of limits."""
+    """psi* over the true function, on the inner part of the visited range, where it bends."""
     learned = material.recovery["psi"]
     if "psi" in material.simulation:
         for curve in material.simulation["psi"]:
             _truth(ax, curve, material)
     x = learned["x"].values
-    color = np.array([[*_rgb(material.style.learned_color), 1.0]])
+    color = np.array([to_rgba(material.style.learned_color)])
     _lines(ax, x, np.unique(learned.values, axis=0), color, alpha=1.0)
     reach = min(12.0, float(np.abs(x).max()))
     ax.set(xlim=(-reach, reach), ylim=(-1.25, 1.25))
     ax.set(xlabel="activity $x_j$", ylabel="$\\psi^*(x_j)$")
     ax.set_title("transfer function")
-    _legend(ax, material, "psi")
+    _legend(ax, material, "psi", loc="lower right")
     return ax
 
 
@@ -80,17 +81,17 @@ def _lines(ax: Axes, x: np.ndarray, curves: np.ndarray, colors: np.ndarray, alph
     ax.add_collection(lines)
 
 
-def _legend(ax: Axes, material: Material, name: str) -> None:
+def _legend(ax: Axes, material: Material, name: str, loc: str) -> None:
     handles = [Line2D([], [], color=material.style.learned_color, label="learned")]
     if name == "phi":
         handles[0].set_color("0.2")
     if name in material.simulation:
         truth = Line2D([], [], color=material.style.truth_color, linewidth=4, label="true")
         handles.append(truth)
-    if name in {q for q in material.metrics["quantity"]}:
+    if name in set(material.metrics["quantity"]):
         error = material.metric(name, "nrmse")
         handles.append(Line2D([], [], linestyle="", label=f"NRMSE {error:.4f}"))
-    ax.legend(handles=handles, handlelength=1.4, loc="best")
+    ax.legend(handles=handles, handlelength=1.4, loc=loc)
 
 
 def _inside(recovery: xr.Dataset) -> np.ndarray:
@@ -106,9 +107,3 @@ def _range(recovery: xr.Dataset) -> tuple[float, float]:
 
 def _units(array: xr.DataArray) -> str:
     return pretty(array.attrs["units"])
-
-
-def _rgb(color: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(color)

@@ -83,7 +83,7 @@ def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) ->
     known = material.simulation.get("connectivity", weights).values
     limit = 1.1 * float(np.quantile(np.abs(known), 0.99)) or float(np.abs(known).max()) or 1.0
     look = {"cmap": material.style.weight_colormap, "vmin": -limit, "vmax": limit}
-    image = ax.imshow(weights.values, **look, interpolation="antialiased", rasterized=True)
+    image = ax.imshow(weights.values, **look, interpolation="nearest", rasterized=True)
     ax.set(xlabel="pre $j$", ylabel="post $i$")
     n = len(weights)
     ax.set_xticks([0, n - 1], ["1", str(n)])

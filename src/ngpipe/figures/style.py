@@ -18,6 +18,7 @@ def styled(style: Style) -> Iterator[None]:
     settings = {
         "font.size": size,
         "axes.titlesize": size,
+        "axes.titlelocation": "left",
         "axes.labelsize": size,
         "xtick.labelsize": size - 1,
         "ytick.labelsize": size - 1,

@@ -45,10 +45,9 @@ def rollout(material: Material, ax: Axes) -> Axes:
         Line2D([], [], color=material.style.truth_color, lw=2.2, label="held out"),
         Line2D([], [], color=color, lw=0.8, label="rollout"),
     ]
-    ax.legend(
-        handles=handles, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 0.98), borderaxespad=0.1
-    )
-    ax.set_ylim(-1.5 * gap, (len(chosen) + 0.5) * gap)
+    ax.legend(handles=handles, ncols=2, loc="upper right", borderaxespad=0.0)
+    ax.set_ylim(-1.5 * gap, (len(chosen) + 1.2) * gap)
+    ax.set_title("rollout from a held-out frame")
     return ax
 
 

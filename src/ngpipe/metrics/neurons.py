@@ -18,10 +18,10 @@ def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     table = confusion_matrix(true, found)
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(true)
     values = {
-        "found": len(np.unique(found)),
-        "true": len(np.unique(true)),
-        "ari": adjusted_rand_score(true, found),
-        "accuracy": matched,
+        "found": float(len(np.unique(found))),
+        "true": float(len(np.unique(true))),
+        "ari": float(adjusted_rand_score(true, found)),
+        "accuracy": float(matched),
     }
     return rows("types", values, len(true))
 

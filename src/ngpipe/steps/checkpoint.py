@@ -4,7 +4,6 @@ import fcntl
 import shutil
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ class Checkpoint:
         self.directory = Path(directory)
         self._saved_at = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Checkpoint":
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = (self.directory / "lock").open("w")
         try:
@@ -51,7 +50,7 @@ class Checkpoint:
     ) -> None:
         self._lock.close()
 
-    def resume(self, trainer: Trainer) -> list[dict[str, float]]:
+    def resume(self, trainer: Trainer) -> list[dict[str, int | float]]:
         """Bring the trainer to where it was last saved; returns the rows logged until then."""
         path = self.directory / "last.pt"
         if not path.exists():
@@ -65,7 +64,7 @@ class Checkpoint:
         """Whether ``every`` steps have passed since the last save."""
         return step - self._saved_at >= every
 
-    def save(self, trainer: Trainer, rows: list[dict[str, float]]) -> None:
+    def save(self, trainer: Trainer, rows: list[dict[str, int | float]]) -> None:
         """Save the trainer and the rows logged so far, whole or not at all."""
         with store.atomic(self.directory / "last.pt") as partial:
             torch.save({"trainer": trainer.state_dict(), "rows": rows}, partial)

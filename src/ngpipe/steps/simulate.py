@@ -26,8 +26,8 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
     coupling = torch.from_numpy(gain[:, None] * weights(cfg.connectivity, cfg.n_neurons))
     drift = _drift(cfg, coupling.to(device), types, device)
 
-    generator = torch.Generator(device=device).manual_seed(cfg.seed)
-    x0 = cfg.initial_std * torch.randn(cfg.n_neurons, generator=generator, device=device)
+    generator = torch.Generator().manual_seed(cfg.seed)
+    x0 = (cfg.initial_std * torch.randn(cfg.n_neurons, generator=generator)).to(device)
     sigma = cfg.noise / cfg.dt**0.5
     frames = euler_maruyama(drift, x0, dt=cfg.dt, noise=sigma, generator=generator)
 

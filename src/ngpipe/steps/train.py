@@ -10,8 +10,8 @@ import torch
 import xarray as xr
 
 from ngpipe import store
+from ngpipe.assembly import gauge
 from ngpipe.assembly.gradient import Progress, Trainer
-from ngpipe.assembly.readout import gauge_of
 from ngpipe.config.training import Training
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.checkpoint import Checkpoint
@@ -60,7 +60,7 @@ def run(
         checkpoint.remove()
 
 
-def _train(trainer: Trainer, rows: list[dict[str, float]], checkpoint: Checkpoint) -> None:
+def _train(trainer: Trainer, rows: list[dict[str, int | float]], checkpoint: Checkpoint) -> None:
     """Train to the end; log, keep W and save checkpoints on the way."""
     cfg = trainer.cfg
     before = rows[-1]["seconds"] if rows else 0.0
@@ -70,7 +70,7 @@ def _train(trainer: Trainer, rows: list[dict[str, float]], checkpoint: Checkpoin
             rows.append(_row(now, before + time.perf_counter() - started))
             if now.held_out_loss is not None:
                 bar.set_postfix_str(f"held-out loss {now.held_out_loss:.3g}", refresh=False)
-                fixed = gauge_of(trainer.model, trainer.recording)
+                fixed = gauge.of_model(trainer.model, trainer.recording)
                 checkpoint.keep(now.step, fixed.connectivity(trainer.connectivity()))
             bar.update(now.step - bar.n)
             if checkpoint.due(now.step, cfg.checkpoint_every):
@@ -78,7 +78,7 @@ def _train(trainer: Trainer, rows: list[dict[str, float]], checkpoint: Checkpoin
     checkpoint.save(trainer, rows)
 
 
-def _row(now: Progress, seconds: float) -> dict[str, float]:
+def _row(now: Progress, seconds: float) -> dict[str, int | float]:
     held_out = np.nan if now.held_out_loss is None else now.held_out_loss
     return {
         "step": now.step,

@@ -16,6 +16,12 @@ from ngpipe import store
 from ngpipe.config.connectivity import File
 from ngpipe.errors import ConfigError, StoreError
 
+UNREADABLE = (
+    *(ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, RuntimeError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
+"""What numpy, pandas and torch raise for a file that is not what its suffix says."""
+
 
 def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
     """Read the weights ``W[post, pre]`` a config names: float32, zero diagonal [1].
@@ -30,15 +36,23 @@ def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
         raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
     try:
         matrix = np.asarray(_reader(path)(cfg, path, n_neurons), dtype=np.float32)
-    except (ValueError, KeyError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path} cannot be read as a connectivity: {error}") from error
+    except ConfigError:
+        raise
+    except UNREADABLE as error:
+        raise ConfigError(
+            f"{path} cannot be read as a connectivity ({type(error).__name__}: {error}); write the "
+            "file again, or name another in simulation.connectivity.path"
+        ) from error
     if matrix.shape != (n_neurons, n_neurons):
         raise ConfigError(
             f"{path} holds shape {matrix.shape}, expected ({n_neurons}, {n_neurons}) as "
             "[post, pre]; set simulation.n_neurons to its size"
         )
     if not np.isfinite(matrix).all():
-        raise ConfigError(f"{path} holds {(~np.isfinite(matrix)).sum()} values that are not finite")
+        raise ConfigError(
+            f"{path} holds {(~np.isfinite(matrix)).sum()} values that are not finite; set them to "
+            "0 where there is no connection"
+        )
     if np.diagonal(matrix).any():
         raise ConfigError(
             f"{path} connects {np.count_nonzero(np.diagonal(matrix))} neurons to themselves; the "
@@ -65,7 +79,7 @@ def _npy(_cfg: File, path: Path, _n: int) -> np.ndarray:
 
 
 def _npz(cfg: File, path: Path, _n: int) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return archive[_pick(cfg, path, list(archive))]
 
 
@@ -94,7 +108,10 @@ def _csv(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
     edges = pd.read_csv(path)
     missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
     if missing:
-        raise ConfigError(f"{path} has columns {list(edges)}, not {missing}")
+        raise ConfigError(
+            f"{path} has columns {list(edges)}, not {missing}; name its columns in "
+            "simulation.connectivity.pre, .post and .weight"
+        )
     matrix = np.zeros((n_neurons, n_neurons))
     for column in (cfg.pre, cfg.post):
         ids = edges[column]

@@ -1,0 +1,21 @@
+"""The assembly model edge by edge, as message-passing code writes it: for comparison only."""
+
+import torch
+from torch import Tensor
+
+from ngpipe.arrays import Activity, Rate
+from ngpipe.assembly.gnn import AssemblyGNN
+
+
+def edges(n_neurons: int) -> tuple[Tensor, Tensor]:
+    """All ordered pairs (post, pre) of different neurons."""
+    post, pre = torch.meshgrid(torch.arange(n_neurons), torch.arange(n_neurons), indexing="ij")
+    different = post != pre
+    return post[different], pre[different]
+
+
+def rate(model: AssemblyGNN, x: Activity, post: Tensor, pre: Tensor) -> Rate:
+    """dx/dt of one frame: psi* evaluated on every edge, messages summed at the receivers."""
+    messages = model.connectivity[post, pre] * model.psi(x[pre])
+    incoming = torch.zeros_like(x).index_add(0, post, messages)
+    return model.scales.rate * model.phi(x, model.latent) + incoming

@@ -1,0 +1,107 @@
+"""Speed, side by side in one run: ``make bench``. Prints a table; asserts nothing but equality."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import torch
+from edgewise import edges, rate
+
+from ngpipe.assembly.gradient import Trainer
+from ngpipe.assembly.objective import fit
+from ngpipe.assembly.recording import Recording
+from ngpipe.config.simulation import NeuronType, Simulation
+from ngpipe.config.training import Training
+from ngpipe.dynamics.assembly import assembly_drift, constants_of, type_of_neuron
+from ngpipe.dynamics.integrate import blocks, euler_maruyama
+from ngpipe.wiring.ensembles import weights
+
+TOLERANCE = 1e-5
+
+
+def main() -> None:
+    """Measure training and simulation at one size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{options.neurons} neurons, {options.threads} threads, torch {torch.__version__}\n")
+    print(f"{'what':<48}{'measured':>12}  unit")
+    activity, drift = simulation(options.neurons)
+    training(activity, drift)
+
+
+def row(what: str, value: float, unit: str) -> None:
+    """One line of the table."""
+    print(f"{what:<48}{value:>12.4g}  {unit}")
+
+
+def best_of(call: Callable[[], object], repeats: int) -> float:
+    """Shortest of several timings [s], after one call to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def simulation(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Steps a second of the simulator against reading W once a step from memory or cache."""
+    cfg = Simulation(n_neurons=n, types=(NeuronType(leak=1.0), NeuronType(leak=2.0)))
+    coupling = torch.from_numpy(10 * weights(cfg.connectivity, n))
+    drift = assembly_drift(coupling, constants_of(cfg.types, type_of_neuron(cfg)))
+    x0 = 5 * torch.randn(n, generator=torch.Generator().manual_seed(0))
+    frames = euler_maruyama(drift, x0, dt=cfg.dt)
+    steps, kept = 2_000, []
+    with torch.inference_mode():
+        seconds = best_of(lambda: kept.append(list(islice(frames, steps))), 3)
+        reading = best_of(lambda: [coupling.sum() for _ in range(100)], 5) / 100
+        large = torch.ones(2**27)
+        memory = best_of(large.sum, 5)
+    row("simulator", steps / seconds, "steps/s")
+    row("limit: W read once a step where it lies", 1 / reading, "steps/s")
+    row(
+        "limit: W read once a step from main memory",
+        large.nbytes / memory / coupling.nbytes,
+        "steps/s",
+    )
+    ((_, x, slope),) = blocks(iter(kept[-1]), steps, length=steps)
+    return x, slope
+
+
+def training(activity: torch.Tensor, drift: torch.Tensor) -> None:
+    """Seconds per trained frame: dense (this project) and edge-wise, with equal outputs."""
+    trainer = Trainer(Recording(activity, drift, dt=0.01, held_out=0.2), Training(steps=10_000))
+    for _ in range(20):
+        trainer.advance()
+    dense = best_of(trainer.advance, 20) / trainer.cfg.batch_frames
+
+    model, (x, target) = trainer.model, trainer.recording.batch(torch.tensor([100]))
+    post, pre = edges(len(x[0]))
+    with torch.no_grad():
+        expected, found = model(0.0, x[0]), rate(model, x[0], post, pre)
+        error = float((found - expected).abs().max() / expected.abs().max())
+    np.testing.assert_array_less(error, TOLERANCE)
+
+    def edgewise_step() -> None:
+        loss = fit(rate(model, x[0], post, pre), target[0], model.scales.rate)
+        trainer.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        trainer.optimizer.step()
+
+    slow = best_of(edgewise_step, 3)
+    print()
+    row("training, dense, batch of 128", dense, "s/frame")
+    row("training, edge by edge, one frame", slow, "s/frame")
+    row("ratio", slow / dense, "")
+    row("largest difference of the outputs, relative", error, "")
+
+
+if __name__ == "__main__":
+    main()

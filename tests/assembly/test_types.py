@@ -1,0 +1,59 @@
+"""Types and their number come from the curves alone."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from ngpipe.assembly.types import cluster, common_range
+from ngpipe.config.recovery import Recovery
+
+X = np.linspace(-5, 5, 60)
+
+
+def curves(n_types: int, n: int, noise: float, seed: int = 0):
+    """phi curves of neurons of random types on a lattice of leaks and self-excitations."""
+    rng = np.random.default_rng(seed)
+    side = int(np.ceil(np.sqrt(n_types)))
+    types = rng.permutation(np.arange(n) % n_types)
+    leak, drive = 1 + types % side, 1 + types // side
+    clean = -leak[:, None] * X + drive[:, None] * np.tanh(X)
+    return clean + noise * rng.normal(size=(n, 1)) * np.sin(X), types
+
+
+@pytest.mark.parametrize("n_types", [2, 3, 4, 9, 16])
+def test_the_number_of_types_is_found(n_types):
+    features, types = curves(n_types, 200, noise=0.02)
+    labels = cluster(features, Recovery())
+    assert labels.max() + 1 == n_types
+    assert adjusted_rand_score(types, labels) == 1
+
+
+def test_one_type_stays_one():
+    """A cloud without gaps is not cut into pieces."""
+    rng = np.random.default_rng(1)
+    features = -X + 0.1 * rng.normal(size=(200, 3)) @ np.stack([X, np.tanh(X), np.sin(X)])
+    assert cluster(features, Recovery()).max() == 0
+
+
+def test_a_given_number_is_kept():
+    features, _ = curves(4, 100, noise=0.02)
+    assert len(np.unique(cluster(features, Recovery(n_types=3)))) == 3
+    assert np.all(cluster(features, Recovery(n_types=1)) == 0)
+
+
+def test_labels_follow_the_order_of_neurons():
+    features, _ = curves(4, 100, noise=0.02)
+    labels = cluster(features, Recovery())
+    _, first = np.unique(labels, return_index=True)
+    assert np.all(np.diff(first) > 0)
+    assert labels[0] == 0
+
+
+def test_common_range_is_where_all_neurons_have_been():
+    bounds = np.array([[-5.0, 3.0], [-4.0, 6.0], [-7.0, 5.0]])
+    assert common_range(bounds) == (-4.0, 3.0)
+
+
+def test_disjoint_ranges_fall_back_to_the_typical_one():
+    bounds = np.array([[-5.0, -3.0], [3.0, 6.0], [-7.0, 5.0]])
+    assert common_range(bounds) == (-5.0, 5.0)

@@ -1,0 +1,164 @@
+"""Every key is explained, every number has its unit, and the generated files are up to date."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ngpipe.config import describe
+from ngpipe.config.experiment import Experiment
+from ngpipe.config.figures import PANELS, Figures, Kind
+from ngpipe.config.simulation import Simulation
+
+ROOT = Path(__file__).parents[2]
+KEYS = [(model, key) for model in (Experiment, Figures) for key in describe.keys(model)]
+UNITS = {"1", "1/tau", "tau", "activity", "frames", "steps", "pt", "inch", "1/inch"}
+
+
+def leaves(annotation: object) -> set[object]:
+    """All types inside an annotation."""
+    return {annotation}.union(*(leaves(inner) for inner in get_args(annotation)))
+
+
+def field_at(model: type[BaseModel], path: str) -> FieldInfo:
+    """The field that a path such as ``types[].leak`` or ``connectivity(kind=file).path`` names."""
+    for part in path.split("."):
+        if part == "<name>":
+            continue
+        name, kind = re.fullmatch(r"(\w+)(?:\[\])?(?:\(kind=(\w+)\))?", part).groups()
+        field = model.model_fields[name]
+        inner = [t for t in leaves(field.annotation) if _is_model(t)]
+        model = next((m for m in inner if kind in (None, _kind(m))), None)
+    return field
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+
+
+NUMBERS = [(m, k) for m, k in KEYS if leaves(field_at(m, k.path).annotation) & {int, float}]
+
+
+@pytest.mark.parametrize(("model", "key"), KEYS, ids=[key.path for _, key in KEYS])
+def test_every_key_has_a_sentence(model, key):
+    assert key.description == field_at(model, key.path).description
+    assert len(key.description) >= 10
+    assert key.description[0].isupper() or key.description.startswith(("'", "(", "phi", "psi"))
+    assert key.description.endswith((".", ")"))
+
+
+@pytest.mark.parametrize(("model", "key"), NUMBERS, ids=[key.path for _, key in NUMBERS])
+def test_every_number_has_a_unit(model, key):
+    assert key.unit in UNITS
+
+
+def test_the_numbers_are_found():
+    """Else the test above would hold of nothing."""
+    paths = {key.path for _, key in NUMBERS}
+    assert len(paths) > 60
+    assert {
+        "simulation.dt",
+        "simulation.types[].leak",
+        "simulation.connectivity(kind=lorentz).exponent",
+        "training.penalties.psi_scale",
+        "rollout.at",
+        "reference",
+        "style.font_size",
+        "figures.<name>.panels.<name>.frame",
+    } <= paths
+    assert not paths & {"simulation", "simulation.connectivity(kind=file).path"}
+
+
+def test_nothing_else_has_a_unit():
+    assert [key.path for pair in KEYS if pair not in NUMBERS if (key := pair[1]).unit] == []
+
+
+def test_units_are_those_of_the_physics():
+    units = {key.path: key.unit for key in describe.keys(Simulation)}
+    assert units["dt"] == "tau"
+    assert units["types[].leak"] == units["types[].self_excitation"] == "1/tau"
+    assert units["types[].gain"] == "1/tau"
+    assert units["initial_std"] == units["noise"] == "activity"
+    assert units["burn_in"] == "frames"
+
+
+def test_defaults_are_those_of_the_models():
+    defaults = {key.path: key.default for key in describe.keys(Experiment)}
+    assert json.loads(defaults["simulation.n_neurons"]) == Simulation().n_neurons
+    assert json.loads(defaults["simulation.connectivity(kind=lorentz).exponent"]) is None
+    assert json.loads(defaults["rollout.at"]) == [400, 800]
+    assert defaults["simulation.connectivity(kind=file).path"] == "required"
+
+
+def test_the_help_of_a_command_gives_unit_default_and_meaning():
+    text = describe.describe(Simulation)
+    assert text.startswith("config section simulation:\n")
+    assert "  dt [tau] = 0.01\n      Integration step, also the sampling interval.\n" in text
+
+
+def test_every_kind_of_panel_is_explained():
+    assert tuple(PANELS) == get_args(Kind)
+    reference = describe.reference()
+    for kind, text in PANELS.items():
+        assert f"| `{kind}` | {text} |" in reference
+
+
+@pytest.mark.parametrize("path", ["config/README.md", *(f"workflow/schemas/{n}" for n in
+                                                        describe.schemas())])  # fmt: skip
+def test_generated_files_are_up_to_date(path):
+    """If this fails: make docs."""
+    expected = {"config/README.md": describe.reference()}
+    expected |= {f"workflow/schemas/{name}": text for name, text in describe.schemas().items()}
+    assert (ROOT / path).read_text() == expected[path]
+
+
+def test_they_are_generated_where_they_belong(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "workflow" / "schemas").mkdir(parents=True)
+    describe.write(tmp_path)
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {
+        "config/README.md",
+        "workflow/schemas/experiment.schema.json",
+        "workflow/schemas/figures.schema.json",
+    }
+
+
+def test_rows_of_the_reference_are_not_cut_by_bars():
+    rows = [line for line in describe.reference().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(KEYS) + len(PANELS)
+    cells = {len(re.split(r"(?<!\\)\|", row)) for row in rows}
+    assert cells == {4, 6}
+
+
+def test_the_schema_refuses_what_the_models_refuse():
+    """An editor that uses the schema marks unknown keys and wrong units of size."""
+    schema = json.loads(describe.schemas()["experiment.schema.json"])
+    simulation = schema["$defs"]["Simulation"]
+    assert simulation["additionalProperties"] is False
+    assert simulation["properties"]["dt"]["exclusiveMinimum"] == 0
+
+
+def test_describing_needs_no_heavy_library():
+    """The command line imports it for every ``--help``."""
+    script = (
+        "import sys, ngpipe.config.describe; print(sorted({'torch', 'xarray'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(describe.__file__).parents[2],
+    )
+    assert done.stdout.strip() == "[]"

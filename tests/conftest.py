@@ -1,0 +1,58 @@
+"""Fixtures of all tests. Nothing of ngpipe is imported up here: its types are to be checked."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded; subprocesses inherit it
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
+settings.load_profile("ngpipe")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Source of random arrays, the same in every run."""
+    return np.random.default_rng(20_260_214)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """Source of random tensors, the same in every run."""
+    return torch.Generator().manual_seed(20_260_214)
+
+
+@pytest.fixture
+def root() -> Path:
+    """Root of the project."""
+    return ROOT
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Write the config of a study into a fresh working directory: study(figures, **experiments).
+
+    The directory written is returned; calling again overwrites it.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def write(figures: dict, **experiments: dict) -> Path:
+        directory = tmp_path / "config"
+        (directory / "experiments").mkdir(parents=True, exist_ok=True)
+        (directory / "config.yaml").write_text(yaml.safe_dump({"figures": figures}))
+        for name, content in experiments.items():
+            path = directory / "experiments" / f"{name}.yaml"
+            path.write_text(yaml.safe_dump(content))
+        return directory
+
+    return write

@@ -1,0 +1,398 @@
+"""Stores: what is written is what is read, whole or not at all, and mistakes are named."""
+
+import json
+import os
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from ngpipe import keys, store
+from ngpipe.errors import StoreError
+
+FRAMES, NEURONS = 30, 5
+CONFIG = {"n_neurons": NEURONS, "dt": 0.25, "types": [{"leak": 1.0}]}
+
+
+@pytest.fixture
+def provenance():
+    return store.Provenance("simulate", "f" * 64, CONFIG, device="cpu", notes={"tries": 2})
+
+
+@pytest.fixture
+def dataset(rng):
+    """A simulation of random numbers: zeros would hide chunks that were never written."""
+    return xr.Dataset(
+        {
+            "activity": (("time", "neuron"), rng.normal(size=(FRAMES, NEURONS)).astype("f4")),
+            "connectivity": (("post", "pre"), rng.normal(size=(NEURONS, NEURONS))),
+            "neuron_type": (("neuron",), rng.integers(1, 9, NEURONS)),
+        },
+        coords={"time": 0.25 * np.arange(1, FRAMES + 1)},
+        attrs={"dt": 0.25},
+    )
+
+
+@pytest.fixture
+def written(dataset, provenance, tmp_path):
+    """Path of the dataset's store."""
+    path = tmp_path / "simulation.zarr"
+    store.write(dataset, path, store.SIMULATION, provenance)
+    return path
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Chunks of 7 frames, so that 30 frames make five of them, the last one short."""
+    monkeypatch.setattr(store, "BLOCK_BYTES", 7 * 4 * NEURONS)
+
+
+def contents(directory):
+    """Every file below a directory with its bytes."""
+    files = (p for p in directory.rglob("*") if p.is_file())
+    return {p.relative_to(directory).as_posix(): p.read_bytes() for p in files}
+
+
+def fill(blocks, values, length):
+    for start in range(0, len(values), length):
+        blocks.put("activity", start, values[start : start + length])
+
+
+def room(dataset):
+    """The dataset with its activity still to come."""
+    return dataset.assign(activity=(("time", "neuron"), store.empty(FRAMES, NEURONS)))
+
+
+class TestRoundTrip:
+    def test_what_is_written_is_read(self, dataset, written):
+        found = store.read(written, store.SIMULATION)
+        assert set(found.variables) == set(dataset.variables)
+        for name in dataset.variables:
+            assert found[name].dtype == dataset[name].dtype
+            assert found[name].dims == dataset[name].dims
+            np.testing.assert_array_equal(found[name].values, dataset[name].values)
+        assert found.attrs["dt"] == 0.25
+
+    def test_plain_xarray_opens_it_without_a_warning(self, dataset, written):
+        """Also when Snakemake has put its time stamp inside, as it does with directory outputs."""
+        (written / ".snakemake_timestamp").touch()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = xr.open_zarr(written)
+            np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
+
+    def test_it_says_units_names_config_and_version(self, written):
+        found = xr.open_zarr(written)
+        for name in found.data_vars:
+            variable = store.SIMULATION[name]
+            assert found[name].attrs == {"units": variable.units, "long_name": variable.long_name}
+        assert found["time"].attrs == {"units": "tau", "long_name": "time"}
+        assert json.loads(found.attrs["config"]) == CONFIG
+        assert found.attrs["key"] == "f" * 64
+        assert found.attrs["source"] == f"ngpipe {store.versions()['ngpipe']}"
+
+    @pytest.mark.parametrize(
+        "schema", [store.SIMULATION, store.TRAINING, store.RECOVERY, store.ROLLOUT]
+    )
+    def test_every_variable_of_a_schema_has_a_unit_and_a_name(self, schema):
+        for variable in schema.values():
+            assert variable.units
+            assert variable.long_name
+
+    def test_the_dataset_handed_over_is_left_as_it_was(self, dataset, provenance, tmp_path):
+        before = dataset.copy(deep=True)
+        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        xr.testing.assert_identical(dataset, before)
+
+    def test_nan_and_infinity_survive(self, dataset, provenance, tmp_path):
+        dataset["activity"].values[3:5, 1] = np.nan, np.inf
+        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        found = store.read(tmp_path / "s.zarr", store.SIMULATION)
+        np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
+
+    @pytest.mark.usefixtures("small_blocks")
+    @pytest.mark.parametrize("length", [7, 1, 11, FRAMES])
+    def test_block_by_block_gives_the_same_bytes_as_at_once(
+        self, dataset, provenance, tmp_path, length
+    ):
+        store.write(dataset, tmp_path / "whole.zarr", store.SIMULATION, provenance)
+        blockwise = store.writing(
+            room(dataset), tmp_path / "blocks.zarr", store.SIMULATION, provenance
+        )
+        with blockwise as blocks:
+            fill(blocks, dataset["activity"].values, length)
+        assert contents(tmp_path / "blocks.zarr") == contents(tmp_path / "whole.zarr")
+        assert (tmp_path / "whole.zarr" / "activity" / "4.0").exists()
+
+    @pytest.mark.usefixtures("small_blocks")
+    def test_chunks_are_whole_rows_of_bounded_size(self, written):
+        assert store.read(written, store.SIMULATION)["activity"].encoding["chunks"] == (7, NEURONS)
+        assert store.block_length(NEURONS) == 7
+        assert store.block_length(1000, 1000) == 1
+
+
+class TestAllOrNothing:
+    def fail_half_way(self, dataset, path, provenance):
+        with (
+            pytest.raises(ZeroDivisionError),
+            store.writing(room(dataset), path, store.SIMULATION, provenance) as blocks,
+        ):
+            blocks.put("activity", 0, dataset["activity"].values[:12])
+            raise ZeroDivisionError
+
+    def test_an_error_leaves_the_previous_store_and_manifest(self, dataset, written, provenance):
+        before = contents(written.parent)
+        self.fail_half_way(-dataset, written, provenance)
+        assert contents(written.parent) == before
+        assert sorted(p.name for p in written.parent.iterdir()) == [
+            "simulation.json",
+            "simulation.zarr",
+        ]
+
+    def test_an_error_leaves_nothing_where_nothing_was(self, dataset, tmp_path, provenance):
+        self.fail_half_way(dataset, tmp_path / "runs" / "simulation.zarr", provenance)
+        assert list((tmp_path / "runs").iterdir()) == []
+
+    def test_an_error_of_the_disk_leaves_the_previous_store(
+        self, dataset, written, provenance, monkeypatch
+    ):
+        def full(*_arguments, **_options):
+            raise OSError(28, "No space left on device")
+
+        before = contents(written.parent)
+        monkeypatch.setattr(xr.Dataset, "to_zarr", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.write(-dataset, written, store.SIMULATION, provenance)
+        assert contents(written.parent) == before
+
+    def test_no_other_process_sees_a_half_written_store(self, dataset, tmp_path, provenance):
+        path = tmp_path / "simulation.zarr"
+        with store.writing(room(dataset), path, store.SIMULATION, provenance) as blocks:
+            fill(blocks, dataset["activity"].values, 10)
+            assert not path.exists()
+            assert not store.manifest_path(path).exists()
+        assert path.exists()
+
+    def test_the_new_store_replaces_the_old_one_wholly(self, dataset, written, provenance):
+        smaller = -dataset.drop_vars("connectivity")
+        store.write(smaller, written, store.SIMULATION, provenance)
+        found = store.read(written, store.SIMULATION)
+        assert set(found.data_vars) == {"activity", "neuron_type"}
+        np.testing.assert_array_equal(found["activity"].values, smaller["activity"].values)
+        assert store.read_json(written.with_suffix(".json"))["digest"] == keys.tree_digest(written)
+        assert len(list(written.parent.iterdir())) == 2
+
+    def test_a_dataset_that_does_not_fit_is_refused_before_anything_is_touched(
+        self, dataset, written, provenance
+    ):
+        before = contents(written.parent)
+        with pytest.raises(StoreError, match="activity"):
+            store.write(dataset.drop_vars("activity"), written, store.SIMULATION, provenance)
+        assert contents(written.parent) == before
+
+
+class TestRefusals:
+    def test_all_mistakes_are_named_at_once(self, dataset):
+        broken = dataset.transpose("neuron", ...).rename(post="pre", pre="post")
+        broken = broken.drop_vars("neuron_type")
+        schema = {**store.SIMULATION, "gain": store.Variable(("neuron",), "1/tau", "gain")}
+        with pytest.raises(StoreError) as caught:
+            store.check(broken, schema, where="results/runs/x/simulation.zarr")
+        head, _, tail = str(caught.value).partition(" over {")
+        assert head == (
+            "results/runs/x/simulation.zarr does not hold what this step needs:\n"
+            "  'activity' has dims ('neuron', 'time'), expected ('time', 'neuron')\n"
+            "  'connectivity' has dims ('pre', 'post'), expected ('post', 'pre')\n"
+            "  'gain' is missing\n"
+            "It holds ['activity', 'connectivity']"
+        )
+        assert "'time': 30" in tail
+        assert tail.endswith("}. Re-run the rule that wrote it.")
+
+    def test_what_is_optional_may_be_missing(self, dataset):
+        store.check(dataset[["activity"]], store.SIMULATION, where="here")
+
+    def test_a_missing_store_names_its_remedy(self, tmp_path):
+        with pytest.raises(StoreError, match=r"no store at .*absent\.zarr.*snakemake"):
+            store.read(tmp_path / "absent.zarr", store.SIMULATION)
+
+    def test_a_foreign_directory_is_refused_by_name(self, tmp_path):
+        (tmp_path / "foreign.zarr").mkdir()
+        (tmp_path / "foreign.zarr" / "notes.txt").write_text("not a store")
+        with pytest.raises(StoreError, match=r"foreign\.zarr is not a readable zarr store"):
+            store.read(tmp_path / "foreign.zarr", store.SIMULATION)
+
+    def test_a_store_of_another_stage_is_refused_by_name(self, written):
+        with pytest.raises(StoreError, match=r"(?s)simulation\.zarr does not hold.*'activity_hat'"):
+            store.read(written, store.ROLLOUT)
+
+    def test_broken_metadata_is_refused_by_name(self, written):
+        (written / ".zmetadata").write_text("{")
+        with pytest.raises(StoreError, match=r"simulation\.zarr is not a readable zarr store"):
+            store.read(written, store.SIMULATION)
+
+    @pytest.mark.usefixtures("small_blocks")
+    @pytest.mark.parametrize(
+        ("chunk", "words"),
+        [
+            ("activity/2.0", "'activity' holds 4 of 5 chunks"),
+            ("activity/4.0", "'activity' holds 4 of 5 chunks"),
+            ("connectivity/0.0", "'connectivity' holds"),
+            ("time/0", "'time' holds"),
+        ],
+    )
+    def test_a_lost_chunk_is_refused_by_name(self, written, chunk, words):
+        """Zarr itself would read zeros there, without a word."""
+        (written / chunk).unlink()
+        with pytest.raises(StoreError, match=rf"simulation\.zarr is truncated: {words}"):
+            store.read(written, store.SIMULATION)
+
+    @pytest.mark.usefixtures("small_blocks")
+    def test_a_chunk_cut_short_is_refused_by_name(self, written):
+        chunk = written / "activity" / "1.0"
+        os.truncate(chunk, chunk.stat().st_size // 2)
+        with pytest.raises(StoreError, match="truncated: 'activity' holds 4 of 5 chunks"):
+            store.read(written, store.SIMULATION)
+
+    def test_a_lost_variable_is_refused_by_name(self, written):
+        (written / "activity" / "0.0").unlink()
+        (written / "activity" / ".zarray").unlink()
+        (written / "activity" / ".zattrs").unlink()
+        (written / "activity").rmdir()
+        with pytest.raises(StoreError, match="truncated: 'activity' holds 0 of 1 chunks"):
+            store.read(written, store.SIMULATION)
+
+    @pytest.mark.usefixtures("small_blocks")
+    def test_a_chunk_of_zeros_is_no_loss(self, dataset, provenance, tmp_path):
+        dataset["activity"].values[7:14] = 0
+        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        assert (tmp_path / "s.zarr" / "activity" / "1.0").exists()
+        found = store.read(tmp_path / "s.zarr", store.SIMULATION)
+        np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
+
+    @pytest.mark.parametrize("version", [2, 3])
+    @pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
+    def test_a_recording_stored_by_others_is_read(self, dataset, tmp_path, version):
+        """Plain xarray compresses, and leaves out chunks that hold nothing but zeros."""
+        dataset["activity"].values[7:14] = 0
+        path, chunks = tmp_path / "recording.zarr", {"activity": {"chunks": (7, NEURONS)}}
+        dataset.to_zarr(path, zarr_format=version, consolidated=True, encoding=chunks)
+        found = store.read(path, store.SIMULATION)
+        np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
+
+
+class TestManifest:
+    def test_says_what_the_store_holds(self, written):
+        manifest = store.read_json(written.with_suffix(".json"))
+        assert manifest["digest"] == keys.tree_digest(written)
+        assert manifest["variables"] == {
+            "activity": {
+                "dims": ["time", "neuron"],
+                "shape": [FRAMES, NEURONS],
+                "dtype": "float32",
+                "units": "1",
+            },
+            "connectivity": {
+                "dims": ["post", "pre"],
+                "shape": [NEURONS, NEURONS],
+                "dtype": "float64",
+                "units": "1/tau",
+            },
+            "neuron_type": {
+                "dims": ["neuron"],
+                "shape": [NEURONS],
+                "dtype": "int64",
+                "units": "1",
+            },
+        }
+
+    def test_says_how_it_came_about(self, written):
+        manifest = store.read_json(written.with_suffix(".json"))
+        assert {name: manifest[name] for name in ("stage", "key", "config", "notes", "device")} == {
+            "stage": "simulate",
+            "key": "f" * 64,
+            "config": CONFIG,
+            "notes": {"tries": 2},
+            "device": "cpu",
+        }
+        assert manifest["versions"]["numpy"] == np.__version__
+        assert {"python", "ngpipe", "torch", "xarray", "zarr"} <= set(manifest["versions"])
+        assert manifest["command"]
+
+    def test_says_what_it_cost(self, dataset, tmp_path):
+        provenance = store.Provenance("simulate", "k", {}, started=time.perf_counter() - 3)
+        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        manifest = store.read_json(tmp_path / "s.json")
+        assert 3 <= manifest["wall_seconds"] < 60
+        assert 50 < manifest["peak_memory_mb"] < 50_000
+
+    def test_the_digest_tells_stores_apart(self, dataset, written, provenance):
+        before = store.read_json(written.with_suffix(".json"))["digest"]
+        store.write(dataset, written, store.SIMULATION, provenance)
+        again = store.read_json(written.with_suffix(".json"))["digest"]
+        dataset["activity"].values[4, 2] += 1
+        store.write(dataset, written, store.SIMULATION, provenance)
+        assert before == again != store.read_json(written.with_suffix(".json"))["digest"]
+
+    def test_holds_digests_of_the_files_beside(self, dataset, provenance, tmp_path):
+        model = tmp_path / "model.bin"
+        model.write_bytes(b"weights")
+        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance, beside=[model])
+        manifest = store.read_json(tmp_path / "s.json")
+        assert manifest["files"] == {"model.bin": keys.file_digest(model)}
+
+    def test_an_absent_or_broken_manifest_is_named(self, tmp_path):
+        with pytest.raises(StoreError, match=r"no readable manifest at .*s\.json"):
+            store.read_json(tmp_path / "s.json")
+        (tmp_path / "s.json").write_text("{")
+        with pytest.raises(StoreError, match=r"no readable manifest at .*s\.json"):
+            store.read_json(tmp_path / "s.json")
+
+
+class TestTables:
+    @pytest.fixture
+    def table(self, rng):
+        return pd.DataFrame(
+            {
+                "quantity": ["connectivity", "phi", "types"],
+                "value": rng.normal(size=3) * [1e-7, 1, 1e7],
+                "n": rng.integers(1, 1000, 3),
+                "reference": [0.99, np.nan, np.nan],
+            }
+        )
+
+    def test_what_is_written_is_read(self, table, tmp_path):
+        store.write_csv(table, tmp_path / "metrics.csv")
+        found = store.read_csv(tmp_path / "metrics.csv")
+        pd.testing.assert_frame_equal(found, table, rtol=1e-8, check_dtype=True)
+
+    def test_the_manifest_names_its_table(self, table, provenance, tmp_path):
+        path, curve = tmp_path / "metrics.csv", tmp_path / "learning_curve.csv"
+        store.write_csv(table[["value"]], curve)
+        store.write_table(table, path, provenance, beside=[curve])
+        manifest = store.read_json(tmp_path / "metrics.json")
+        assert manifest["file"] == "metrics.csv"
+        assert manifest["digest"] == keys.file_digest(path)
+        assert manifest["files"] == {"learning_curve.csv": keys.file_digest(curve)}
+        assert manifest["variables"]["value"] == {"shape": [3], "dtype": "float64"}
+        assert list(manifest["variables"]) == list(table)
+        assert manifest["key"] == "f" * 64
+
+    def test_an_error_leaves_the_previous_file(self, tmp_path):
+        path = tmp_path / "metrics.csv"
+        path.write_text("good\n")
+        with pytest.raises(ZeroDivisionError), store.atomic(path) as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+        assert contents(tmp_path) == {"metrics.csv": b"good\n"}
+
+    def test_an_absent_or_empty_table_is_named(self, tmp_path):
+        path = tmp_path / "metrics.csv"
+        with pytest.raises(StoreError, match=r"no readable table at .*metrics\.csv"):
+            store.read_csv(path)
+        path.touch()
+        with pytest.raises(StoreError, match=r"no readable table at .*metrics\.csv"):
+            store.read_csv(path)
