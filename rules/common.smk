@@ -24,7 +24,10 @@ def stage_key(stage):
 
 def named_files(wildcards):
     """Files of the user that the simulation of an experiment reads."""
-    return [str(path) for path in stages.named_files(STUDY.experiments[wildcards.experiment])]
+    return [
+        str(path)
+        for path in stages.named_files(STUDY.experiments[wildcards.experiment])
+    ]
 
 
 def figure_panels(wildcards):

@@ -12,7 +12,7 @@ rule recover:
         "benchmarks/{experiment}/recover.tsv"
     conda:
         "../envs/ngpipe.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,

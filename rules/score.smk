@@ -18,7 +18,7 @@ rule score:
         "benchmarks/{experiment}/score.tsv"
     conda:
         "../envs/ngpipe.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=30,

@@ -10,7 +10,7 @@ rule simulate:
         "benchmarks/{experiment}/simulate.tsv"
     conda:
         "../envs/ngpipe.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,

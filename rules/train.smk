@@ -12,7 +12,7 @@ rule train:
     benchmark:
         "benchmarks/{experiment}/train.tsv"
     conda:
-        "../envs/ngpipe.yaml"
+        "../envs/ngpipe-cuda.yaml"
     threads: 8
     resources:
         mem_mb=4000,

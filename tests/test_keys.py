@@ -84,26 +84,27 @@ class TestCanonicalJson:
             keys.canonical({"dt": value})
 
 
-class TestChainKey:
-    SECTION = {"n": 3, "seed": 1}
+SECTION = {"n": 3, "seed": 1}
 
+
+class TestChainKey:
     def test_is_64_hexadecimal_digits_and_repeatable(self):
-        key = keys.chain_key("simulate", self.SECTION)
+        key = keys.chain_key("simulate", SECTION)
         assert len(key) == 64
         assert set(key) <= set("0123456789abcdef")
-        assert key == keys.chain_key("simulate", dict(reversed(self.SECTION.items())))
+        assert key == keys.chain_key("simulate", dict(reversed(SECTION.items())))
 
     def test_changes_with_the_stage(self):
-        assert keys.chain_key("recover", self.SECTION) != keys.chain_key("rollout", self.SECTION)
+        assert keys.chain_key("recover", SECTION) != keys.chain_key("rollout", SECTION)
 
     def test_changes_with_a_value(self):
-        assert keys.chain_key("simulate", self.SECTION) != keys.chain_key(
+        assert keys.chain_key("simulate", SECTION) != keys.chain_key(
             "simulate", {"n": 3, "seed": 2}
         )
 
     def test_changes_when_two_values_are_swapped(self):
         """A digest of the sorted values, or of the file's size, would not notice."""
-        assert keys.chain_key("simulate", self.SECTION) != keys.chain_key(
+        assert keys.chain_key("simulate", SECTION) != keys.chain_key(
             "simulate", {"n": 1, "seed": 3}
         )
 

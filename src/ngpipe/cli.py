@@ -202,7 +202,6 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
 
     Raises:
         DeviceError: the device is unknown or absent.
-
     """
     import torch
 

@@ -34,7 +34,6 @@ def chain_key(
         section: the part of the config the stage reads, JSON-like.
         above: keys of the stages whose results it reads.
         files: files the section names, whose content counts.
-
     """
     content = [stage, section, source_digest(stage), list(above), [file_digest(f) for f in files]]
     return hashlib.sha256(canonical(content).encode()).hexdigest()
@@ -101,7 +100,6 @@ def check_closure(stage: str, loaded: Mapping[str, object] = sys.modules) -> Non
 
     Raises:
         StaleError: naming the modules that escaped the analysis of imports.
-
     """
     covered = closure(f"ngpipe.steps.{stage}") | closure("ngpipe.cli") | {"ngpipe.__main__"}
     escaped = {name for name in loaded if name.split(".")[0] == "ngpipe"} - covered

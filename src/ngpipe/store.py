@@ -102,7 +102,6 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
 
     Raises:
         StoreError: the store is absent, is no zarr store, or does not fit ``schema``.
-
     """
     path = Path(path)
     if not path.is_dir():
@@ -124,7 +123,6 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
 
     Raises:
         StoreError: listing everything that is missing or has other dimensions.
-
     """
     mistakes = []
     for name, variable in schema.items():
@@ -247,7 +245,6 @@ def read_csv(path: Path) -> pd.DataFrame:
 
     Raises:
         StoreError: it is absent or no table.
-
     """
     try:
         return pd.read_csv(path)
@@ -281,14 +278,20 @@ def read_json(path: Path) -> dict:
 
     Raises:
         StoreError: it is absent or not JSON.
-
     """
     try:
         return json.loads(Path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(
             f"no readable manifest at {path} ({error}); re-run the rule that makes it"
         ) from error
+
+
+def read_manifests(directory: Path) -> dict[str, dict]:
+    """Manifests of all results in a directory, by stem; other JSON files are not ours."""
+    ours = {"stage", "key", "digest"}
+    found = {path.stem: read_json(path) for path in sorted(Path(directory).glob("*.json"))}
+    return {stem: content for stem, content in found.items() if ours <= set(content)}
 
 
 @contextmanager
@@ -337,7 +340,14 @@ def manifest_path(path: Path) -> Path:
 def versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that results depend on."""
     names = ["ngpipe", "torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn"]
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from source, as in Snakemake's conda environments
+        return "not installed"
 
 
 def peak_memory_mb() -> float:
@@ -372,7 +382,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
     described.attrs = {
         "Conventions": "CF-1.11",
         "title": f"ngpipe {provenance.stage}",
-        "source": f"ngpipe {metadata.version('ngpipe')}",
+        "source": f"ngpipe {_version('ngpipe')}",
         "config": keys.canonical(provenance.config),
         "key": provenance.key,
         **dataset.attrs,

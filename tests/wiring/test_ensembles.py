@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -192,7 +192,6 @@ class TestFilling:
 
 
 class TestDale:
-    @settings(deadline=None)
     @given(sections(), st.integers(2, 12), st.floats(0, 1))
     def test_each_neuron_sends_one_sign_and_sizes_are_unchanged(self, cfg, n, excitatory):
         free = weights(cfg.model_copy(update={"excitatory": None}), n)

@@ -87,11 +87,15 @@ class Study:
 
     def snakemake(self, *arguments: str, rc: int | None = 0) -> str:
         """Run Snakemake; returns all it prints. ``rc=None`` accepts any exit status but 0."""
-        return self._run(self.snakemake_command(*arguments), rc)
+        return self.run(*self.snakemake_command(*arguments), rc=rc)
 
     def ngpipe(self, *arguments: str, rc: int | None = 0) -> str:
         """Run the command line in the working directory; returns all it prints."""
-        return self._run([sys.executable, "-m", "ngpipe", *arguments], rc)
+        return self.run(*self.ngpipe_command(*arguments), rc=rc)
+
+    def ngpipe_command(self, *arguments: str) -> list[str]:
+        """The command line of one step."""
+        return [sys.executable, "-m", "ngpipe", *arguments]
 
     def planned(self, *targets: str) -> dict[str, int]:
         """How many jobs of which rule a run would do now; {} only if Snakemake says so."""
@@ -104,15 +108,24 @@ class Study:
 
     def start(self, command: list[str]) -> subprocess.Popen:
         """Start a process, leader of its own process group."""
-        return subprocess.Popen(
-            command,
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with self.directory.with_suffix(".log").open("w") as output:
+            return subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, condition: Callable[[], object], process: subprocess.Popen) -> None:
+        """Wait until a condition holds that a started process is to bring about."""
+        deadline = time.monotonic() + 120
+        while not condition():
+            log = self.directory.with_suffix(".log").read_text
+            assert process.poll() is None, f"ended too early:\n{log()}"
+            assert time.monotonic() < deadline, f"waited too long:\n{log()}"
+            time.sleep(0.02)
 
     def path(self, *parts: str) -> Path:
         """A path in the working directory."""
@@ -126,7 +139,8 @@ class Study:
         """Replace text that is there in a file of src/ngpipe; for the fixture `editable`."""
         replace(self.project / "src" / "ngpipe" / name, old, new)
 
-    def _run(self, command: list[str], rc: int | None) -> str:
+    def run(self, *command: str, rc: int | None = 0) -> str:
+        """Run a command in the working directory; returns all it prints."""
         done = subprocess.run(
             command,
             cwd=self.directory,
@@ -209,7 +223,7 @@ def editable(finished: Study, tmp_path: Path) -> Study:
 
 
 @pytest.fixture
-def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., subprocess.Popen]]:
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
     """Start a command of a study; whatever of it is left when the test ends is killed."""
     started: list[subprocess.Popen] = []
 
@@ -226,13 +240,4 @@ def kill_group(process: subprocess.Popen) -> None:
     """SIGKILL for a process and all it started; nobody gets to clean up."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen, seconds: float = 60):
-    """Wait until a condition holds, while a process that is to bring it about still runs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"ended too early:\n{process.communicate()[1]}"
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+    process.wait()

@@ -67,6 +67,14 @@ FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "missing panel": (remove("results/Main/scatter.png"), ["Main/scatter.png is missing"]),
     "foreign file": (add("results/Main/notes.txt"), ["Main/notes.txt is foreign"]),
     "no manifest": (remove("results/Main/manifest.json"), ["Main/manifest.json"]),
+    "empty manifest": (
+        lambda study: study.path("results/Main/manifest.json").write_text("{}"),
+        ["Main/manifest.json is no manifest"],
+    ),
+    "manifest that is no text": (
+        lambda study: study.path(f"{RUN}/rollout.json").write_bytes(b"\xff"),
+        [f"no readable manifest at {RUN}/rollout.json"],
+    ),
     "no figure": (remove("results/Main"), ["results/Main"]),
     "tampered chunk": (
         flip(f"{RUN}/simulation.zarr/activity/0.0"),

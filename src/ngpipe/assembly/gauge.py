@@ -64,7 +64,6 @@ def of_shared_psi(
         psi_low: learned psi at activities of the lower end of the visited range.
         psi_high: the same at the upper end; both are averaged, so single wiggles do not count.
         psi_zero: learned psi(0).
-
     """
     scale = float(psi_high.mean() - psi_low.mean()) / 2
     if not abs(scale) > 1e-12:

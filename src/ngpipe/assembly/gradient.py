@@ -50,7 +50,6 @@ class Trainer:
     Args:
         recording: activity and targets, on the device to train on.
         cfg: the training section of the config.
-
     """
 
     def __init__(self, recording: Recording, cfg: Training) -> None:
@@ -92,7 +91,6 @@ class Trainer:
 
         Raises:
             DivergenceError: the loss is not finite.
-
         """
         rate = step_size(self.step, self.cfg)
         for group in self.optimizer.param_groups:
@@ -193,7 +191,6 @@ def whitening(recording: Recording, bend: float, ridge: float) -> Tensor:
         recording: source of the frames.
         bend: activity at which a typical transfer function bends.
         ridge: lambda, relative to the mean eigenvalue of C.
-
     """
     x = recording.activity[recording.training_sample(WHITENING_FRAMES)]
     firing = torch.tanh(x / bend)

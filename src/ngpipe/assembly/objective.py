@@ -28,7 +28,6 @@ def penalties(
         model: the model in training.
         psi_table: psi* on ascending activities that cover the visited range.
         weight: weight of each term.
-
     """
     rest = torch.zeros((), device=psi_table.device)
     terms = {

@@ -25,7 +25,6 @@ def cluster(features: Features, cfg: Recovery) -> Labels:
     Args:
         features: one row per neuron, for example its curve on the common visited range.
         cfg: the recovery section of the config.
-
     """
     if cfg.n_types == 1 or len(features) < 3:
         return np.zeros(len(features), dtype=np.int64)

@@ -17,7 +17,6 @@ def load(path: Path, model: type[Model]) -> Model:
 
     Raises:
         ConfigError: the file is missing, is not YAML, or does not fit ``model``.
-
     """
     path = Path(path)
     if not path.is_file():
@@ -35,7 +34,6 @@ def validate(content: object, model: type[Model], *, where: str) -> Model:
 
     Raises:
         ConfigError: listing every mistake with its YAML path and the value found there.
-
     """
     if not isinstance(content, Mapping):
         raise ConfigError(f"{where} must hold a mapping, got {type(content).__name__}")

@@ -42,7 +42,6 @@ def assembly_drift(connectivity: Connectivity, constants: Constants) -> Drift:
     Args:
         connectivity: effective coupling g_i W_ij, indexed [post, pre] [1/tau].
         constants: constants of every neuron.
-
     """
 
     def drift(_t: float, x: Activity) -> Rate:

@@ -30,7 +30,6 @@ def euler_maruyama(
         dt: step [tau].
         noise: sigma [1/sqrt(tau)].
         generator: source of the noise; required when ``noise`` is not zero.
-
     """
     if noise and generator is None:
         raise TypeError("noise needs a generator: randomness is always passed down")
@@ -60,7 +59,6 @@ def blocks(
 
     Raises:
         DivergenceError: activity is not finite or exceeds ``limit``; names frame and neuron.
-
     """
     for start in range(first, first + n_frames, length):
         pairs = [next(frames) for _ in range(min(length, first + n_frames - start))]

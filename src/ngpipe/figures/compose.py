@@ -52,7 +52,6 @@ def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Fi
         spec: panels and layout.
         style: how everything looks.
         material: what each panel draws from, by panel name.
-
     """
     rows = spec.layout()
     with styled(style):

@@ -36,7 +36,6 @@ class Material:
 
         Raises:
             StoreError: the experiment is a recording, whose truth is not known.
-
         """
         if name not in self.simulation:
             raise StoreError(

@@ -35,7 +35,6 @@ def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
     Args:
         recovery: ``phi, psi (neuron, x)`` and ``visited (neuron, bound)``.
         truth: ``phi, psi (type, x)`` and ``neuron_type (neuron)``.
-
     """
     x, bounds = recovery["x"].values, recovery["visited"].values
     inside = (x >= bounds[:, :1]) & (x <= bounds[:, 1:])

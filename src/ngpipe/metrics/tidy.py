@@ -26,7 +26,6 @@ def agreement(estimate: Vector, truth: Vector) -> dict[str, float]:
         ``r2``: squared Pearson correlation. ``slope``: ordinary least squares of the estimate on
         the truth. ``r2_identity``: 1 - sum((estimate - truth)^2) / sum((truth - mean)^2).
         All are NaN where the truth is constant.
-
     """
     estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
     e, t = estimate - estimate.mean(), truth - truth.mean()

@@ -22,7 +22,6 @@ class Checkpoint:
 
     Raises:
         BusyError: another process trains under the same key.
-
     """
 
     def __init__(self, directory: Path) -> None:

@@ -21,7 +21,6 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         style: how it looks.
         results: the directory that holds ``runs/``, ``panels/`` and the figures.
         key: chain key.
-
     """
     provenance = store.Provenance("figure", key, spec.model_dump(mode="json"))
     material = {
@@ -59,5 +58,4 @@ def _metrics(spec: Figure, material: dict[str, compose.Material]) -> pd.DataFram
 
 def _digests(run: Path) -> dict[str, str]:
     """Digest of every result of an experiment, from its manifests."""
-    manifests = {path.stem: store.read_json(path) for path in sorted(run.glob("*.json"))}
-    return {stem: manifest["digest"] for stem, manifest in manifests.items()}
+    return {stem: manifest["digest"] for stem, manifest in store.read_manifests(run).items()}

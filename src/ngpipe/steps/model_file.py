@@ -28,7 +28,6 @@ def load(path: Path, device: torch.device) -> AssemblyGNN:
 
     Raises:
         StoreError: the file is absent, truncated, or not a model of ngpipe.
-
     """
     try:
         with safe_open(path, "pt") as file:

@@ -16,7 +16,6 @@ def run(spec: Panel, style: Style, directory: Path, output: Path) -> None:
         style: how it looks.
         directory: the results of the experiment it draws on.
         output: where to, without suffix.
-
     """
     figure = compose.panel_figure(materials.load(directory, spec, style))
     for suffix in (".svg", ".png"):

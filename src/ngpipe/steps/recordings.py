@@ -16,7 +16,6 @@ def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
     Raises:
         StoreError: no drift is stored though ``training.target`` asks for it.
         DeviceError: the recording does not fit the device.
-
     """
     dataset = store.read(simulation, store.SIMULATION)
     names = ["activity"]

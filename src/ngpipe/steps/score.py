@@ -28,7 +28,6 @@ def run(
         run_directory: holds the stores of the experiment.
         metrics: the table to write; ``learning_curve.csv`` goes beside it.
         key: chain key.
-
     """
     provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
     truth = store.read(run_directory / "simulation.zarr", store.SIMULATION)

@@ -64,7 +64,6 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
 
     Raises:
         ConfigError: listing the mistakes of all files at once.
-
     """
     path = directory / "config.yaml"
     figures = load(path, Figures)
@@ -136,7 +135,6 @@ def confirm(stage: str, planned: str | None, now: str) -> None:
 
     Raises:
         StaleError: the key Snakemake planned with is not the one of today's config and source.
-
     """
     if planned is not None and planned != now:
         raise StaleError(
@@ -150,7 +148,6 @@ def spec_of(figure: Figure, panel: str) -> Panel:
 
     Raises:
         ConfigError: naming the panels there are.
-
     """
     if panel not in figure.panels:
         raise ConfigError(f"no panel '{panel}' in this figure; it has {list(figure.panels)}")

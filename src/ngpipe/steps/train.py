@@ -38,7 +38,6 @@ def run(
         key: chain key; names the checkpoint, so that one is never resumed under another config.
         device: where to train.
         checkpoints: directory of all checkpoints.
-
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
     with Checkpoint(checkpoints / key) as checkpoint:

@@ -21,7 +21,6 @@ def run(figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], *, ke
     Raises:
         StoreError: a manifest is missing.
         StaleError: naming the first file that is missing, foreign, tampered or stale.
-
     """
     for mismatch in _mismatches(figure, runs, stages, key):
         raise StaleError(mismatch)
@@ -31,6 +30,9 @@ def _mismatches(
     figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], key: str
 ) -> Iterator[str]:
     manifest = store.read_json(figure / "manifest.json")
+    if not {"files", "runs", "key"} <= set(manifest):
+        yield f"{figure / 'manifest.json'} is no manifest of a figure; run the figure again"
+        return
     for name, digest in manifest["files"].items():
         yield from _file(figure / name, digest)
     expected = {*manifest["files"], "manifest.json", STAMP}
@@ -49,9 +51,9 @@ def _mismatches(
 def _experiment(
     directory: Path, stages: Mapping[str, str], used: Mapping[str, str]
 ) -> Iterator[str]:
-    for path in sorted(directory.glob("*.json")):
-        manifest = store.read_json(path)
-        result = path.with_name(manifest.get("file", f"{path.stem}.zarr"))
+    found = store.read_manifests(directory)
+    for stem, manifest in found.items():
+        result = directory / manifest.get("file", f"{stem}.zarr")
         for name, digest in {result.name: manifest["digest"], **manifest.get("files", {})}.items():
             yield from _file(directory / name, digest)
         if manifest["key"] != stages.get(manifest["stage"]):
@@ -59,10 +61,10 @@ def _experiment(
                 f"{result} is stale: made under key {manifest['key'][:12]}, config and source now "
                 f"give {stages.get(manifest['stage'], 'none')[:12]}"
             )
-        if used.get(path.stem) != manifest["digest"]:
+        if used.get(stem) != manifest["digest"]:
             yield f"{result} is not the one the figure was made from; run the figure again"
     for name in used:
-        if not (directory / f"{name}.json").exists():
+        if name not in found:
             yield f"{directory / name}.json is missing; run the figure again"
 
 

@@ -17,7 +17,6 @@ def weights(cfg: Connectivity, n_neurons: int) -> Weights:
 
     Raises:
         ConfigError: a file that is missing, unreadable or of another size.
-
     """
     if isinstance(cfg, File):
         return read_matrix(cfg, n_neurons)

@@ -29,7 +29,6 @@ def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
     Raises:
         ConfigError: the file is missing, of unknown kind, not square, of another size than
             ``n_neurons``, holds NaN or has self-connections.
-
     """
     path = Path(cfg.path)
     if not path.exists():

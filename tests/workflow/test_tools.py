@@ -1,0 +1,107 @@
+"""Snakemake's own tools on this workflow: linter, formatter, report, environments, a cluster."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Study
+
+from ngpipe import store
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_linter_finds_nothing(study: Study) -> None:
+    text = study.snakemake("--lint")
+    assert "good condition" in text
+
+
+def test_formatter_would_change_nothing() -> None:
+    snakefmt = Path(sys.executable).with_name("snakefmt")
+    done = run(str(snakefmt), "--check", "Snakefile", "rules")
+    assert done.returncode == 0, done.stderr
+
+
+def test_report_holds_panels_metrics_and_caption(finished: Study) -> None:
+    report = finished.path("report.html")
+    finished.snakemake("--report", str(report), "results/Main/")
+    text = report.read_text()
+    for words in ("scatter.svg", "metrics.csv", "made under key", "Figures"):
+        assert words in text
+
+
+def test_conda_environments_are_the_dependencies_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    expected = [d for d in project["dependencies"] if not d.startswith("snakemake")]
+    for name in ("ngpipe", "ngpipe-cuda"):
+        parts = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())["dependencies"]
+        index, *found = parts[-1]["pip"]
+        assert index.startswith("--extra-index-url https://download.pytorch.org/whl/c")
+        assert found == expected, name
+
+
+def test_conda_environments_need_no_installed_ngpipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There jobs find the source by PYTHONPATH, so it has no metadata to ask for a version."""
+    known = store.metadata.version
+
+    def version(name: str) -> str:
+        if name == "ngpipe":
+            raise PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(store.metadata, "version", version)
+    assert store.versions()["ngpipe"]
+
+
+def test_jobs_find_python_without_an_activated_environment(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    study.snakemake("results/runs/small/simulation.zarr")
+
+
+def test_rules_have_no_retries_of_their_own() -> None:
+    """They would be carried out inside a Slurm job too, with the memory it already has."""
+    for path in [ROOT / "Snakefile", *ROOT.joinpath("rules").glob("*.smk")]:
+        assert "retries" not in path.read_text()
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm", "fakecluster"])
+def test_profiles_keep_no_incomplete_results(profile: str) -> None:
+    options = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+    assert options["rerun-incomplete"] is True
+    assert "keep-incomplete" not in options
+    assert "rerun-triggers" not in options
+
+
+@pytest.mark.skipif(
+    find_spec("snakemake_executor_plugin_cluster_generic") is None,
+    reason="needs snakemake-executor-plugin-cluster-generic",
+)
+def test_whole_chain_through_a_cluster(study: Study) -> None:
+    jobs = study.planned("results/Other/")
+    text = study.snakemake("results/Other/", "--workflow-profile", "fakecluster")
+    assert text.count("with external jobid") == sum(jobs.values())
+    study.ngpipe("verify", "results/Other/")
+    assert not study.planned("results/Other/")
+
+
+@pytest.mark.skipif(
+    find_spec("snakemake_executor_plugin_cluster_generic") is None,
+    reason="needs snakemake-executor-plugin-cluster-generic",
+)
+def test_failure_on_a_cluster_is_retried_then_reported(study: Study) -> None:
+    study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
+    target = "results/runs/small/simulation.zarr"
+    text = study.snakemake(target, "--workflow-profile", "fakecluster", rc=1)
+    assert text.count("with external jobid") == 2
+    assert not study.path(target).exists()
+    shown = study.path("logs", "small", "simulate.log").read_text()
+    assert "not finite" in shown or "diverge" in shown
