@@ -17,8 +17,6 @@ torch.set_num_threads(1)
 settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
 settings.load_profile("ngpipe")
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -30,12 +28,6 @@ def rng() -> np.random.Generator:
 def generator() -> torch.Generator:
     """Source of random tensors, the same in every run."""
     return torch.Generator().manual_seed(20_260_214)
-
-
-@pytest.fixture
-def root() -> Path:
-    """Root of the project."""
-    return ROOT
 
 
 @pytest.fixture

@@ -67,6 +67,9 @@ class TestEveryMistakeAtOnce:
         assert mistakes({}, Figures) == ["figures: Field required"]
 
     def test_a_list_is_called_too_short_only_if_it_is(self):
+        assert mistakes({"simulation": {"types": [{"leak": -1}]}}) == [
+            "simulation.types.0.leak: Input should be greater than or equal to 0 (got -1)"
+        ]
         assert mistakes({"simulation": {"types": []}}) == [
             "simulation.types: Tuple should have at least 1 item after validation, not 0 (got [])"
         ]
@@ -201,6 +204,10 @@ class TestFigures:
     def test_a_mosaic_places_every_panel_once(self):
         assert figure_mistakes(mosaic=[["a", "b"], ["d"]])[0].startswith(
             "figures.F: mosaic places ['d'] that are no panels and leaves out ['c'] "
+        )
+        (line,) = figure_mistakes(mosaic=[["a", "."], ["b", "b"]])
+        assert line.startswith(
+            "figures.F: mosaic places [] that are no panels and leaves out ['c']"
         )
 
     @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def test_same_input_same_bytes(tmp_path, suffix):
 def test_the_scatter_says_what_metrics_csv_says():
     figure = compose.panel_figure(material("connectivity_scatter"))
     text = " ".join(t.get_text() for t in figure.axes[0].texts)
-    assert "0.9876" in text
-    assert "1.010" in text
+    assert "0.98760" in text
+    assert "1.0100" in text
 
 
 def test_rows_of_the_heat_map_are_post():

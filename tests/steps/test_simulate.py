@@ -107,9 +107,12 @@ class TestAgainstTheEquation:
         assert noise.std() == pytest.approx(0.5, rel=0.02)
         assert abs(noise.mean()) < 0.02
 
-    def test_true_functions_are_tabulated_over_all_that_is_visited(self, run):
-        found = run()
+    def test_true_functions_are_tabulated_over_all_that_is_visited(self, run, monkeypatch):
+        """Also where the largest activity is in another block than the last."""
+        monkeypatch.setattr(store, "BLOCK_BYTES", 50 * 4 * N)
+        found = run(burn_in=0, initial_std=20)
         x = found["x"].values
+        assert np.abs(found["activity"].values).max(axis=1).argmax() < 50
         assert x[-1] == -x[0] == np.abs(found["activity"].values).max()
         assert (np.diff(x) > 0).all()
         for k, kind in enumerate(TYPES):

@@ -54,6 +54,16 @@ def save_csv(matrix, path):
     pd.DataFrame(columns).to_csv(path, index=False)
 
 
+class Program:
+    """An object whose unpickling creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
 FORMATS = {
     "pt": (save_pt, ".pt", {}),
     "parameter": (save_parameter, ".pt", {}),
@@ -218,8 +228,9 @@ class TestRefusals:
         assert "cannot be read as a connectivity" in message(File(path=str(tmp_path / "W.pt")))
 
     def test_a_pickled_program_is_not_run(self, tmp_path):
-        torch.save(Path("harmless"), tmp_path / "W.pt")
+        torch.save(Program(tmp_path / "was_run"), tmp_path / "W.pt")
         assert "cannot be read as a connectivity" in message(File(path=str(tmp_path / "W.pt")))
+        assert not (tmp_path / "was_run").exists()
 
     def test_a_zarr_that_is_none(self, tmp_path):
         (tmp_path / "W.zarr").mkdir()

@@ -1,7 +1,9 @@
 """From panel specs to figures: one panel alone, or all of them on one page."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import get_args
 
 import numpy as np
@@ -57,7 +59,7 @@ def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Fi
     with styled(style):
         figure = new_figure(spec.width, spec.row_height * len(rows))
         bands = np.atleast_1d(figure.subfigures(len(rows), 1))
-        letters = iter("abcdefghijklmnopqrstuvwxyz")
+        letters = chain(ascii_lowercase, map("".join, product(ascii_lowercase, repeat=2)))
         for band, row in zip(bands, rows, strict=True):
             for name, ax in band.subplot_mosaic([row], empty_sentinel=".").items():
                 draw_panel(material[name], ax)

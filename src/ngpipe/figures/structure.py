@@ -30,7 +30,7 @@ def connectivity_scatter(material: Material, ax: Axes) -> Axes:
     units = pretty(material.truth("connectivity").attrs["units"])
     ax.set(xlabel=f"true $W_{{ij}}$ [{units}]", ylabel=f"learned $W_{{ij}}$ [{units}]")
     r2, slope = (material.metric("connectivity", m) for m in ("r2", "slope"))
-    annotate(ax, f"$R^2$ = {r2:.4f}\nslope = {slope:.3f}")
+    annotate(ax, f"$R^2$ = {r2:.5f}\nslope = {slope:.4f}")
     ax.set_title("learned against true W")
     return ax
 
