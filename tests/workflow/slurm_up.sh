@@ -4,7 +4,7 @@
 # Keys, sockets, state, logs and process ids stay in DIRECTORY. Works as root or as any user.
 set -euo pipefail
 home=${1:?usage: slurm_up.sh DIRECTORY [CPUS]}
-cpus=${2:-4}
+cpus=${2:-16} # may be more than there are
 host=$(hostname -s)
 user=$(id -un)
 port=$((20000 + RANDOM % 20000))
