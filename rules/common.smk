@@ -36,7 +36,7 @@ def figure_panels(wildcards):
     return [
         f"results/panels/{wildcards.figure}/{panel}.{suffix}"
         for panel in panels
-        for suffix in ("svg", "png")
+        for suffix in ("svg", "png", "json")
     ]
 
 

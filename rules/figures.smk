@@ -4,6 +4,7 @@ rule panel:
     output:
         svg="results/panels/{figure}/{panel}.svg",
         png="results/panels/{figure}/{panel}.png",
+        manifest="results/panels/{figure}/{panel}.json",
     log:
         "logs/{figure}/{panel}.log",
     benchmark:

@@ -14,6 +14,7 @@ rule recover:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
+        device="cpu",
         mem_mb=4000,
         runtime=30,
     params:
@@ -22,4 +23,4 @@ rule recover:
         "Reading out the model of {wildcards.experiment}"
     shell:
         "python -m ngpipe recover config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+        " --key {params.key} --threads {threads} --device {resources.device} 2>&1 | tee {log} >&2"

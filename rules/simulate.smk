@@ -12,6 +12,7 @@ rule simulate:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
+        device="cpu",
         mem_mb=4000,
         runtime=60,
     params:
@@ -20,4 +21,4 @@ rule simulate:
         "Simulating {wildcards.experiment}"
     shell:
         "python -m ngpipe simulate config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+        " --key {params.key} --threads {threads} --device {resources.device} 2>&1 | tee {log} >&2"

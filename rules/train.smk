@@ -15,6 +15,7 @@ rule train:
         "../envs/ngpipe-cuda.yaml"
     threads: 8
     resources:
+        device="auto",
         mem_mb=4000,
         runtime=240,
         gpu=1,
@@ -24,4 +25,4 @@ rule train:
         "Training on {wildcards.experiment}"
     shell:
         "python -m ngpipe train config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"
+        " --key {params.key} --threads {threads} --device {resources.device} 2>&1 | tee {log} >&2"

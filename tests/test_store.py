@@ -301,6 +301,7 @@ class TestManifest:
                 "dtype": "float64",
                 "units": "1/tau",
             },
+            "time": {"dims": ["time"], "shape": [30], "dtype": "float64", "units": "tau"},
             "neuron_type": {
                 "dims": ["neuron"],
                 "shape": [NEURONS],

@@ -5,6 +5,7 @@ what it loads.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -33,9 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.call(options)
     except NgpipeError as error:
-        sys.stderr.write(f"ngpipe {options.command}: {error}\n")
-        return 1
+        return _fail(options, str(error))
+    except MemoryError as error:
+        return _fail(options, f"out of memory ({error}); use fewer neurons, frames or batch_frames")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _fail(
+            options,
+            f"no space left to write {error.filename or 'results'}; free some "
+            "and run the same command again: nothing is half-written",
+        )
     return 0
+
+
+def _fail(options: argparse.Namespace, message: str) -> int:
+    sys.stderr.write(f"ngpipe {options.command}: {message}\n")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,7 +166,7 @@ def _panel(options: argparse.Namespace) -> None:
     key = study.panel_key(options.name, options.panel)
     stages.confirm("panel", options.key, key)
     output = Path("results/panels") / options.name / options.panel
-    _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output)
+    _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
 
 
 def _figure(options: argparse.Namespace) -> None:

@@ -364,7 +364,7 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
             "dtype": str(v.dtype),
             "units": v.attrs["units"],
         }
-        for name, v in dataset.data_vars.items()
+        for name, v in dataset.variables.items()
     }
     digest = keys.tree_digest(written)
     return {"digest": digest, "variables": variables, **record(provenance)}
@@ -373,12 +373,12 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
 def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
     """The same dataset with units and long names, the resolved config and the version."""
     described = dataset.copy()
-    for name, variable in described.data_vars.items():
-        known = schema[str(name)]
-        variable.attrs = {"long_name": known.long_name, "units": known.units, **variable.attrs}
-    for name, coordinate in described.coords.items():
-        units, long_name = COORDINATES.get(str(name), ("1", str(name)))
-        coordinate.attrs = {"long_name": long_name, "units": units, **coordinate.attrs}
+    for name, variable in described.variables.items():
+        if name in schema:  # `latent` has the name of its dimension: xarray calls it a coordinate
+            units, long_name = schema[str(name)].units, schema[str(name)].long_name
+        else:
+            units, long_name = COORDINATES.get(str(name), ("1", str(name)))
+        described[name].attrs = {"long_name": long_name, "units": units, **variable.attrs}
     described.attrs = {
         "Conventions": "CF-1.11",
         "title": f"ngpipe {provenance.stage}",

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.assembly import gauge
+from ngpipe.errors import DivergenceError
 
 N = 12
 
@@ -71,7 +72,7 @@ def test_psi_is_zero_at_rest_and_one_at_the_ends(system):
 
 def test_a_psi_that_transmits_nothing_is_named():
     flat = torch.ones(5)
-    with pytest.raises(ValueError, match="transmits nothing"):
+    with pytest.raises(DivergenceError, match="transmits nothing"):
         gauge.of_shared_psi(flat, flat, flat[0])
 
 

@@ -179,10 +179,11 @@ class TestExperiment:
         content = {"simulation": {"n_frames": 10_000}, "training": {"held_out": 0.1}}
         (line,) = mistakes({**content, "rollout": {"n_frames": 1000}})
         assert line == (
-            "rollout.n_frames (1000) needs more held-out frames than the 1000 that "
-            "training.held_out leaves of 10000; lower rollout.n_frames or raise training.held_out"
+            "rollout.n_frames (1000) needs more frames than the 500 that training.held_out leaves "
+            "for scoring (half of the held-out frames of 10000); lower rollout.n_frames or raise "
+            "training.held_out"
         )
-        validate({**content, "rollout": {"n_frames": 999}}, Experiment, where="good")
+        validate({**content, "rollout": {"n_frames": 499, "at": [400]}}, Experiment, where="good")
 
     def test_a_frame_beyond_the_rollout(self):
         (line,) = mistakes({"rollout": {"n_frames": 500, "at": [500, 501, 700]}})
@@ -280,6 +281,22 @@ class TestStudy:
     def test_an_experiment_without_a_file_is_named(self, study):
         directory = study({"F": {"panels": {"a": {"kind": "phi", "of": "on"}}}}, one={})
         with pytest.raises(ConfigError, match=r"no config at .*on\.yaml; configs beside it: one"):
+            stages.open_study(directory)
+
+    def test_a_connectivity_file_that_is_gone_is_named(self, study):
+        """Its old simulation would otherwise pass for what the config says."""
+        missing = {"kind": "file", "path": "gone.npy"}
+        directory = study(
+            {"F": {"panels": {"a": {"kind": "phi", "of": "one"}}}},
+            one={"simulation": {"connectivity": missing}},
+        )
+        with pytest.raises(ConfigError, match=r"experiment one: no file at gone\.npy"):
+            stages.open_study(directory)
+
+    def test_a_frame_that_is_not_scored_is_named(self, study):
+        panel = {"kind": "rollout_scatter", "of": "one", "frame": 300}
+        directory = study({"F": {"panels": {"a": panel}}}, one={})
+        with pytest.raises(ConfigError, match=r"F\.panels\.a\.frame: 300 .*\[400, 800\]; add it"):
             stages.open_study(directory)
 
     def test_an_override_is_refused(self, study):

@@ -167,4 +167,5 @@ def test_the_drift_is_scored_about_the_identity():
     """A prediction of the right shape but twice the size is no prediction."""
     truth = np.random.default_rng(3).normal(size=(20, 10))
     table = prediction.score_drift(rollout(2 * truth, truth))
-    assert value(table, "drift_held_out", "r2") == pytest.approx(0, abs=0.05)
+    assert value(table, "drift_held_out", "r2_identity") == pytest.approx(0, abs=0.05)
+    assert value(table, "drift_held_out", "slope") == pytest.approx(2)

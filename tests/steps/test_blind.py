@@ -11,7 +11,7 @@ from ngpipe import keys, store
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import validate
 from ngpipe.config.training import Training
-from ngpipe.errors import StoreError
+from ngpipe.errors import ConfigError, StoreError
 from ngpipe.steps import model_file, recover, rollout, score, simulate, train
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
@@ -99,6 +99,36 @@ def test_scores_stand_beside_the_published_values(seeing):
     assert table.loc[("types", "true"), "value"] == 2
 
 
+def test_a_reference_to_no_metric_is_named(seeing):
+    with pytest.raises(ConfigError, match=r"connectivity\.R2 is no metric.*connectivity\.r2"):
+        score.run({"connectivity": {"R2": 1.0}}, (20,), seeing, seeing / "metrics.csv", key="k")
+
+
+def test_a_recording_must_say_its_sampling_interval(seeing, tmp_path):
+    dataset = xr.open_zarr(seeing / "simulation.zarr", chunks=None).load()
+    del dataset.attrs["dt"]
+    store.write(
+        dataset,
+        tmp_path / "simulation.zarr",
+        store.SIMULATION,
+        store.Provenance("simulate", "k", {}),
+    )
+    with pytest.raises(StoreError, match="sampling interval; set the store's attribute `dt`"):
+        learn(experiment(), tmp_path)
+
+
+def test_the_latents_explain_themselves(seeing):
+    latent = xr.open_zarr(seeing / "recovery.zarr")["latent"]
+    assert latent.dims == ("neuron", "latent")
+    assert latent.attrs["long_name"] == "latent vector a_i"
+
+
+def test_the_model_can_be_read_by_a_group(seeing):
+    """Its mode is that of any other result, not the owner's alone."""
+    modes = {(seeing / name).stat().st_mode for name in ("model.safetensors", "training.csv")}
+    assert len(modes) == 1
+
+
 def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path):
     dataset = xr.open_zarr(seeing / "simulation.zarr", chunks=None).load().drop_vars("drift")
     store.write(
@@ -113,7 +143,7 @@ def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path)
 
 
 def test_the_model_file_rebuilds_the_model(seeing):
-    model = model_file.load(seeing / "model.safetensors", torch.device("cpu"))
+    model = model_file.read(seeing / "model.safetensors", torch.device("cpu"))
     x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
     recovery = store.read(seeing / "recovery.zarr", store.RECOVERY)
     assert model(0.0, x).shape == (5, 12)
@@ -125,7 +155,7 @@ def test_a_truncated_model_is_named(seeing, tmp_path):
     broken = tmp_path / "model.safetensors"
     broken.write_bytes((seeing / "model.safetensors").read_bytes()[:500])
     with pytest.raises(StoreError, match=r"model\.safetensors is not a model"):
-        model_file.load(broken, torch.device("cpu"))
+        model_file.read(broken, torch.device("cpu"))
 
 
 def test_training_keeps_its_record(seeing):

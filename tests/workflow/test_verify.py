@@ -147,6 +147,13 @@ def test_a_name_that_is_no_figure(finished_once: Study) -> None:
     assert "Main, Other" in text
 
 
+def test_a_panel_edited_by_hand_never_enters_a_figure(finished: Study) -> None:
+    append("results/panels/Main/scatter.svg")(finished)
+    text = finished.ngpipe("figure", "Main", rc=1)
+    assert "results/panels/Main/scatter.svg is not as it was drawn" in text
+    finished.ngpipe("verify", "results/Main/")
+
+
 def test_files_of_the_user_among_the_results_of_a_run_are_left_in_peace(finished: Study) -> None:
     """Notes beside the stores are not part of the figure; they must not break anything."""
     finished.path(RUN, "notes.json").write_text('{"mine": true}\n')

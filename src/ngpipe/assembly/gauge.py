@@ -17,6 +17,7 @@ from torch import Tensor
 from ngpipe.arrays import Connectivity, Curves
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
+from ngpipe.errors import DivergenceError
 
 STATEMENT = (
     "psi(0) = 0; half the difference of psi between the ends of the visited range is 1; "
@@ -64,12 +65,16 @@ def of_shared_psi(
         psi_low: learned psi at activities of the lower end of the visited range.
         psi_high: the same at the upper end; both are averaged, so single wiggles do not count.
         psi_zero: learned psi(0).
+
+    Raises:
+        DivergenceError: psi is flat.
     """
     scale = float(psi_high.mean() - psi_low.mean()) / 2
     if not abs(scale) > 1e-12:
-        raise ValueError(
+        raise DivergenceError(
             f"psi has the same value at both ends of the visited range (half difference {scale:g})"
-            ": the model transmits nothing, so its scale is undefined; train longer"
+            ": the model transmits nothing, so its scale is undefined; "
+            "lower training.penalties on psi, or training.learning_rate.functions"
         )
     return Gauge(scale=scale, offset=float(psi_zero))
 

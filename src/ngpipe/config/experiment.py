@@ -34,12 +34,12 @@ class Experiment(Section):
                 f"simulation.types has {len(simulation.types)} types for "
                 f"{simulation.n_neurons} neurons"
             )
-        held_out = int(simulation.n_frames * self.training.held_out)
-        if held_out <= self.rollout.n_frames:
+        scored = int(simulation.n_frames * self.training.held_out) // 2
+        if scored <= self.rollout.n_frames:
             mistakes.append(
-                f"rollout.n_frames ({self.rollout.n_frames}) needs more held-out frames than the "
-                f"{held_out} that training.held_out leaves of {simulation.n_frames}; lower "
-                "rollout.n_frames or raise training.held_out"
+                f"rollout.n_frames ({self.rollout.n_frames}) needs more frames than the {scored} "
+                f"that training.held_out leaves for scoring (half of the held-out frames of "
+                f"{simulation.n_frames}); lower rollout.n_frames or raise training.held_out"
             )
         late = [frame for frame in self.rollout.at if frame > self.rollout.n_frames]
         if late:

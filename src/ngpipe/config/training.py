@@ -72,8 +72,8 @@ class Training(Section):
     )
     conditioning: Literal["whitened", "none"] = Field(
         "whitened",
-        description="'whitened' learns W in coordinates where tanh(x) of the senders is white, "
-        "which removes the slow directions of the recording; 'none' learns W itself.",
+        description="'whitened' learns W in coordinates where the senders' tanh(8 x / std) is "
+        "white, which removes the slow directions of the recording; 'none' learns W itself.",
     )
     whitening_ridge: Positive = Field(
         1e-4, description="Added to the senders' covariance, relative to its mean eigenvalue."

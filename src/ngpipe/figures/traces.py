@@ -54,8 +54,6 @@ def rollout(material: Material, ax: Axes) -> Axes:
 def rollout_scatter(material: Material, ax: Axes) -> Axes:
     """Predicted against held-out activity of all neurons, one frame after the start."""
     frame = material.spec.frame
-    if frame is None or frame >= material.rollout.sizes["time"]:
-        raise ValueError(f"frame {frame} lies beyond the rollout; raise rollout.n_frames")
     truth, estimate = (
         material.rollout[name].isel(time=frame).values for name in ("activity", "activity_hat")
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ngpipe import keys, store
 from ngpipe.config.figures import Figure, Style
+from ngpipe.errors import StaleError
 from ngpipe.figures import compose
 from ngpipe.steps import materials
 
@@ -32,8 +33,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
     partial.mkdir(parents=True)
     try:
         for panel in spec.panels:
-            for suffix in ("svg", "png"):
-                shutil.copy2(results / "panels" / name / f"{panel}.{suffix}", partial)
+            _copy_panel(results / "panels" / name, panel, partial)
         figure = compose.page(spec, style, material)
         for suffix in ("pdf", "svg", "png"):
             compose.save(figure, partial / f"{name}.{suffix}", style)
@@ -47,6 +47,17 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         store.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy_panel(source: Path, panel: str, target: Path) -> None:
+    """Copy the pictures of a panel, unless they were edited since they were drawn."""
+    for name, digest in store.read_json(source / f"{panel}.json")["files"].items():
+        if keys.file_digest(source / name) != digest:
+            raise StaleError(
+                f"{source / name} is not as it was drawn; keep an edited copy elsewhere, delete "
+                "this one and run the figure again"
+            )
+        shutil.copy2(source / name, target)
 
 
 def _metrics(spec: Figure, material: dict[str, compose.Material]) -> pd.DataFrame:

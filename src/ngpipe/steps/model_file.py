@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ngpipe import store
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
@@ -14,16 +14,17 @@ from ngpipe.config.training import Network
 from ngpipe.errors import StoreError
 
 
-def save(model: AssemblyGNN, network: Network, path: Path, *, key: str) -> None:
+def write(model: AssemblyGNN, network: Network, path: Path, *, key: str) -> None:
     """Write the model whole or not at all. The basis must be folded into W before."""
     state = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if k != "basis"}
     about = {"key": key, "network": network.model_dump(), "scales": asdict(model.scales)}
     with store.atomic(path) as partial:
         # One entry: the order of several is not reproducible.
-        save_file(state, partial, metadata={"ngpipe": json.dumps(about, sort_keys=True)})
+        metadata = {"ngpipe": json.dumps(about, sort_keys=True)}
+        partial.write_bytes(save(state, metadata=metadata))
 
 
-def load(path: Path, device: torch.device) -> AssemblyGNN:
+def read(path: Path, device: torch.device) -> AssemblyGNN:
     """Rebuild the model.
 
     Raises:

@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
-from ngpipe import store
+from ngpipe import keys, store
 from ngpipe.config.figures import Panel, Style
 from ngpipe.figures import compose
 from ngpipe.steps import materials
 
 
-def run(spec: Panel, style: Style, directory: Path, output: Path) -> None:
+def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -> None:
     """Draw one panel.
 
     Args:
         spec: what to draw.
         style: how it looks.
         directory: the results of the experiment it draws on.
-        output: where to, without suffix.
+        output: where to, without suffix; a manifest goes beside the pictures.
+        key: chain key.
     """
+    provenance = store.Provenance("panel", key, spec.model_dump(mode="json"))
     figure = compose.panel_figure(materials.load(directory, spec, style))
-    for suffix in (".svg", ".png"):
-        with store.atomic(output.with_name(output.name + suffix)) as partial:
+    pictures = [output.with_name(f"{output.name}.{suffix}") for suffix in ("svg", "png")]
+    for picture in pictures:
+        with store.atomic(picture) as partial:
             compose.save(figure, partial, style)
+    files = {picture.name: keys.file_digest(picture) for picture in pictures}
+    manifest = {"files": files, **store.record(provenance)}
+    store.write_json(output.with_name(f"{output.name}.json"), manifest)

@@ -14,10 +14,14 @@ def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
     """Read activity and, if it is the target, the exact drift into memory.
 
     Raises:
-        StoreError: no drift is stored though ``training.target`` asks for it.
+        StoreError: no drift is stored though ``training.target`` asks for it, or no interval.
         DeviceError: the recording does not fit the device.
     """
     dataset = store.read(simulation, store.SIMULATION)
+    if "dt" not in dataset.attrs:
+        raise StoreError(
+            f"{simulation} does not say its sampling interval; set the store's attribute `dt` [tau]"
+        )
     names = ["activity"]
     if cfg.target == "drift":
         if "drift" not in dataset:
@@ -27,7 +31,10 @@ def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
             )
         names.append("drift")
     try:
-        arrays = {n: torch.from_numpy(dataset[n].values).to(device) for n in names}
+        arrays = {
+            n: torch.from_numpy(dataset[n].values.astype("float32", copy=False)).to(device)
+            for n in names
+        }
     except torch.OutOfMemoryError as error:
         gigabytes = sum(dataset[n].nbytes for n in names) / 1e9
         raise DeviceError(

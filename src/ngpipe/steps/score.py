@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from ngpipe import store
+from ngpipe.errors import ConfigError
 from ngpipe.metrics import connectivity, neurons, prediction
 
 Reference = Mapping[str, Mapping[str, float]]
@@ -43,6 +44,7 @@ def run(
         ],
         ignore_index=True,
     )
+    _check_reference(reference, table)
     table["reference"] = [
         reference.get(quantity, {}).get(metric)
         for quantity, metric in zip(table["quantity"], table["metric"], strict=True)
@@ -53,6 +55,20 @@ def run(
     curve_path = metrics.with_name("learning_curve.csv")
     store.write_csv(curve, curve_path)
     store.write_table(table, metrics, provenance, beside=[curve_path])
+
+
+def _check_reference(reference: Reference, table: pd.DataFrame) -> None:
+    known = set(zip(table["quantity"], table["metric"], strict=True))
+    given = {(quantity, metric) for quantity, metrics in reference.items() for metric in metrics}
+    if given - known:
+        raise ConfigError(
+            f"reference: {_named(given - known)} is no metric of this experiment; it has "
+            f"{_named(known)}"
+        )
+
+
+def _named(pairs: set[tuple[str, str]]) -> str:
+    return ", ".join(f"{quantity}.{metric}" for quantity, metric in sorted(pairs))
 
 
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:

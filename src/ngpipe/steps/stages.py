@@ -79,9 +79,29 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
             experiments[name] = load(directory / "experiments" / f"{name}.yaml", Experiment)
         except ConfigError as error:
             mistakes.append(str(error))
+        else:
+            mistakes += [
+                f"experiment {name}: no file at {file}, named in simulation.connectivity.path"
+                for file in named_files(experiments[name])
+                if not file.exists()
+            ]
+    mistakes += _frames_not_scored(figures, experiments)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return Study(figures, experiments)
+
+
+def _frames_not_scored(figures: Figures, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Panels that show a frame of the rollout that their experiment does not score."""
+    return [
+        f"figures.{figure}.panels.{name}.frame: {panel.frame} is not among rollout.at of "
+        f"experiment {panel.of}, {list(experiments[panel.of].rollout.at)}; add it there"
+        for figure, spec in figures.figures.items()
+        for name, panel in spec.panels.items()
+        if panel.kind == "rollout_scatter"
+        and panel.of in experiments
+        and panel.frame not in experiments[panel.of].rollout.at
+    ]
 
 
 def section(experiment: Experiment, stage: str) -> dict:

@@ -13,6 +13,7 @@ from ngpipe import store
 from ngpipe.assembly import gauge
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
+from ngpipe.errors import DeviceError
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.checkpoint import Checkpoint
 from ngpipe.steps.progress import progress
@@ -43,9 +44,16 @@ def run(
     with Checkpoint(checkpoints / key) as checkpoint:
         trainer = Trainer(recordings.load(simulation, cfg, device), cfg)
         rows = checkpoint.resume(trainer)
-        _train(trainer, rows, checkpoint)
+        try:
+            _train(trainer, rows, checkpoint)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"training needs more memory than {device} has free; lower training.batch_frames "
+                f"(now {cfg.batch_frames}), for example to {max(1, cfg.batch_frames // 2)}, or use "
+                "--device cpu"
+            ) from error
         table = history.with_suffix(".csv")
-        model_file.save(trainer.finish(), cfg.network, model, key=key)
+        model_file.write(trainer.finish(), cfg.network, model, key=key)
         store.write_csv(pd.DataFrame(rows), table)
         provenance = replace(
             provenance,

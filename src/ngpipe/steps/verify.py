@@ -52,7 +52,8 @@ def _experiment(
     directory: Path, stages: Mapping[str, str], used: Mapping[str, str]
 ) -> Iterator[str]:
     found = store.read_manifests(directory)
-    for stem, manifest in found.items():
+    rank = {stage: k for k, stage in enumerate(stages)}  # the first cause first
+    for stem, manifest in sorted(found.items(), key=lambda item: rank.get(item[1]["stage"], -1)):
         result = directory / manifest.get("file", f"{stem}.zarr")
         for name, digest in {result.name: manifest["digest"], **manifest.get("files", {})}.items():
             yield from _file(directory / name, digest)
