@@ -53,7 +53,7 @@ simulation:
     - {leak: 2, self_excitation: 2}
 training:
   steps: 60
-  held_out: 0.1
+  held_out: 0.2
   evaluations: 4
   log_every: 10
   learning_rate: {functions: 0.004, latent: 0.03}

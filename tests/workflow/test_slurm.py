@@ -1,6 +1,7 @@
 """A small study through profiles/slurm on a real Slurm of one node, started for this test."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,15 +44,40 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         subprocess.run([str(HERE / "slurm_down.sh"), str(home)], check=True)
 
 
+def submit(study: Study, target: str, rc: int = 0) -> str:
+    """Run Snakemake with the profile, asking Slurm sooner than on a real cluster."""
+    return study.run(
+        *(sys.executable, "-m", "snakemake", target),
+        *("--snakefile", str(study.project / "Snakefile"), "--workflow-profile", "slurm"),
+        *("--slurm-init-seconds-before-status-checks", "2"),
+        rc=rc,
+    )
+
+
+def granted(jobs: str) -> list[dict[str, str]]:
+    """What each job was given, in order of submission, from `scontrol show job --oneliner`."""
+    resources = re.findall(r"\bTRES=(\S+)", jobs)
+    return [dict(part.split("=") for part in line.split(",")) for line in resources]
+
+
 def test_a_figure_is_made_by_slurm_jobs(finished: Study, slurm: Path) -> None:
     finished.edit("experiments/wired.yaml", "functions: 0.004", "functions: 0.005")
-    jobs = finished.planned("results/Other/")
-    assert jobs == {"train": 1, "recover": 1, "rollout": 1, "score": 1, "panel": 1, "figure": 1}
-    text = finished.run(
-        *(sys.executable, "-m", "snakemake", "results/Other/"),
-        *("--snakefile", str(finished.project / "Snakefile"), "--workflow-profile", "slurm"),
-        *("--slurm-init-seconds-before-status-checks", "2"),
-    )
-    assert text.count("with SLURM jobid") == sum(jobs.values())
+    planned = finished.planned("results/Other/")
+    assert planned == {"train": 1, "recover": 1, "rollout": 1, "score": 1, "panel": 1, "figure": 1}
+    text = submit(finished, "results/Other/")
+    assert text.count("with SLURM jobid") == sum(planned.values())
     assert not finished.planned("results/Other/")
     finished.ngpipe("verify", "results/Other/")
+    train, *others = granted(finished.run("scontrol", "show", "job", "--oneliner"))
+    assert train["mem"] == "4000M"
+    assert train["gres/gpu"] == "1"
+    assert not any("gres/gpu" in job for job in others)
+
+
+def test_every_attempt_is_one_job_with_more_memory(study: Study, slurm: Path) -> None:
+    study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
+    submit(study, "results/runs/small/simulation.zarr", rc=1)
+    jobs = granted(study.run("scontrol", "show", "job", "--oneliner"))
+    assert [job["mem"] for job in jobs] == ["4000M", "8000M", "12000M"]
+    log = study.path("logs", "small", "simulate.log").read_text()
+    assert log.count("ngpipe simulate:") == 1

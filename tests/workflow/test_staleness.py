@@ -40,7 +40,7 @@ def edit_and_revert(study: Study) -> None:
 def comment_and_key_order(study: Study) -> None:
     study.edit("experiments/small.yaml", "simulation:\n", "# a comment\nsimulation:\n")
     study.edit("experiments/small.yaml", "{leak: 1, self_exc", "{self_excitation: 1, leak: 1} #")
-    study.edit("experiments/wired.yaml", "  steps: 60\n  held_out: 0.1\n", "  held_out: 0.1\n")
+    study.edit("experiments/wired.yaml", "  steps: 60\n  held_out: 0.2\n", "  held_out: 0.2\n")
     study.edit("experiments/wired.yaml", "  evaluations: 4\n", "  evaluations: 4\n  steps: 60\n")
     study.edit("config.yaml", "kind: activity, of: small", "of: small, kind: activity")
 

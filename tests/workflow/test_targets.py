@@ -16,7 +16,7 @@ PAGE = {f"Main.{suffix}" for suffix in ("pdf", "svg", "png")}
 PANELS = {f"{p}.{s}" for p in ("activity", "scatter", "training") for s in ("svg", "png")}
 
 
-@pytest.mark.parametrize("target", ["results/Main/", "results/Main", "./results/Main/"])
+@pytest.mark.parametrize("target", ["results/Main/", "results/Main"])
 def test_a_figure_is_asked_for_by_its_directory(study: Study, target: str) -> None:
     assert study.planned(target) == MAIN
 
@@ -38,7 +38,7 @@ def test_a_part_can_be_asked_for(study: Study, target: str, jobs: dict[str, int]
     assert study.planned(target) == {rule: n for rule, n in jobs.items() if n}
 
 
-@pytest.mark.parametrize("target", ["results/Main/", "results/Main", "results/Other/", None])
+@pytest.mark.parametrize("target", ["results/Main/", None])
 def test_second_run_has_nothing_to_do(finished_once: Study, target: str | None) -> None:
     assert NOTHING in finished_once.snakemake(*([target] if target else []))
 
@@ -103,7 +103,7 @@ def test_shipped_config_can_be_planned(tmp_path: Path, project: Path) -> None:
 
 def test_all_mistakes_of_all_configs_are_named_with_their_paths(study: Study) -> None:
     study.edit("experiments/small.yaml", "n_frames: 2000", "n_frames: lots")
-    study.edit("experiments/small.yaml", "  held_out: 0.1", "  held_out: 2")
+    study.edit("experiments/small.yaml", "  held_out: 0.2", "  held_out: 2")
     study.edit("experiments/wired.yaml", "noise: 0.5", "nose: 0.5")
     text = study.snakemake("results/Main/", rc=1)
     for words in (

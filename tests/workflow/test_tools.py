@@ -85,12 +85,14 @@ def test_profiles_keep_no_incomplete_results(profile: str) -> None:
     find_spec("snakemake_executor_plugin_cluster_generic") is None,
     reason="needs snakemake-executor-plugin-cluster-generic",
 )
-def test_whole_chain_through_a_cluster(study: Study) -> None:
-    jobs = study.planned("results/Other/")
-    text = study.snakemake("results/Other/", "--workflow-profile", "fakecluster")
+def test_a_figure_is_made_by_cluster_jobs(finished: Study) -> None:
+    finished.edit("experiments/wired.yaml", "rollout:", "recovery: {grid: 101}\nrollout:")
+    jobs = finished.planned("results/Other/")
+    assert jobs == {"recover": 1, "score": 1, "panel": 1, "figure": 1}
+    text = finished.snakemake("results/Other/", "--workflow-profile", "fakecluster")
     assert text.count("with external jobid") == sum(jobs.values())
-    study.ngpipe("verify", "results/Other/")
-    assert not study.planned("results/Other/")
+    finished.ngpipe("verify", "results/Other/")
+    assert not finished.planned("results/Other/")
 
 
 @pytest.mark.skipif(

@@ -62,7 +62,6 @@ def run_of_others(study: Study) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "tampered panel": (append("results/Main/scatter.svg"), ["Main/scatter.svg was changed"]),
-    "tampered page": (flip("results/Main/Main.png"), ["Main/Main.png was changed"]),
     "tampered metrics": (append("results/Main/metrics.csv"), ["Main/metrics.csv was changed"]),
     "missing panel": (remove("results/Main/scatter.png"), ["Main/scatter.png is missing"]),
     "foreign file": (add("results/Main/notes.txt"), ["Main/notes.txt is foreign"]),
@@ -88,7 +87,6 @@ FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "deleted manifest": (remove(f"{RUN}/rollout.json"), [f"{RUN}/rollout.json is missing"]),
     "deleted run": (remove(RUN), [f"{RUN}/", "is missing"]),
     "tampered model": (flip(f"{RUN}/model.safetensors"), [f"{RUN}/model.safetensors was changed"]),
-    "deleted model": (remove(f"{RUN}/model.safetensors"), [f"{RUN}/model.safetensors is missing"]),
     "tampered training table": (
         append(f"{RUN}/training.csv"),
         [f"{RUN}/training.csv was changed"],
