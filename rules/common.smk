@@ -1,4 +1,5 @@
 # Helpers of all rules: the validated study, chain keys, and the interpreter of the jobs.
+import fcntl
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,30 @@ try:
     STUDY = stages.open_study(Path("config"), config)
 except NgpipeError as error:
     raise WorkflowError(str(error)) from None
+
+
+def forget_dead_lock():
+    """Remove the lock of a Snakemake that was killed, so that the same command simply goes on.
+
+    Every main process shares a lock that the system frees however the process ends. Whoever gets
+    it exclusively is alone in this directory, so that Snakemake's own lock has lost its owner.
+    """
+    own = Path(".snakemake/ngpipe.lock")
+    own.parent.mkdir(exist_ok=True)
+    held = own.open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass  # another Snakemake lives here: its lock stands
+    else:
+        for lock in Path(".snakemake/locks").glob("*.lock"):
+            lock.unlink()
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return held
+
+
+if workflow.is_main_process:
+    HELD = forget_dead_lock()
 
 
 def stage_key(stage):

@@ -156,13 +156,24 @@ def test_snakemake_resumes_after_ctrl_c_and_after_kill(
     assert 0 < resumed < STEPS
     assert not study.path(RUN, "model.safetensors").exists()
 
-    assert "--unlock" in study.snakemake(RECOVERY, rc=1)
-    study.snakemake("--unlock")
+    assert list(study.path(".snakemake", "locks").iterdir()), "the killed Snakemake left its lock"
     study.snakemake(RECOVERY)
     assert resumed < first_step(log.read_text()) < STEPS
     assert_same_training(study, unbroken)
     assert_same_store(study, unbroken, "recovery.json")
     assert not list(study.path("checkpoints").iterdir())
+
+
+def test_lock_of_a_living_snakemake_stands(tmp_path: Path, project: Path, start: Start) -> None:
+    """A dry run beside it does not take it away, nor does a second run."""
+    study = long_study(tmp_path / "study", project)
+    process = start(study, study.snakemake_command(RECOVERY))
+    study.wait_for(lambda: checkpoints(study), process)
+    locks = sorted(study.path(".snakemake", "locks").iterdir())
+    study.planned(RECOVERY)
+    assert "locked" in study.snakemake(RECOVERY, rc=1)
+    assert sorted(study.path(".snakemake", "locks").iterdir()) == locks
+    kill_group(process)
 
 
 def wait_until_nobody_trains(checkpoint: Path) -> None:

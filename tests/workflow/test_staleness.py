@@ -98,7 +98,6 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "shared source": (edit("store.py"), ALL),
     "source of train": (edit("steps/train.py"), {k: n for k, n in ALL.items() if k != "simulate"}),
     "source of recover": (edit("assembly/types.py"), {"recover": 2, **SCORED}),
-    "source of rollout": (edit("steps/rollout.py"), {"rollout": 2, **SCORED}),
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
     "source of a panel": (edit("figures/traces.py"), PAGES),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
@@ -167,13 +166,12 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
 
     The failure comes from outside the config and the source of the step, as a full disk would.
     """
-    stale = {"recover": 1, "score": 1, **WIRED_PAGES}
+    stale = {"score": 1, **WIRED_PAGES}
     manifest = editable.path("results", "Other", "manifest.json")
     before = json.loads(manifest.read_text())["key"]
-    editable.edit("experiments/wired.yaml", "rollout:", "recovery: {grid: 101}\nrollout:")
-    assert editable.planned() == stale
+    editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
 
-    sound, failing = "def _recover(options", "def _recover(o):\n    1 / 0\n\n\ndef _sound(options"
+    sound, failing = "def _score(options", "def _score(o):\n    1 / 0\n\n\ndef _sound(options"
     editable.edit_source("cli.py", sound, failing)
     assert "ZeroDivisionError" in editable.snakemake("results/Other/", rc=1)
 
