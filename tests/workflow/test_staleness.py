@@ -177,7 +177,7 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
 
     editable.edit_source("cli.py", failing, sound)
     assert editable.planned("results/Other/") == stale
-    assert "is stale" in editable.ngpipe("verify", "results/Other/", rc=1)
+    assert "runs/wired/metrics" in editable.ngpipe("verify", "results/Other/", rc=1)
     assert NOTHING not in editable.snakemake("results/Other/")
     assert json.loads(manifest.read_text())["key"] != before
     editable.ngpipe("verify", "results/Other/")

@@ -13,6 +13,11 @@ from conftest import ROOT, Study
 
 from ngpipe import store
 
+needs_plugin = pytest.mark.skipif(
+    find_spec("snakemake_executor_plugin_cluster_generic") is None,
+    reason="needs snakemake-executor-plugin-cluster-generic",
+)
+
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
@@ -81,10 +86,8 @@ def test_profiles_keep_no_incomplete_results(profile: str) -> None:
     assert "rerun-triggers" not in options
 
 
-@pytest.mark.skipif(
-    find_spec("snakemake_executor_plugin_cluster_generic") is None,
-    reason="needs snakemake-executor-plugin-cluster-generic",
-)
+@pytest.mark.slow
+@needs_plugin
 def test_a_figure_is_made_by_cluster_jobs(finished: Study) -> None:
     finished.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
     jobs = finished.planned("results/Other/")
@@ -95,10 +98,7 @@ def test_a_figure_is_made_by_cluster_jobs(finished: Study) -> None:
     assert not finished.planned("results/Other/")
 
 
-@pytest.mark.skipif(
-    find_spec("snakemake_executor_plugin_cluster_generic") is None,
-    reason="needs snakemake-executor-plugin-cluster-generic",
-)
+@needs_plugin
 def test_failure_on_a_cluster_is_retried_then_reported(study: Study) -> None:
     study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
     target = "results/runs/small/simulation.zarr"
