@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.structure import annotate
 from ngpipe.figures.style import type_colors
 
 
@@ -88,10 +89,10 @@ def _legend(ax: Axes, material: Material, name: str, loc: str) -> None:
     if name in material.simulation:
         truth = Line2D([], [], color=material.style.truth_color, linewidth=4, label="true")
         handles.append(truth)
-    if name in set(material.metrics["quantity"]):
-        error = material.metric(name, "nrmse")
-        handles.append(Line2D([], [], linestyle="", label=f"NRMSE {error:.4f}"))
     ax.legend(handles=handles, handlelength=1.4, loc=loc)
+    if name in set(material.metrics["quantity"]):
+        bottom = loc == "upper right"
+        annotate(ax, f"NRMSE {material.metric(name, 'nrmse'):.4f}", bottom=bottom)
 
 
 def _inside(recovery: xr.Dataset) -> np.ndarray:

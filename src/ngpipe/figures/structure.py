@@ -74,9 +74,10 @@ def density_scatter(truth: np.ndarray, estimate: np.ndarray, ax: Axes) -> None:
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 
 
-def annotate(ax: Axes, text: str) -> None:
-    """Numbers in the upper left corner."""
-    ax.text(0.04, 0.97, text, transform=ax.transAxes, va="top", fontsize="small")
+def annotate(ax: Axes, text: str, *, bottom: bool = False) -> None:
+    """Numbers in the upper, or lower, left corner."""
+    y, alignment = (0.04, "bottom") if bottom else (0.97, "top")
+    ax.text(0.04, y, text, transform=ax.transAxes, va=alignment, fontsize="small")
 
 
 def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) -> Axes:
