@@ -29,11 +29,12 @@ def forget_dead_lock():
     held = own.open("w")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass  # another Snakemake lives here: its lock stands
-    else:
         for lock in Path(".snakemake/locks").glob("*.lock"):
             lock.unlink()
+    except BlockingIOError:
+        pass  # another Snakemake lives here: its lock stands
+    except OSError:
+        return None  # a file system without such locks: Snakemake's own stands
     fcntl.flock(held, fcntl.LOCK_SH)
     return held
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Study, kill_group, make_study
+from studies import Study, kill_group, make_study
 
 from ngpipe.store import read_json
 
@@ -175,6 +175,17 @@ def test_lock_of_a_living_snakemake_stands(tmp_path: Path, project: Path, start:
     assert "locked" in study.snakemake(RECOVERY, rc=1)
     assert sorted(study.path(".snakemake", "locks").iterdir()) == locks
     kill_group(process)
+
+
+def test_file_system_without_locks_is_no_obstacle(editable: Study) -> None:
+    source = (
+        "import fcntl\n\n\ndef flock(*_):\n    raise OSError(95, 'no')\n\n\nfcntl.flock = flock\n"
+    )
+    (editable.project / "src" / "sitecustomize.py").write_text(source)
+    lock = editable.path(".snakemake", "locks", "0.input.lock")
+    lock.write_text("")
+    assert not editable.planned()
+    assert lock.exists()
 
 
 def wait_until_nobody_trains(checkpoint: Path) -> None:

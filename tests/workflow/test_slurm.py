@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import Study
+from studies import Study
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "srun")

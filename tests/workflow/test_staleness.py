@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from conftest import NOTHING, Study
+from studies import NOTHING, Study
 
 NONE: dict[str, int] = {}
 PAGES = {"panel": 4, "figure": 2}

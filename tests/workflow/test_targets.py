@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from conftest import NOTHING, ROOT, Study
+from studies import NOTHING, ROOT, Study
 
 MAIN = {"simulate": 1, "train": 1, "recover": 1, "rollout": 1, "score": 1, "panel": 3, "figure": 1}
 PAGE = {f"Main.{suffix}" for suffix in ("pdf", "svg", "png")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Study
+from studies import ROOT, Study
 
 from ngpipe import store
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Study
+from studies import Study
 
 from ngpipe.errors import NgpipeError
 from ngpipe.steps import stages, verify
