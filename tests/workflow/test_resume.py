@@ -183,6 +183,7 @@ def test_file_system_without_locks_is_no_obstacle(editable: Study) -> None:
     )
     (editable.project / "src" / "sitecustomize.py").write_text(source)
     lock = editable.path(".snakemake", "locks", "0.input.lock")
+    lock.parent.mkdir(exist_ok=True)
     lock.write_text("")
     assert not editable.planned()
     assert lock.exists()
