@@ -64,8 +64,8 @@ munged --force --key-file="$home/munge/key" --socket="$home/munge/socket" \
     --seed-file="$home/munge/seed" --num-threads=2
 slurmctld -c -f "$SLURM_CONF"
 slurmd -c -f "$SLURM_CONF"
-for _ in $(seq 300); do
-    [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ] && exit 0
+while [ "$SECONDS" -lt 30 ]; do
+    [ "$(timeout 5 sinfo --noheader --format=%T 2>/dev/null)" = idle ] && exit 0
     sleep 0.1
 done
 echo "Slurm did not come up:" >&2
