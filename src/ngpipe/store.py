@@ -315,7 +315,7 @@ def record(provenance: Provenance) -> dict[str, object]:
         "config": provenance.config,
         "notes": dict(provenance.notes),
         "versions": versions(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["ngpipe", *sys.argv[1:]]),
         "device": provenance.device,
         "wall_seconds": round(time.perf_counter() - provenance.started, 2),
         "peak_memory_mb": peak_memory_mb(),

@@ -107,7 +107,7 @@ def test_a_new_psi_increases_and_a_new_phi_is_silent():
     """W knows its sign from the first step, and phi starts at nothing."""
     model = AssemblyGNN(3, Network(), SCALES, torch.Generator().manual_seed(6))
     x = torch.linspace(-20, 20, 101)
-    assert torch.all(model.psi_curve(x).diff() > 0)
+    assert torch.all(model.psi(x).diff() > 0)
     assert torch.all(model.phi_curves(x) == 0)
 
 

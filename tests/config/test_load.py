@@ -171,7 +171,7 @@ class TestSections:
 class TestExperiment:
     def test_more_types_than_neurons(self):
         assert mistakes({"simulation": {"n_neurons": 2, "types": [{}, {}, {}]}}) == [
-            "simulation.types has 3 types for 2 neurons"
+            "simulation.types has 3 types for 2 neurons; lower one or raise the other"
         ]
         validate({"simulation": {"n_neurons": 3, "types": [{}] * 3}}, Experiment, where="good")
 
@@ -187,14 +187,33 @@ class TestExperiment:
 
     def test_a_frame_beyond_the_rollout(self):
         (line,) = mistakes({"rollout": {"n_frames": 500, "at": [500, 501, 700]}})
-        assert line == "rollout.at [501, 700] lies beyond rollout.n_frames"
+        assert line == "rollout.at [501, 700] lies beyond rollout.n_frames (500)"
 
     def test_all_three_at_once(self):
         simulation = {"n_neurons": 1, "types": [{}, {}], "n_frames": 100}
-        (line,) = mistakes({"simulation": simulation, "rollout": {"n_frames": 50, "at": [60]}})
-        assert line.count(";") == 3
-        for words in ("simulation.types has", "rollout.n_frames (50)", "rollout.at [60]"):
-            assert words in line
+        lines = mistakes({"simulation": simulation, "rollout": {"n_frames": 50, "at": [60]}})
+        words = ("simulation.types has", "rollout.n_frames (50)", "rollout.at [60]")
+        assert [line.startswith(w) for line, w in zip(lines, words, strict=True)] == [True] * 3
+
+    def test_disagreements_stand_beside_other_mistakes(self):
+        """A section with a mistake of its own is not asked; the others are."""
+        simulation = {"n_neurons": 1, "types": [{}, {}], "n_frames": 100}
+        rollout = {"n_frames": 50, "at": [60]}
+        lines = mistakes(
+            {"simulation": simulation, "rollout": rollout, "training": {"steps": 0, "evals": 3}}
+        )
+        assert [line.split(" ")[0] for line in lines] == [
+            "training.steps:",
+            "training.evals:",
+            "simulation.types",
+            "rollout.at",
+        ]
+        lines = mistakes({"simulation": {**simulation, "dt": 0}, "rollout": rollout, "system": "x"})
+        assert [line.split(" ")[0] for line in lines] == [
+            "system:",
+            "simulation.dt:",
+            "rollout.at",
+        ]
 
     def test_more_evaluations_than_steps(self):
         (line,) = mistakes({"training": {"steps": 10, "evaluations": 11}})

@@ -158,6 +158,25 @@ def test_a_page_letters_its_panels_in_reading_order():
 
 
 def test_a_quick_look_draws_every_variable():
+    """The latents too, which xarray takes for a coordinate."""
     dataset = material("psi").recovery
     figure = quick_look(dataset)
-    assert len(figure.axes) == len(dataset.data_vars)
+    assert {ax.get_title(loc="left").split(" ")[0] for ax in figure.axes} == set(store.RECOVERY)
+
+
+def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():
+    """Thinned pictures keep the numbers of neurons and the values of activity."""
+    n = 1001
+    x = np.linspace(-6, 6, n)
+    values = np.random.default_rng(0).normal(size=(n, n))
+    values[600:] = 0
+    dataset = xr.Dataset(
+        {"W": (("post", "pre"), values), "phi": (("neuron", "x"), values)}, coords={"x": x}
+    )
+    w, phi = quick_look(dataset).axes
+    assert (w.get_xlabel(), w.get_ylabel()) == ("pre", "post")
+    assert w.get_ylim()[0] == pytest.approx(n, abs=5)
+    shown = np.asarray(w.images[0].get_array())
+    assert not shown[int(0.62 * len(shown)) :].any()
+    assert shown[:, int(0.62 * len(shown)) :].any()
+    assert phi.get_xlim() == pytest.approx((-6, 6), abs=0.1)

@@ -51,9 +51,7 @@ class Gauge:
 def of_model(model: AssemblyGNN, recording: Recording) -> Gauge:
     """The gauge of a model, from its psi on the visited range of the training frames."""
     low, high = visited_ends(recording.activity[recording.training_sample(500)])
-    return of_shared_psi(
-        model.psi_curve(low), model.psi_curve(high), model.psi_curve(low.new_zeros(1))[0]
-    )
+    return of_shared_psi(model.psi(low), model.psi(high), model.psi(low.new_zeros(1))[0])
 
 
 def of_shared_psi(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from ngpipe.arrays import Activity, Connectivity, Curves, Drift, Latent, Rate
+from ngpipe.arrays import Activity, Connectivity, Curves, Drift, Rate
 from ngpipe.config.training import Network
 
 
@@ -138,14 +138,6 @@ class AssemblyGNN(nn.Module):
     def phi_curves(self, x: Float[Tensor, " x"]) -> Curves:
         """phi*(a_i, x) of every neuron on a grid, shape ``(neuron, x)`` [1/tau]."""
         return self.scales.rate * self.phi(x[None, :], self.latent[:, None, :])
-
-    def psi_curve(self, x: Float[Tensor, " x"]) -> Float[Tensor, " x"]:
-        """psi*(x) on a grid [1]."""
-        return self.psi(x)
-
-    def latents(self) -> Latent:
-        """The latent vectors a_i."""
-        return self.latent.detach()
 
     @torch.no_grad()
     def fold(self) -> None:

@@ -21,14 +21,14 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
     )
     weights = model.connectivity
     phi = fixed.phi(model.phi_curves(x), weights).cpu().numpy()
-    psi = fixed.psi(model.psi_curve(x)).cpu().numpy()
+    psi = fixed.psi(model.psi(x)).cpu().numpy()
     grid, bounds = x.cpu().numpy(), visited.cpu().numpy()
     low, high = common_range(bounds)
     types = cluster(phi[:, (grid >= low) & (grid <= high)].astype(np.float64), cfg)
     return xr.Dataset(
         {
             "connectivity": (("post", "pre"), fixed.connectivity(weights).cpu().numpy()),
-            "latent": (("neuron", "latent"), model.latents().cpu().numpy()),
+            "latent": (("neuron", "latent"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
             "psi": (("neuron", "x"), np.tile(psi, (len(phi), 1))),

@@ -1,8 +1,10 @@
 """A whole experiment of the assembly system: config/experiments/<name>.yaml."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ngpipe.config.base import Section, unit
 from ngpipe.config.recovery import Recovery, Rollout
@@ -26,24 +28,66 @@ class Experiment(Section):
         "`reference` of metrics.csv.",
     )
 
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> "Experiment":
-        simulation, mistakes = self.simulation, []
-        if len(simulation.types) > simulation.n_neurons:
-            mistakes.append(
-                f"simulation.types has {len(simulation.types)} types for "
-                f"{simulation.n_neurons} neurons"
-            )
-        scored = int(simulation.n_frames * self.training.held_out) // 2
-        if scored <= self.rollout.n_frames:
-            mistakes.append(
-                f"rollout.n_frames ({self.rollout.n_frames}) needs more frames than the {scored} "
+    @model_validator(mode="wrap")
+    @classmethod
+    def _sections_agree(
+        cls, content: object, validate: ModelWrapValidatorHandler["Experiment"]
+    ) -> "Experiment":
+        """Report disagreements of sound sections beside the mistakes of the others."""
+        try:
+            experiment = validate(content)
+        except ValidationError as error:
+            mistakes = [_again(mistake) for mistake in error.errors(include_url=False)]
+            sound = _sound_sections(content, {mistake["loc"][0] for mistake in mistakes})
+        else:
+            mistakes, sound = [], dict(experiment)
+        for text in disagreements(sound):
+            kind = PydanticCustomError("disagreement", "{text}", {"text": text})
+            mistakes.append(InitErrorDetails(type=kind, loc=(), input=content))
+        if mistakes:
+            raise ValidationError.from_exception_data(cls.__name__, mistakes)
+        return experiment
+
+
+def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
+    """What the sections say against one another; a section that is left out is not asked."""
+    simulation, training = sections.get("simulation"), sections.get("training")
+    rollout = sections.get("rollout")
+    if simulation and len(simulation.types) > simulation.n_neurons:
+        yield (
+            f"simulation.types has {len(simulation.types)} types for "
+            f"{simulation.n_neurons} neurons; lower one or raise the other"
+        )
+    if simulation and training and rollout:
+        scored = int(simulation.n_frames * training.held_out) // 2
+        if scored <= rollout.n_frames:
+            yield (
+                f"rollout.n_frames ({rollout.n_frames}) needs more frames than the {scored} "
                 f"that training.held_out leaves for scoring (half of the held-out frames of "
                 f"{simulation.n_frames}); lower rollout.n_frames or raise training.held_out"
             )
-        late = [frame for frame in self.rollout.at if frame > self.rollout.n_frames]
-        if late:
-            mistakes.append(f"rollout.at {late} lies beyond rollout.n_frames")
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
+    late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
+    if late:
+        yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
+
+
+def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section]:
+    """The sections without a mistake of their own, each validated alone."""
+    if not isinstance(content, Mapping):
+        return {}
+    models = {"simulation": Simulation, "training": Training, "rollout": Rollout}
+    return {
+        name: model.model_validate(content.get(name, {}))
+        for name, model in models.items()
+        if name not in mistaken
+    }
+
+
+def _again(mistake: Mapping[str, Any]) -> InitErrorDetails:
+    """A mistake already found, in the form in which it can be raised once more."""
+    return InitErrorDetails(
+        type=mistake["type"],
+        loc=mistake["loc"],
+        input=mistake["input"],
+        ctx=mistake.get("ctx", {}),
+    )

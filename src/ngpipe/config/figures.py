@@ -23,18 +23,7 @@ PANELS = {
 }
 """What can be drawn: the panel kinds."""
 
-Kind = Literal[
-    "activity",
-    "true_connectivity",
-    "learned_connectivity",
-    "connectivity_scatter",
-    "latents",
-    "phi",
-    "psi",
-    "learning_curve",
-    "rollout",
-    "rollout_scatter",
-]
+Kind = Literal[tuple(PANELS)]
 
 
 class Style(Section):

@@ -1,45 +1,68 @@
 """A quick look at any store: one small picture per variable."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Style
-from ngpipe.figures.material import label
+from ngpipe.figures.material import pretty
 from ngpipe.figures.style import new_figure, styled
 
 LARGEST = 400
 """Points a side that are drawn."""
+FEW = 8
+"""Up to this many rows are drawn as lines, more as an image."""
+FLOWING = ("time", "step", "sample", "frame")
+"""Dimensions that run from left to right; of any other two, the last one does, as in W."""
 
 
 def quick_look(dataset: xr.Dataset) -> Figure:
-    """Every numeric variable: a histogram, a line or bundle of lines, or an image."""
+    """Every variable but the axes themselves: lines, or an image where there are many."""
     style = Style()
-    names = [str(n) for n, v in dataset.data_vars.items() if v.ndim]
+    names = [str(n) for n, v in dataset.variables.items() if v.ndim and n not in dataset.indexes]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with styled(style):
         figure = new_figure(2.6 * columns, 2.1 * rows)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, name in zip(axes, names, strict=False):
-            _draw(dataset[name], ax)
-            ax.set_title(label(dataset[name]))
+            _draw(dataset.variables[name], _marks(dataset), ax)
+            units = dataset.variables[name].attrs.get("units", "1")
+            ax.set_title(name if units == "1" else f"{name} [{pretty(units)}]")
         for ax in axes[len(names) :]:
             ax.remove()
         figure.draw_without_rendering()
     return figure
 
 
-def _draw(array: xr.DataArray, ax: Axes) -> None:
-    while array.ndim > 2:
-        array = array.isel({array.dims[0]: -1})
-    steps = {d: slice(None, None, max(1, n // LARGEST)) for d, n in array.sizes.items()}
-    values = array.isel(steps).values
-    if values.ndim == 1:
-        ax.plot(values, ".", markersize=2)
-        ax.set_xlabel(str(array.dims[0]))
+def _marks(dataset: xr.Dataset) -> dict[str, np.ndarray]:
+    """Values along every dimension: its coordinate, or plain counting."""
+    return {
+        str(d): dataset.indexes[d].values if d in dataset.indexes else np.arange(n)
+        for d, n in dataset.sizes.items()
+    }
+
+
+def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> None:
+    while variable.ndim > 2:
+        variable = variable.isel({variable.dims[0]: -1})
+    thin = {d: slice(None, None, -(-n // LARGEST)) for d, n in variable.sizes.items()}
+    across = next((str(d) for d in variable.dims if d in FLOWING), str(variable.dims[-1]))
+    down = [str(d) for d in variable.dims if d != across]
+    if down and variable.sizes[across] <= FEW < variable.sizes[down[0]]:
+        across, down = down[0], [across]
+    values = variable.isel(thin).transpose(*down, across).values
+    x = marks[across][thin[across]]
+    ax.set_xlabel(across)
+    if values.ndim == 1 or len(values) <= FEW:
+        ax.plot(x, np.atleast_2d(values).T, ".", markersize=2)
         return
+    y = marks[down[0]][thin[down[0]]]
     limit = float(np.nanquantile(np.abs(values), 0.99)) or 1.0
-    ax.imshow(values.T, aspect="auto", cmap="coolwarm", vmin=-limit, vmax=limit, rasterized=True)
-    ax.set(xlabel=str(array.dims[0]), ylabel=str(array.dims[1]))
+    image = {"cmap": "coolwarm", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
+    extent = (x[0], x[-1], y[-1], y[0])
+    ax.imshow(values, **image, extent=extent, aspect="auto", rasterized=True)
+    ax.set_ylabel(down[0])
