@@ -54,7 +54,7 @@ def _fail(options: argparse.Namespace, message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ngpipe", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="ngpipe", description="Run one step of the pipeline.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
 
     def add(name: str, sentence: str, call: Callable, *sections: type) -> argparse.ArgumentParser:
