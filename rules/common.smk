@@ -48,6 +48,13 @@ def stage_key(stage):
     return lambda wildcards: STUDY.keys(wildcards.experiment)[stage]
 
 
+def tensorboard(wildcards):
+    """Option of training that writes its losses as TensorBoard events, if the study asks."""
+    if not STUDY.figures.tensorboard:
+        return ""
+    return f"--tensorboard logs/{wildcards.experiment}/tensorboard"
+
+
 def named_files(wildcards):
     """Files of the user that the simulation of an experiment reads."""
     return [
@@ -57,13 +64,20 @@ def named_files(wildcards):
 
 
 def figure_panels(wildcards):
-    """All panel files of a figure."""
-    panels = STUDY.figures.figures[wildcards.figure].panels
-    return [
-        f"results/panels/{wildcards.figure}/{panel}.{suffix}"
-        for panel in panels
-        for suffix in ("svg", "png", "json")
+    """All panel files of a figure, its movies among them."""
+    figure = STUDY.figures.figures[wildcards.figure]
+    files = [
+        f"{p}.{suffix}" for p in figure.panels for suffix in ("svg", "png", "json")
     ]
+    files += [
+        f"{p}.{suffix}" for p in figure.movies() for suffix in ("gif", "movie.json")
+    ]
+    return [f"results/panels/{wildcards.figure}/{file}" for file in files]
+
+
+def movie_panels():
+    """Names of all panels that are movies too."""
+    return [panel for f in STUDY.figures.figures.values() for panel in f.movies()]
 
 
 def figure_runs(wildcards):
@@ -84,8 +98,8 @@ def run_files(experiment):
 
 
 def one_of(names):
-    """Wildcard constraint: exactly one of these names."""
-    return "|".join(re.escape(name) for name in names)
+    """Wildcard constraint: exactly one of these names; without a name, nothing matches."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
 
 
 wildcard_constraints:

@@ -24,6 +24,33 @@ rule panel:
         " --key {params.key} 2>&1 | tee {log} >&2"
 
 
+rule movie:
+    input:
+        panel_run,
+    output:
+        gif="results/panels/{figure}/{panel}.gif",
+        manifest="results/panels/{figure}/{panel}.movie.json",
+    log:
+        "logs/{figure}/{panel}.movie.log",
+    benchmark:
+        "benchmarks/{figure}/{panel}.movie.tsv"
+    wildcard_constraints:
+        panel=one_of(movie_panels()),
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        key=lambda wildcards: STUDY.movie_key(wildcards.figure, wildcards.panel),
+    message:
+        "Drawing movie {wildcards.panel} of {wildcards.figure}"
+    shell:
+        "python -m ngpipe movie {wildcards.figure} {wildcards.panel}"
+        " --key {params.key} 2>&1 | tee {log} >&2"
+
+
 rule figure:
     input:
         panels=figure_panels,
@@ -31,7 +58,7 @@ rule figure:
     output:
         report(
             directory("results/{figure}"),
-            patterns=["{name}.svg", "{name}.csv"],
+            patterns=["{name}.svg", "{name}.gif", "{name}.csv"],
             category="Figures",
             subcategory="{figure}",
             caption="../workflow/report/figure.rst",

@@ -16,13 +16,16 @@ rule train:
     threads: 8
     resources:
         device="auto",
-        mem_mb=4000,
+        mem_mb=6000,
         runtime=240,
         gpu=1,
+        # No parameter: switching it on or off makes no result stale.
+        board=tensorboard,
     params:
         key=stage_key("train"),
     message:
         "Training on {wildcards.experiment}"
     shell:
         "python -m ngpipe train config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} --device {resources.device} 2>&1 | tee {log} >&2"
+        " --key {params.key} --threads {threads} --device {resources.device} {resources.board}"
+        " 2>&1 | tee {log} >&2"

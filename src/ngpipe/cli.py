@@ -25,6 +25,7 @@ from ngpipe.keys import check_closure
 from ngpipe.steps import stages
 
 _CONFIG_HELP = "the config directory (default: config)"
+_BOARD_HELP = "also write the losses as TensorBoard events into this directory"
 _KEY_HELP = "refuse to run unless the chain key is this one"
 
 
@@ -77,13 +78,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--key", help=_KEY_HELP)
         command.add_argument("--threads", type=int, help="CPU threads (default: all)")
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+        if stage == "train":
+            command.add_argument("--tensorboard", type=Path, help=_BOARD_HELP)
     panel = add("panel", "draw one panel of a figure as svg and png", _panel)
+    movie = add("movie", "draw the movie of an input_movie panel as gif", _movie)
     figure = add("figure", "compose a figure from its panels", _figure)
-    for command in (panel, figure):
+    for command in (panel, movie, figure):
         command.add_argument("name", help="the figure, a key of `figures` in config.yaml")
         command.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
         command.add_argument("--key", help=_KEY_HELP)
-    panel.add_argument("panel", help="the panel, a key of the figure's `panels`")
+    for command in (panel, movie):
+        command.add_argument("panel", help="the panel, a key of the figure's `panels`")
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
     verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
@@ -103,12 +108,11 @@ def _train(options: argparse.Namespace) -> None:
     job = _Job(options)
     job.step.run(
         job.experiment.training,
-        job.path("simulation.zarr"),
-        job.path("model.safetensors"),
-        job.path("training.zarr"),
+        job.directory,
         key=job.key,
         device=job.device,
         checkpoints=Path("checkpoints"),
+        tensorboard=options.tensorboard,
     )
 
 
@@ -167,6 +171,20 @@ def _panel(options: argparse.Namespace) -> None:
     stages.confirm("panel", options.key, key)
     output = Path("results/panels") / options.name / options.panel
     _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
+
+
+def _movie(options: argparse.Namespace) -> None:
+    study, figure = _figure_of(options, options.name)
+    spec = stages.spec_of(figure, options.panel)
+    if options.panel not in figure.movies():
+        raise ConfigError(
+            f"panel '{options.panel}' is of kind {spec.kind}, which has no movie; the movies of "
+            f"{options.name} are {figure.movies()}"
+        )
+    key = study.movie_key(options.name, options.panel)
+    stages.confirm("movie", options.key, key)
+    output = Path("results/panels") / options.name / options.panel
+    _step("movie").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
 
 
 def _figure(options: argparse.Namespace) -> None:

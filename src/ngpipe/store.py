@@ -41,9 +41,14 @@ class Variable:
     units: str
     long_name: str
     required: bool = True
+    or_dims: tuple[str, ...] | None = None
+    """Dimensions that it may have instead."""
 
 
 Schema = Mapping[str, Variable]
+
+_PAIR = ("pair", "x")
+"""A transfer function of receiver and sender: pairs of types, the sender's runs fastest."""
 
 SIMULATION: Schema = {
     "activity": Variable(("time", "neuron"), "1", "activity x"),
@@ -54,8 +59,11 @@ SIMULATION: Schema = {
     "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
     "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
     "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
+    "driven": Variable(("neuron",), "1", "1 where the neuron has an external input", False),
+    "external_input": Variable(("frame", "neuron"), "1", "external input Omega", False),
+    "input_frame": Variable(("time",), "1", "index of the input shown at a time", False),
     "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
-    "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False),
+    "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False, _PAIR),
 }
 TRAINING: Schema = {
     "connectivity": Variable(
@@ -67,12 +75,15 @@ RECOVERY: Schema = {
     "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
     "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
     "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
-    "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*"),
+    "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*", True, _PAIR),
+    "external_input": Variable(("sample", "neuron"), "1", "recovered external input", False),
     "visited": Variable(("neuron", "bound"), "1", "ends of the visited range of activity"),
 }
 ROLLOUT: Schema = {
-    "activity": Variable(("time", "neuron"), "1", "activity x, held out"),
-    "activity_hat": Variable(("time", "neuron"), "1", "activity x predicted from frame 0"),
+    "activity": Variable(("time", "neuron"), "1", "activity x"),
+    "activity_hat": Variable(
+        ("time", "neuron"), "1", "activity x predicted from the first frame on"
+    ),
     "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
     "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
 }
@@ -80,7 +91,10 @@ COORDINATES = {
     "time": ("tau", "time"),
     "x": ("1", "activity x"),
     "step": ("1", "optimiser step"),
-    "sample": ("tau", "time of the held-out frame"),
+    "frame": ("1", "image of the external input"),
+    "receiver_type": ("1", "type of the receiver of a pair"),
+    "sender_type": ("1", "type of the sender of a pair"),
+    "sample": ("tau", "time of the frame"),
     "bound": ("1", "lower and upper end"),
 }
 
@@ -129,8 +143,9 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
         if name not in dataset:
             if variable.required:
                 mistakes.append(f"'{name}' is missing")
-        elif dataset[name].dims != variable.dims:
-            mistakes.append(f"'{name}' has dims {dataset[name].dims}, expected {variable.dims}")
+        elif dataset[name].dims not in (variable.dims, variable.or_dims):
+            expected = f"{variable.dims}" + (f" or {variable.or_dims}" if variable.or_dims else "")
+            mistakes.append(f"'{name}' has dims {dataset[name].dims}, expected {expected}")
     if mistakes:
         raise StoreError(
             f"{where} does not hold what this step needs:\n  "

@@ -1,19 +1,23 @@
 """Training: named terms, held-out choice, bit-identical resume, and a miniature of the idea."""
 
+import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from assemblies import SEES, grid_sites, numbers
 
-from ngpipe.assembly.gradient import Trainer, step_size, whitening
+from ngpipe.assembly.gradient import Trainer, build, roots, step_size
 from ngpipe.assembly.objective import penalties
 from ngpipe.assembly.readout import read_out
-from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.assembly.rollout import roll_out
 from ngpipe.config.recovery import Recovery
-from ngpipe.config.training import LearningRate, Network, Penalties, Training
-from ngpipe.dynamics.assembly import Constants, assembly_drift
+from ngpipe.config.simulation import NeuronType
+from ngpipe.config.training import HiddenInput, LearningRate, Network, Penalties, Training
+from ngpipe.dynamics.assembly import assembly_drift, constants_of
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.errors import DivergenceError
 
@@ -27,8 +31,8 @@ def simulated(n: int, n_frames: int, *, noise: float = 5.0, exact: bool = True) 
     generator = torch.Generator().manual_seed(n)
     weights = 10 * torch.randn(n, n, generator=generator) / n**0.5
     weights.fill_diagonal_(0)
-    leak = 1.0 + (torch.arange(n) >= n // 2)
-    drift = assembly_drift(weights, Constants(leak, torch.ones(n)))
+    types = NeuronType(leak=1), NeuronType(leak=2)
+    drift = assembly_drift(weights, constants_of(types, np.arange(n) * 2 // n))
     x0 = torch.randn(n, generator=generator)
     frames = euler_maruyama(drift, x0, dt=0.01, noise=noise, generator=generator)
     ((_, x, rate),) = blocks(frames, n_frames, length=n_frames)
@@ -37,9 +41,33 @@ def simulated(n: int, n_frames: int, *, noise: float = 5.0, exact: bool = True) 
     return recording
 
 
+HIDDEN = QUICK.model_copy(
+    update={
+        "held_out_as": "blocks",
+        "input": "field",
+        "field": HiddenInput(hidden=8, hidden_layers=2, windows=4, window_frames=10),
+    }
+)
+
+
 @pytest.fixture(scope="module")
 def small():
     return simulated(6, 400)
+
+
+@pytest.fixture(scope="module")
+def driven(small):
+    """The same with four driven neurons, and held-out blocks."""
+    return replace(small, in_blocks=True, sites=grid_sites(2, 6))
+
+
+@pytest.fixture(params=["without input", *SEES])
+def case(request, small, driven):
+    """A recording and a config: no input, and a hidden one with each kind of psi*."""
+    if request.param == "without input":
+        return small, QUICK
+    network = Network(hidden=8, psi_sees=request.param, receiver_rank=2)
+    return driven, HIDDEN.model_copy(update={"network": network})
 
 
 def exhaust(trainer: Trainer) -> list:
@@ -51,11 +79,12 @@ def same_state(first: Trainer, second: Trainer) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_same_seed_same_bits(small):
+def test_same_seed_same_bits(case):
+    recording, cfg = case
     first, second, other = (
-        Trainer(small, QUICK),
-        Trainer(small, QUICK),
-        Trainer(small, QUICK.model_copy(update={"seed": 99})),
+        Trainer(recording, cfg),
+        Trainer(recording, cfg),
+        Trainer(recording, cfg.model_copy(update={"seed": 99})),
     )
     for trainer in (first, second, other):
         exhaust(trainer)
@@ -63,44 +92,55 @@ def test_same_seed_same_bits(small):
     assert not same_state(first, other)
 
 
-def test_global_randomness_is_neither_read_nor_touched(small):
+def test_global_randomness_is_neither_read_nor_touched(case):
+    recording, cfg = case
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    first = Trainer(small, QUICK)
+    first = Trainer(recording, cfg)
     exhaust(first)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
-    second = Trainer(small, QUICK)
+    second = Trainer(recording, cfg)
     exhaust(second)
     assert same_state(first, second)
 
 
 @pytest.mark.parametrize("stop", [1, 17, 25])
-def test_resuming_gives_the_bits_of_an_unbroken_run(small, stop):
-    unbroken = Trainer(small, QUICK)
+def test_resuming_gives_the_bits_of_an_unbroken_run(case, stop):
+    """The state passes through a file, as after a kill."""
+    recording, cfg = case
+    unbroken = Trainer(recording, cfg)
     records = exhaust(unbroken)
-    broken = Trainer(small, QUICK)
+    broken = Trainer(recording, cfg)
     while broken.step < stop:
         broken.advance()
         if broken.evaluation_due():
             broken._evaluate()
-    resumed = Trainer(small, QUICK)
-    resumed.load_state_dict(broken.state_dict())
+    saved = io.BytesIO()
+    torch.save(broken.state_dict(), saved)
+    saved.seek(0)
+    resumed = Trainer(recording, cfg)
+    resumed.load_state_dict(torch.load(saved, weights_only=True))
     tail = exhaust(resumed)
     assert same_state(unbroken, resumed)
     assert resumed.best.step == unbroken.best.step
+    assert all(torch.equal(v, resumed.best.state[k]) for k, v in unbroken.best.state.items())
     assert [r.terms for r in tail] == [r.terms for r in records if r.step > stop]
 
 
-def test_the_model_with_the_lowest_held_out_loss_is_the_result(small):
-    trainer = Trainer(small, QUICK)
+def test_the_model_with_the_lowest_held_out_loss_is_the_result(case):
+    """Its loss is that of the exact model at the selection frames, each at its own time."""
+    recording, cfg = case
+    trainer = Trainer(recording, cfg)
     losses = {r.step: r.held_out_loss for r in trainer.run() if r.held_out_loss is not None}
     assert trainer.best.step == min(losses, key=losses.get)
-    trainer.finish()
-    x, target = small.batch(small.selection_frames(200))
+    model, squares = trainer.finish(), []
     with torch.no_grad():
-        loss = (trainer.model(0.0, x) - target).square().mean() / trainer.model.scales.rate**2
-    assert float(loss) == pytest.approx(trainer.best.loss, rel=1e-4)
+        for frame in recording.selection_frames(200).tolist():
+            predicted = model(frame * recording.dt, recording.activity[frame])
+            squares.append((predicted - recording.rate[frame]).square())
+    loss = torch.stack(squares).mean() / model.scales.rate**2
+    assert float(loss) == pytest.approx(trainer.best.loss, rel=1e-3)
 
 
 def test_evaluations_are_evenly_spread(small):
@@ -108,22 +148,116 @@ def test_evaluations_are_evenly_spread(small):
     assert steps == [10, 20, 30, 40]
 
 
-def test_held_out_frames_are_never_trained_on(small):
-    poisoned = small.activity.clone(), small.rate.clone()
+def test_held_out_frames_are_never_trained_on(case):
+    recording, cfg = case
+    poisoned = recording.activity.clone(), recording.rate.clone()
     for array in poisoned:
-        array[small.first_held_out :] = float("nan")
-    trainer = Trainer(Recording(*poisoned, small.dt, small.held_out), QUICK)
+        for block in recording.blocks:
+            array[block.start : block.stop] = float("nan")
+    other = replace(recording, activity=poisoned[0], rate=poisoned[1])
+    trainer = Trainer(other, cfg)
     for _ in range(20):
         trainer.advance()
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
 
 
+def test_all_training_frames_are_drawn_and_no_other(case):
+    recording, cfg = case
+    trainer, seen = Trainer(recording, cfg), set()
+    for _ in range(400):
+        frames, _ = trainer._draw()
+        assert len(frames) == cfg.batch_frames
+        seen |= set(frames.tolist())
+    training = set(recording.training_frames.tolist())
+    assert seen <= training
+    assert len(seen) > 0.98 * len(training)
+
+
+@pytest.mark.parametrize("mode", ["multiplicative", "additive"])
+def test_the_field_of_a_batch_is_linear_between_the_ends_of_its_windows(driven, mode):
+    """In windows of two frames each is an end, and there the field is exact."""
+    field = HIDDEN.field.model_copy(update={"windows": 4, "window_frames": 2})
+    cfg = HIDDEN.model_copy(update={"field": field, "input_mode": mode})
+    trainer = Trainer(driven, cfg)
+    strengthen(trainer)
+    frames, omega = trainer._draw()
+    exact = trainer.model.omega(driven.times(frames))
+    torch.testing.assert_close(omega, exact, rtol=1e-4, atol=1e-4)
+    assert exact.std(0)[:4].min() > 1e-2
+
+
+def test_within_a_window_the_field_is_mixed_by_distance_in_time(driven):
+    """Against the line through both ends, for windows that jump over held-out blocks too."""
+    field = HIDDEN.field.model_copy(update={"windows": 2, "window_frames": 60})
+    trainer = Trainer(driven, HIDDEN.model_copy(update={"field": field, "batch_frames": 400}))
+    strengthen(trainer)
+    known = driven.training_frames.tolist()
+    for _ in range(4):
+        state = trainer.generator.get_state()
+        start = torch.randint(len(known) - 59, (2, 1), generator=trainer.generator).tolist()
+        trainer.generator.set_state(state)
+        frames, omega = trainer._draw()
+        for k, frame in enumerate(frames.tolist()):
+            ((first,),) = [start[k // 200]]
+            low, high = known[first], known[first + 59]
+            assert low <= frame <= high
+            ends = trainer.model.omega(driven.times(torch.tensor([low, high]))).detach()
+            by_hand = ((high - frame) * ends[0] + (frame - low) * ends[1]) / (high - low)
+            torch.testing.assert_close(omega[k].detach(), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def strengthen(trainer: Trainer) -> None:
+    """Make the field strong and fast."""
+    with torch.no_grad():
+        last = trainer.model.external.siren.layers[-1]
+        last.weight.copy_(0.5 * numbers(5, *last.weight.shape))
+
+
+def test_the_loss_of_a_batch_is_that_of_the_exact_model(case):
+    """Tables and windows are short cuts, no other model."""
+    recording, cfg = case
+    trainer = Trainer(recording, cfg)
+    exhaust(trainer)
+    state = trainer.generator.get_state()
+    fast = float(trainer._terms()["fit"].detach())
+    trainer.generator.set_state(state)
+    frames, omega = trainer._draw()
+    x, target = recording.batch(frames)
+    with torch.no_grad():
+        exact = trainer.model(recording.times(frames), x)
+        if omega is not None:
+            exact = trainer.model.combine(trainer.model.phi_of(x), trainer.model.sent(x), omega)
+        loss = (exact - target).square().mean() / trainer.model.scales.rate**2
+    assert fast == pytest.approx(float(loss), rel=5e-3)
+
+
+def test_a_known_input_is_used_and_not_trained(driven):
+    known = KnownInput(
+        1 + 0.3 * numbers(3, 5, 6), torch.linspace(0, 4, 400), driven.dt, "multiplicative"
+    )
+    recording = replace(driven, known_input=known)
+    cfg = QUICK.model_copy(update={"input": "known", "held_out_as": "blocks"})
+    trainer, before = Trainer(recording, cfg), known.table.clone()
+    _, omega = trainer._draw()
+    assert omega.std(0).min() > 0.01
+    exhaust(trainer)
+    assert torch.equal(known.table, before)
+    assert not any("external" in name for name in trainer.finish().state_dict())
+
+
+def test_what_the_config_says_is_built(driven):
+    generator, scales = torch.Generator(), driven.scales()
+    for kind, mode in (("none", None), ("field", "additive"), ("field", "multiplicative")):
+        cfg = HIDDEN.model_copy(update={"input": kind, "input_mode": mode})
+        assert build(driven, cfg, generator, scales).mode == mode
+
+
 def test_a_loss_that_is_not_finite_stops_at_once(small):
     rate = small.rate.clone()
-    rate[: small.n_training] = float("nan")
+    rate[small.training_frames] = float("nan")
     scales = small.scales()
     trainer = Trainer(small, QUICK)
-    trainer.recording = Recording(small.activity, rate, small.dt, small.held_out)
+    trainer.recording = replace(small, rate=rate)
     assert scales == trainer.model.scales
     with pytest.raises(DivergenceError, match=r"step 0.*learning_rate"):
         trainer.advance()
@@ -141,13 +275,64 @@ def test_step_size_rises_then_falls():
 
 
 def test_whitened_senders_are_white():
+    """What psi* sends, in the coordinates of V, over the training frames."""
     recording = simulated(8, 4000)
-    whitener = whitening(recording, bend=1.0, ridge=1e-9)
-    firing = torch.tanh(recording.activity[: recording.n_training])
-    white = firing @ whitener.T
-    covariance = white.T @ white / len(white)
-    covariance = covariance / covariance.diagonal().mean()
-    torch.testing.assert_close(covariance, torch.eye(8), rtol=0, atol=0.02)
+    trainer = Trainer(recording, QUICK.model_copy(update={"whitening_ridge": 1e-9}))
+    with torch.no_grad():
+        sent = trainer.model.sent(recording.activity[recording.training_frames])[..., 0]
+    white = sent @ trainer.model.basis.T
+    second_moment = white.T @ white / len(white)
+    second_moment = second_moment / second_moment.diagonal().mean()
+    torch.testing.assert_close(second_moment, torch.eye(8), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("sees", ["receiver", "pair"])
+def test_receivers_are_averaged_over_in_whitening(driven, sees):
+    """The second moment of psi_ij(x_j), edge by edge, over receivers and frames."""
+    network = Network(hidden=8, psi_sees=sees, receiver_rank=3)
+    trainer = Trainer(driven, HIDDEN.model_copy(update={"network": network}))
+    model = trainer.model
+    with torch.no_grad():
+        model.latent.copy_(numbers(6, *model.latent.shape))
+        for k, parameter in enumerate([*model.psi.parameters(), *model.gates.parameters()]):
+            parameter.copy_(0.5 * numbers(k, *parameter.shape))
+        trainer.whiten()
+        x = driven.activity[driven.training_frames]
+        expected = torch.zeros(6, 6)
+        for i in range(6):
+            each = [
+                model.psi_curves(model.latent[i : i + 1], model.latent[j : j + 1], x[None, :, j])[0]
+                for j in range(6)
+            ]
+            psi = torch.stack(each, -1)
+            expected += psi.T @ psi / len(psi) / 6
+    _, basis = roots(expected.double(), trainer.cfg.whitening_ridge)
+    torch.testing.assert_close(model.basis, basis, rtol=1e-2, atol=1e-2 * float(basis.abs().max()))
+
+
+def test_whitening_anew_changes_coordinates_and_no_weight(case):
+    recording, cfg = case
+    trainer = Trainer(recording, cfg)
+    while trainer.step < 12:
+        trainer.advance()
+    before, basis = trainer.model.connectivity.detach(), trainer.model.basis.clone()
+    trainer.whiten()
+    assert not torch.allclose(trainer.model.basis, basis)
+    torch.testing.assert_close(
+        trainer.model.connectivity.detach(), before, rtol=1e-3, atol=1e-3 * float(before.std())
+    )
+
+
+def test_roots_are_roots(generator):
+    """R R = C + ridge for C of mean diagonal 1, P R = 1; both are symmetric."""
+    half = torch.randn(7, 20, generator=generator, dtype=torch.float64)
+    c = half @ half.T
+    root, inverse = (m.double() for m in roots(c, 0.1))
+    ridged = c / c.diagonal().mean() + 0.1 * torch.eye(7)
+    torch.testing.assert_close(root @ root, ridged, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(inverse @ root, torch.eye(7).double(), rtol=1e-5, atol=1e-5)
+    for m in (root, inverse):
+        torch.testing.assert_close(m, m.T, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", Penalties.model_fields)
@@ -161,8 +346,11 @@ def test_a_penalty_is_one_named_term_and_acts(small, name):
             )
     weight = Penalties(**{name: 1.0})
 
+    def psi_table() -> torch.Tensor:
+        return trainer.model.psi(trainer.psi_knots.x)[None, :, 0]
+
     def term() -> torch.Tensor:
-        terms = penalties(trainer.model, trainer.model.psi(trainer.psi_knots.x), weight)
+        terms = penalties(trainer.model, psi_table(), weight)
         assert list(terms) == [name]
         return terms[name]
 
@@ -176,7 +364,7 @@ def test_a_penalty_is_one_named_term_and_acts(small, name):
             if gradient is not None:
                 parameter.sub_(1e-3 * float(before.detach()) / size * gradient)
     assert 0 < float(term().detach()) < float(before.detach())
-    assert penalties(trainer.model, trainer.model.psi(trainer.psi_knots.x), Penalties()) == {}
+    assert penalties(trainer.model, psi_table(), Penalties()) == {}
 
 
 def test_penalties_are_columns_of_the_record(small):
@@ -217,17 +405,37 @@ def test_a_miniature_of_the_whole_idea(exact):
         )
 
 
-def test_a_rollout_starts_at_a_held_out_frame_and_predicts_from_it_alone(small):
-    trainer = Trainer(small, QUICK)
+def test_a_rollout_starts_at_a_held_out_frame_and_predicts_from_it_alone(case):
+    """Step by step, the input being that of the time it has become."""
+    recording, cfg = case
+    trainer = Trainer(recording, cfg)
     exhaust(trainer)
-    rollout = roll_out(trainer.finish(), small, 30)
-    start = small.first_held_out
-    assert rollout.attrs["start_frame"] == start
-    truth = small.activity[start : start + 31].numpy()
+    model = trainer.finish()
+    if model.external is not None:
+        strengthen(trainer)
+    rollout = roll_out(model, recording, 30)
+    start = recording.first_held_out
+    assert rollout.attrs["start_frame"] == start > 0
+    truth = recording.activity[start : start + 31].numpy()
     np.testing.assert_array_equal(rollout["activity"].values, truth)
     np.testing.assert_array_equal(rollout["activity_hat"].values[0], truth[0])
     with torch.no_grad():
-        x = small.activity[start]
-        for _ in range(30):
-            x = x + small.dt * trainer.model(0.0, x)
-    np.testing.assert_allclose(rollout["activity_hat"].values[30], x.numpy(), rtol=1e-5)
+        x = recording.activity[start]
+        for k in range(30):
+            x = x + recording.dt * model((start + k) * recording.dt, x)
+    np.testing.assert_allclose(rollout["activity_hat"].values[30], x.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_held_out_rates_are_predicted_at_their_own_times(case):
+    recording, cfg = case
+    trainer = Trainer(recording, cfg)
+    exhaust(trainer)
+    model = trainer.finish()
+    rollout = roll_out(model, recording, 5)
+    frames = recording.scoring_frames(200).tolist()
+    np.testing.assert_allclose(rollout["sample"], recording.dt * np.array(frames), rtol=1e-6)
+    for k, frame in list(enumerate(frames))[::7]:
+        with torch.no_grad():
+            rate = model(frame * recording.dt, recording.activity[frame]).numpy()
+        np.testing.assert_allclose(rollout["drift_hat"].values[k], rate, rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(rollout["drift"].values[k], recording.rate[frame])

@@ -2,25 +2,83 @@
 
 import pytest
 import torch
+from assemblies import numbers
 
-from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.recording import BLOCK, KnownInput, Recording
+
+N_FRAMES = 1000
+
+
+def recorded(*, exact: bool = True, held_out: float = 0.2, in_blocks: bool = False) -> Recording:
+    x, rate = numbers(1, N_FRAMES, 5).cumsum(0), numbers(2, N_FRAMES, 5)
+    return Recording(x, rate if exact else None, 0.1, held_out, in_blocks)
 
 
 @pytest.fixture
-def recording(generator):
-    x = torch.randn(1000, 5, generator=generator).cumsum(0)
-    return Recording(x, torch.randn(1000, 5, generator=generator), dt=0.1, held_out=0.2)
+def recording():
+    return recorded()
 
 
-def test_training_selection_and_scoring_never_meet(recording):
-    training = set(range(recording.n_training))
-    scoring = set(recording.scoring_frames(50).tolist())
-    selection = set(recording.selection_frames(50).tolist())
-    assert recording.n_training == 800
-    assert min(scoring) == recording.first_held_out == 800
-    assert max(scoring) < min(selection)
-    assert max(selection) < 1000
-    assert not training & (scoring | selection)
+def held_out(recording: Recording) -> set[int]:
+    return {frame for block in recording.blocks for frame in block}
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["drift", "finite_difference"])
+@pytest.mark.parametrize("in_blocks", [True, False], ids=["blocks", "tail"])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_training_selection_and_scoring_never_meet(exact, in_blocks, share):
+    """Every frame that a target reads counts: a finite difference reads two."""
+    recording = recorded(exact=exact, held_out=share, in_blocks=in_blocks)
+    training = set(recording.training_frames.tolist())
+    scoring = set(recording.scoring_frames(10_000).tolist())
+    selection = set(recording.selection_frames(10_000).tolist())
+    assert scoring
+    assert selection
+    assert not scoring & selection
+    assert scoring | selection == held_out(recording)
+    read = training | ({f + 1 for f in training} if not exact else set())
+    assert not read & held_out(recording)
+    lost = 0 if exact else len(recording.blocks) + 1
+    assert len(training) >= N_FRAMES - len(held_out(recording)) - lost
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_blocks_cover_the_share_asked_for_all_over_the_recording(share):
+    recording = recorded(held_out=share, in_blocks=True)
+    blocks = recording.blocks
+    assert len(blocks) % 2 == 0
+    assert all(len(block) == BLOCK for block in blocks)
+    assert len(held_out(recording)) == pytest.approx(share * N_FRAMES, abs=2 * BLOCK)
+    starts = torch.tensor([float(b.start) for b in blocks])
+    gaps = starts.diff()
+    assert gaps.max() - gaps.min() <= 1
+    assert float(starts.mean()) == pytest.approx(N_FRAMES / 2, abs=1)
+
+
+@pytest.mark.parametrize("in_blocks", [True, False], ids=["blocks", "tail"])
+def test_held_out_numbers_are_never_read_in_training(in_blocks):
+    """Neither activity nor the difference that reaches into it."""
+    clean = recorded(exact=False, in_blocks=in_blocks)
+    poisoned = clean.activity.clone()
+    poisoned[sorted(held_out(clean))] = float("nan")
+    other = Recording(poisoned, None, clean.dt, clean.held_out, in_blocks)
+    for array in other.batch(other.training_frames):
+        assert torch.isfinite(array).all()
+    assert other.scales() == clean.scales()
+    assert torch.equal(other.visited(0.9), clean.visited(0.9))
+
+
+def test_a_tail_is_the_end_of_the_recording(recording):
+    assert recording.training_frames.tolist() == list(range(800))
+    assert recording.first_held_out == 800
+    assert recording.scoring_frames(50).max() < recording.selection_frames(50).min()
+    assert recording.selection_frames(10_000)[-1] == 999
+
+
+def test_samples_have_about_the_size_asked_for(recording):
+    for sample in (recording.scoring_frames, recording.selection_frames, recording.training_sample):
+        assert 50 <= len(sample(50)) < 100
+    assert torch.equal(recording.training_sample(10_000), recording.training_frames)
 
 
 def test_the_drift_is_the_target_where_it_is_known(recording):
@@ -37,20 +95,54 @@ def test_finite_differences_reproduce_a_known_slope():
     _, target = ramp.batch(torch.arange(ramp.n_usable))
     torch.testing.assert_close(target, torch.full_like(target, 2.0), rtol=1e-4, atol=1e-4)
     assert ramp.n_usable == 99
-    assert ramp.n_training == 79
+    assert ramp.training_frames.tolist() == list(range(79))
     assert ramp.first_held_out == 80
 
 
-def test_scales_come_from_training_frames_alone(recording):
-    poisoned = recording.activity.clone()
-    poisoned[recording.first_held_out :] = 1e6
-    other = Recording(poisoned, recording.rate, recording.dt, recording.held_out)
-    assert other.scales() == recording.scales()
-    torch.testing.assert_close(other.visited(0.9), recording.visited(0.9))
+def test_frames_have_times(recording):
+    assert recording.duration == pytest.approx(100)
+    times = recording.times(torch.tensor([0, 7, 999]))
+    torch.testing.assert_close(times, torch.tensor([0, 0.7, 99.9]))
+
+
+def test_scales_are_those_of_the_training_frames(recording):
+    x, rate = recording.activity[:800], recording.rate[:800]
+    scales = recording.scales()
+    assert scales.activity == pytest.approx(float(x.std()), rel=1e-5)
+    assert scales.reach == pytest.approx(1.1 * float(x.abs().max()), rel=1e-5)
+    assert scales.rate == pytest.approx(float(rate.square().mean().sqrt()), rel=1e-5)
 
 
 def test_visited_holds_the_central_share(recording):
     bounds = recording.visited(0.9, n=800)
-    x = recording.activity[: recording.n_training]
+    x = recording.activity[recording.training_frames]
     inside = ((x >= bounds[:, 0]) & (x <= bounds[:, 1])).float().mean(0)
     torch.testing.assert_close(inside, torch.full_like(inside, 0.9), rtol=0, atol=0.01)
+
+
+def test_a_held_input_shows_the_image_of_its_frame():
+    table, image = numbers(3, 4, 6), torch.tensor([0.0, 0, 0, 1, 1, 2, 3, 3])
+    known = KnownInput(table, image, 0.1, "multiplicative")
+    times = 0.1 * torch.arange(8)
+    assert torch.equal(known.of_all(times), table[[0, 0, 0, 1, 1, 2, 3, 3]])
+    # Any number of frames; before the first and after the last one, these.
+    assert torch.equal(known.of_all(torch.tensor([0.7, -1.0, 99.0])), table[[3, 0, 3]])
+
+
+def test_a_linear_input_lies_between_two_images():
+    table, image = numbers(4, 3, 5), torch.tensor([0.0, 0.25, 0.75, 1.0, 1.6, 2.0])
+    known = KnownInput(table, image, 0.01, "additive")
+    omega = known.of_all(0.01 * torch.arange(6))
+    a, b, c = table
+    by_hand = [a, 0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b, b, 0.4 * b + 0.6 * c, c]
+    torch.testing.assert_close(omega, torch.stack(by_hand))
+
+
+def test_the_frame_of_a_late_time_is_found_in_single_precision():
+    """Times are float32, so that 5 % of frames k have k * dt / dt < k; none may be mistaken."""
+    n = 100_000
+    image = (torch.arange(n) % 2).float()
+    known = KnownInput(torch.tensor([[0.0], [1.0]]), image, 0.01, "additive")
+    frames = torch.arange(n)
+    recording = Recording(torch.zeros(n, 1), None, 0.01, 0.1)
+    assert torch.equal(known.of_all(recording.times(frames))[:, 0], image[frames])

@@ -18,7 +18,7 @@ from ngpipe.config.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
 KEYS = [(model, key) for model in (Experiment, Figures) for key in describe.keys(model)]
-UNITS = {"1", "1/tau", "tau", "activity", "frames", "steps", "pt", "inch", "1/inch"}
+UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "pt", "inch", "1/inch"}
 
 
 def leaves(annotation: object) -> set[object]:

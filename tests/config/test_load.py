@@ -80,6 +80,12 @@ class TestEveryMistakeAtOnce:
         assert line.startswith("simulation.connectivity: ")
         assert "'lorentz', 'gaussian', 'low_rank', 'block', 'file'" in line
 
+    @pytest.mark.parametrize("kind", ["film", None, 3])
+    def test_an_unknown_kind_of_input_lists_the_known_ones(self, kind):
+        (line,) = mistakes({"simulation": {"input": {"kind": kind}}})
+        assert line.startswith("simulation.input: ")
+        assert "'movie', 'video', 'oscillation', 'pulses'" in line
+
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
     @pytest.mark.parametrize(
         "path",
@@ -188,6 +194,37 @@ class TestExperiment:
     def test_a_frame_beyond_the_rollout(self):
         (line,) = mistakes({"rollout": {"n_frames": 500, "at": [500, 501, 700]}})
         assert line == "rollout.at [501, 700] lies beyond rollout.n_frames (500)"
+
+    def test_among_held_out_blocks_a_rollout_may_start_anywhere(self):
+        training = {"held_out_as": "blocks", "held_out": 0.1}
+        content = {"simulation": {"n_frames": 2000}, "training": training}
+        (line,) = mistakes({**content, "rollout": {"n_frames": 1000}})
+        assert line.startswith("rollout.n_frames (1000) must stay below half of the 2000 frames")
+        validate({**content, "rollout": {"n_frames": 999}}, Experiment, where="good")
+
+    @pytest.mark.parametrize("kind", ["known", "field"])
+    def test_an_input_to_learn_needs_one_that_drives(self, kind):
+        content = {"training": {"input": kind, "held_out_as": "blocks"}}
+        assert mistakes(content) == [
+            f"training.input is '{kind}', but there is no simulation.input; describe one, or set "
+            "training.input: none"
+        ]
+        driven = {"simulation": {"input": {"kind": "movie", "n_inputs": 16}}}
+        validate(content | driven, Experiment, where="good")
+
+    @pytest.mark.parametrize(
+        "mode", [("additive", "multiplicative"), ("multiplicative", "additive")]
+    )
+    def test_the_model_must_know_how_the_input_acts(self, mode):
+        simulation = {"input": {"kind": "movie", "n_inputs": 16, "mode": mode[0]}}
+        training = {"input": "known", "input_mode": mode[1]}
+        (line,) = mistakes({"simulation": simulation, "training": training})
+        assert line.startswith(
+            f"training.input_mode is '{mode[1]}', but simulation.input.mode is '{mode[0]}'"
+        )
+        for same in ({**training, "input_mode": mode[0]}, {"input_mode": mode[1]}):
+            content = {"simulation": simulation, "training": same}
+            validate(content, Experiment, where="good")
 
     def test_all_three_at_once(self):
         simulation = {"n_neurons": 1, "types": [{}, {}], "n_frames": 100}

@@ -42,6 +42,15 @@ class TestWithoutNoise:
         x = trajectory(lambda t, x: torch.full_like(x, 2 * t), torch.zeros(1), dt=0.5, n_frames=5)
         assert x[:, 0].tolist() == [0.0, 0.0, 0.5, 1.5, 3.0]
 
+    def test_a_burn_in_runs_at_negative_times(self):
+        """For dx/dt = t from frame -4 on, with dt = 0.5: steps of -1, -0.75, ... 0."""
+
+        def drift(t, x):
+            return torch.full_like(x, t)
+
+        x = trajectory(drift, torch.zeros(1), dt=0.5, n_frames=6, first=-4)
+        assert x[:, 0].tolist() == [0.0, -1.0, -1.75, -2.25, -2.5, -2.5]
+
     def test_frame_zero_is_the_start_and_each_step_is_dt_times_the_rate(self, generator):
         x0 = torch.randn(4, generator=generator)
         x, rate = frames(lambda t, x: torch.sin(x) + t, x0, 50, dt=0.1)

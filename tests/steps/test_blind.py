@@ -3,19 +3,23 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import xarray as xr
 
 from ngpipe import keys, store
+from ngpipe.assembly.recording import Recording
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import validate
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, StoreError
-from ngpipe.steps import model_file, recover, rollout, score, simulate, train
+from ngpipe.steps import model_file, recordings, recover, rollout, score, simulate, train
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
-TRUTH = ["connectivity", "gain", "neuron_type", "phi", "psi", "position"]
+TRUTH = ["connectivity", "gain", "neuron_type", "phi", "psi"]
+INPUT = ["external_input", "input_frame"]
+RESULTS = ["model.safetensors", "recovery.zarr", "rollout.zarr", "training.zarr"]
 
 
 def experiment(**training) -> Experiment:
@@ -42,23 +46,52 @@ def experiment(**training) -> Experiment:
     )
 
 
+def with_hidden_input() -> Experiment:
+    """16 of 60 neurons see a movie that is not shown to the model."""
+    return validate(
+        {
+            "simulation": {
+                "n_neurons": 60,
+                "n_frames": 3000,
+                "burn_in": 10,
+                "noise": 0.5,
+                "types": [{"leak": 1}, {"leak": 2, "sender_width": 2}],
+                "input": {"kind": "movie", "n_inputs": 16, "n_images": 9, "n_blobs": 2},
+            },
+            "training": {
+                "steps": 60,
+                "evaluations": 3,
+                "batch_frames": 32,
+                "held_out_as": "blocks",
+                "input": "field",
+                "field": {"hidden": 16, "hidden_layers": 2},
+                "network": {"psi_sees": "sender", "hidden": 16},
+            },
+            "rollout": {"n_frames": 50, "at": [20]},
+        },
+        Experiment,
+        where="test",
+    )
+
+
 def learn(cfg: Experiment, directory: Path) -> None:
     simulation, model = directory / "simulation.zarr", directory / "model.safetensors"
-    train.run(
-        cfg.training,
-        simulation,
-        model,
-        directory / "training.zarr",
-        checkpoints=directory / "checkpoints",
-        **CPU,
-    )
+    train.run(cfg.training, directory, checkpoints=directory / "checkpoints", **CPU)
     recover.run(cfg.recovery, cfg.training, simulation, model, directory / "recovery.zarr", **CPU)
     rollout.run(cfg.rollout, cfg.training, simulation, model, directory / "rollout.zarr", **CPU)
 
 
+def recording_of(directory: Path) -> Recording:
+    return recordings.load(
+        directory / "simulation.zarr", experiment().training, torch.device("cpu")
+    )
+
+
 def without_truth(source: Path, target: Path) -> None:
     dataset = xr.open_zarr(source, chunks=None).load()
-    blind = dataset.drop_vars([*TRUTH, "x"])
+    # Who is driven and where is seen in an experiment; of others, nobody needs the place.
+    unseen = INPUT if "driven" in dataset else ["position"]
+    blind = dataset.drop_vars([*TRUTH, *unseen, "x"])
     store.write(blind, target, store.SIMULATION, store.Provenance("simulate", "k", {}))
 
 
@@ -71,13 +104,81 @@ def seeing(tmp_path_factory):
     return directory
 
 
-def test_recovery_from_a_store_without_truth_gives_the_same_bytes(seeing, tmp_path):
-    without_truth(seeing / "simulation.zarr", tmp_path / "simulation.zarr")
-    learn(experiment(), tmp_path)
-    for name in ("model.safetensors", "recovery.zarr", "rollout.zarr", "training.zarr"):
-        pair = [seeing / name, tmp_path / name]
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("hidden")
+    cfg = with_hidden_input()
+    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
+    learn(cfg, directory)
+    return directory
+
+
+@pytest.mark.parametrize("case", ["without input", "hidden input"])
+def test_recovery_from_a_store_without_truth_gives_the_same_bytes(case, request, tmp_path):
+    with_truth, cfg = {
+        "without input": ("seeing", experiment),
+        "hidden input": ("hidden", with_hidden_input),
+    }[case]
+    directory = request.getfixturevalue(with_truth)
+    without_truth(directory / "simulation.zarr", tmp_path / "simulation.zarr")
+    left = set(xr.open_zarr(tmp_path / "simulation.zarr"))
+    extra = {"driven", "position"} if case == "hidden input" else set()
+    assert left == {"activity", "drift"} | extra
+    learn(cfg(), tmp_path)
+    for name in RESULTS:
+        pair = [directory / name, tmp_path / name]
         digest = keys.tree_digest if pair[0].is_dir() else keys.file_digest
         assert digest(pair[0]) == digest(pair[1]), name
+
+
+def test_a_hidden_input_is_scored(hidden):
+    score.run({}, (20,), hidden, hidden / "metrics.csv", key="k")
+    table = store.read_csv(hidden / "metrics.csv")
+    quantities = {"connectivity_driven", "connectivity_undriven", "input", "input_image"}
+    assert quantities <= set(table["quantity"])
+    assert table["value"].notna().all()
+
+
+def test_the_model_file_rebuilds_the_field(hidden):
+    """The rate of the file's model is what the rollout predicted; its input is the read-out's."""
+    cfg = with_hidden_input()
+    cpu = torch.device("cpu")
+    recording = recordings.load(hidden / "simulation.zarr", cfg.training, cpu)
+    model = model_file.read(hidden / "model.safetensors", recording)
+    rollout = store.read(hidden / "rollout.zarr", store.ROLLOUT)
+    frames = recording.scoring_frames(200)
+    with torch.no_grad():
+        rate = model(recording.times(frames), recording.activity[frames]).numpy()
+    np.testing.assert_allclose(rollout["drift_hat"].values, rate, rtol=1e-4, atol=1e-4)
+    recovery = store.read(hidden / "recovery.zarr", store.RECOVERY)
+    assert recovery["external_input"].attrs["units"] == "1"
+    assert np.all(recovery["external_input"].values[:, 16:] == 1)
+    assert np.all(recovery["external_input"].values > 0)
+
+
+def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
+    without_truth(hidden / "simulation.zarr", tmp_path / "simulation.zarr")
+    cfg = with_hidden_input().training.model_copy(update={"input": "known"})
+    with pytest.raises(StoreError, match=r"external_input and input_frame.*field or none"):
+        recordings.load(tmp_path / "simulation.zarr", cfg, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.drop_vars("driven"), "does not hold driven, without which"),
+        (lambda d: d.assign(driven=0 * d["driven"]), "names no neuron"),
+        (lambda d: d.assign(position=d["position"] - 0.5), "outside the unit square, the first"),
+    ],
+)
+def test_sites_that_cannot_be_used_are_named(hidden, tmp_path, change, message):
+    dataset = change(xr.open_zarr(hidden / "simulation.zarr", chunks=None).load())
+    provenance = store.Provenance("simulate", "k", {})
+    store.write(dataset, tmp_path / "simulation.zarr", store.SIMULATION, provenance)
+    with pytest.raises(StoreError, match=message):
+        recordings.load(
+            tmp_path / "simulation.zarr", with_hidden_input().training, torch.device("cpu")
+        )
 
 
 def test_a_recording_is_scored_by_its_predictions_alone(seeing, tmp_path):
@@ -143,7 +244,7 @@ def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path)
 
 
 def test_the_model_file_rebuilds_the_model(seeing):
-    model = model_file.read(seeing / "model.safetensors", torch.device("cpu"))
+    model = model_file.read(seeing / "model.safetensors", recording_of(seeing))
     x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
     recovery = store.read(seeing / "recovery.zarr", store.RECOVERY)
     assert model(0.0, x).shape == (5, 12)
@@ -155,7 +256,7 @@ def test_a_truncated_model_is_named(seeing, tmp_path):
     broken = tmp_path / "model.safetensors"
     broken.write_bytes((seeing / "model.safetensors").read_bytes()[:500])
     with pytest.raises(StoreError, match=r"model\.safetensors is not a model"):
-        model_file.read(broken, torch.device("cpu"))
+        model_file.read(broken, recording_of(seeing))
 
 
 def test_training_keeps_its_record(seeing):

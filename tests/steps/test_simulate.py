@@ -1,5 +1,7 @@
 """The simulated store against a naive loop over the published equation."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -119,6 +121,208 @@ class TestAgainstTheEquation:
             phi = kind["self_excitation"] * np.tanh(x) - kind["leak"] * x
             np.testing.assert_allclose(found["phi"].values[k], phi, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(found["psi"].values[k], np.tanh(x), rtol=1e-4, atol=1e-6)
+        assert found["psi"].attrs["of"] == "activity"
+
+    @pytest.mark.parametrize(
+        ("vary", "of"),
+        [
+            ({"sender_width": (1, 2, 3)}, "sender"),
+            ({"linear": (0, 0.1, -0.2)}, "sender"),
+            ({"receiver_width": (1, 2, 3)}, "receiver"),
+            ({"sender_width": (1, 2, 3), "receiver_width": (1, 1, 4)}, "pair"),
+            ({"linear": (0.1, 0, 0), "receiver_width": (1, 3, 4)}, "pair"),
+            ({"sender_width": (2, 2, 2), "receiver_width": (3, 3, 3)}, "activity"),
+        ],
+    )
+    def test_psi_is_tabulated_for_all_that_it_depends_on(self, run, vary, of):
+        """Rows are pairs of types, the sender's runs fastest; or types, if one end decides."""
+        kinds = [
+            t | {name: values[k] for name, values in vary.items()} for k, t in enumerate(TYPES)
+        ]
+        found = run(types=kinds)
+        psi, x = found["psi"], found["x"].values
+        assert psi.attrs["of"] == of
+        assert psi.dims == (("pair", "x") if of == "pair" else ("type", "x"))
+        assert len(psi) == (9 if of == "pair" else 3)
+        for row, values in enumerate(psi.values):
+            i, j = divmod(row, 3) if of == "pair" else (row, row)
+            if of == "receiver":
+                j = 0
+            sender, receiver = kinds[j], kinds[i]
+            width = sender.get("sender_width", 1) * receiver.get("receiver_width", 1)
+            expected = np.tanh(x / width) - sender.get("linear", 0) * x
+            np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+WIDE = [
+    TYPES[0] | {"sender_width": 1.5, "receiver_width": 2.0, "linear": 0.02},
+    TYPES[1] | {"sender_width": 0.7, "receiver_width": 0.8},
+    TYPES[2] | {"linear": -0.03},
+]
+MOVIE = {"kind": "movie", "n_inputs": 4, "n_images": 7, "seed": 2}
+INPUTS = {
+    "held movie": MOVIE,
+    "linear movie": MOVIE | {"interpolation": "linear", "jitter": 0.02},
+    "oscillation": {"kind": "oscillation", "n_inputs": 5, "period": (1.0, 3.0)},
+    "pulses": {"kind": "pulses", "n_inputs": 5, "rate": 0.5, "decay": 1.0},
+}
+
+
+def shown(found: Mapping) -> np.ndarray:
+    """Omega of all neurons at all frames, from what the store holds."""
+    table, index = found["external_input"].values, found["input_frame"].values
+    left = np.floor(index).astype(int)
+    right = np.minimum(left + 1, len(table) - 1)
+    share = (index - left)[:, None]
+    return (1 - share) * table[left] + share * table[right]
+
+
+def received(found: Mapping, kinds: list[dict]) -> np.ndarray:
+    """sum_j W_ij psi_ij(x_j) at all frames, from stored activity and coupling, by loops."""
+    x, coupling = found["activity"].values.astype(float), found["connectivity"].values
+    sums = np.zeros_like(x)
+    for i in range(N):
+        for j in range(N):
+            sender, receiver = kinds[j // 4], kinds[i // 4]
+            width = sender.get("sender_width", 1) * receiver.get("receiver_width", 1)
+            sums[:, i] += coupling[i, j] * (
+                np.tanh(x[:, j] / width) - sender.get("linear", 0) * x[:, j]
+            )
+    return sums
+
+
+class TestInput:
+    @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
+    @pytest.mark.parametrize("name", INPUTS)
+    def test_the_store_explains_the_drift(self, run, name, mode):
+        """With the stored input, shown when the store says, the equation holds at every frame."""
+        found = run(input=INPUTS[name] | {"mode": mode}, types=WIDE, noise=0.2)
+        x = found["activity"].values.astype(float)
+        own, sums = DRIVE * np.tanh(x) - LEAK * x, received(found, WIDE)
+        omega = shown(found)
+        expected = own + (omega * sums if mode == "multiplicative" else sums + omega)
+        np.testing.assert_allclose(found["drift"].values, expected, rtol=2e-5, atol=5e-5)
+        n_inputs = INPUTS[name]["n_inputs"]
+        assert omega[:, :n_inputs].std(axis=0).min() > 0.02, "an input that does not change"
+
+    def test_the_index_is_exact_in_long_recordings(self, run):
+        """Single precision would misplace an image by hundredths, ten thousand images in."""
+        options = {"kind": "oscillation", "n_inputs": 2, "every": 3, "period": (3.0, 9.0)}
+        found = run(n_neurons=3, n_frames=4000, dt=0.03, input=options, burn_in=0)
+        np.testing.assert_allclose(found["input_frame"], np.arange(4000) / 3, rtol=1e-12)
+
+    def test_the_store_says_who_is_driven_by_what(self, run):
+        found = run(input=MOVIE)
+        assert found["driven"].values.tolist() == [1] * 4 + [0] * 8
+        assert found["external_input"].dims == ("frame", "neuron")
+        assert found["external_input"].shape == (7, N)
+        assert (found["external_input"].values[:, 4:] == 1).all()
+        assert found["external_input"].attrs["units"] == "1"
+        frames = np.arange(FRAMES)
+        np.testing.assert_array_equal(found["input_frame"].values, frames * 7 // FRAMES)
+
+    def test_an_added_input_has_the_unit_of_a_rate(self, run):
+        found = run(input=MOVIE | {"mode": "additive"})
+        assert found["external_input"].attrs["units"] == "1/tau"
+        assert (found["external_input"].values[:, 4:] == 0).all()
+
+    def test_without_an_input_none_is_in_the_store(self, run):
+        assert not {"driven", "external_input", "input_frame", "frame"} & set(run().variables)
+
+    def test_driven_neurons_lie_on_a_grid_and_the_others_elsewhere(self, run):
+        position = run(input=MOVIE)["position"].values
+        grid = [[0.25, 0.75], [0.75, 0.75], [0.25, 0.25], [0.75, 0.25]]
+        np.testing.assert_allclose(position[:4], grid)
+        radius = np.hypot(*(position[4:] - simulate.DISC_CENTRE).T)
+        np.testing.assert_allclose(np.sort(radius), np.sqrt((np.arange(8) + 0.5) / 8) / 2)
+        assert not (np.diff(radius) > 0).all()
+        assert position[4:, 1].min() > 1
+
+    def test_jitter_moves_neurons_and_what_they_see(self, run):
+        """Read with the images of the same movie seen from the grid: linear between them."""
+        plain, moved = (run(input=MOVIE | {"jitter": jitter}) for jitter in (0.0, 0.05))
+        shift = moved["position"].values - plain["position"].values
+        assert np.abs(shift[:4]).min() > 0
+        assert (shift[4:] == 0).all()
+        a, b, c, d = plain["external_input"].values[:, :4].T
+        x, y = np.clip(2 * moved["position"].values[0] - 0.5, 0, 1)
+        expected = y * ((1 - x) * a + x * b) + (1 - y) * ((1 - x) * c + x * d)
+        np.testing.assert_allclose(moved["external_input"].values[:, 0], expected, rtol=1e-5)
+
+    @pytest.mark.parametrize("name", ["oscillation", "pulses"])
+    def test_inputs_that_are_no_movie_drive_a_disc_within_the_square(self, run, name):
+        position = run(input=INPUTS[name])["position"].values
+        assert np.hypot(*(position[:5] - 0.5).T).max() < 0.5
+        assert np.hypot(*(position[5:] - simulate.DISC_CENTRE).T).max() < 0.5
+
+    @pytest.mark.parametrize("kind", ["movie", "oscillation"])
+    def test_all_neurons_may_be_driven(self, run, kind):
+        found = run(n_neurons=9, input={"kind": kind, "n_inputs": 9})
+        assert found["driven"].values.all()
+        assert (np.abs(found["position"].values - 0.5) < 0.5).all()
+
+    def test_a_movie_from_a_file_is_what_drives(self, run, tmp_path, rng):
+        images = rng.uniform(0.2, 2, (3, 2, 2))
+        np.save(tmp_path / "movie.npy", images)
+        found = run(input={"kind": "video", "path": str(tmp_path / "movie.npy"), "n_inputs": 4})
+        np.testing.assert_allclose(shown(found)[150, :4], images[1].ravel(), rtol=1e-6)
+
+    @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
+    def test_with_zero_before_the_recording_the_burn_in_knows_no_input(self, run, mode):
+        """Multiplied by zero all coupling is off: neurons relax alone, and it starts at frame 0."""
+        options = MOVIE | {"mode": mode, "burn_in_input": "zero"}
+        found = run(input=options, burn_in=40)
+        free = run("free", burn_in=0, n_frames=41, **_uncoupled(mode))
+        np.testing.assert_allclose(
+            found["activity"].values[0], free["activity"].values[40], rtol=1e-5, atol=1e-6
+        )
+        sums = found["drift"].values - (
+            DRIVE * np.tanh(found["activity"].values) - LEAK * found["activity"].values
+        )
+        assert np.abs(sums[0]).min() > 1e-3
+
+    def test_with_the_first_frame_the_burn_in_is_the_start_of_a_still_movie(
+        self, run, tmp_path, rng
+    ):
+        """The same as a movie that shows its first image from the beginning of the burn-in."""
+        image = rng.uniform(0.2, 2, (1, 2, 2))
+        np.save(tmp_path / "still.npy", np.repeat(image, 2, axis=0))
+        np.save(tmp_path / "movie.npy", np.concatenate([image, image + 1]))
+        video = {"kind": "video", "n_inputs": 4}
+        movie = run(input=video | {"path": str(tmp_path / "movie.npy")}, burn_in=40)
+        still = run("still", input=video | {"path": str(tmp_path / "still.npy")}, burn_in=0)
+        both = movie["activity"].values[:100], still["activity"].values[40:140]
+        np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
+
+    def test_with_one_the_burn_in_is_that_of_an_assembly_without_input(self, run):
+        found = run(input=MOVIE | {"burn_in_input": "one"}, burn_in=40)
+        free = run("free", burn_in=40)
+        np.testing.assert_array_equal(found["activity"].values[0], free["activity"].values[0])
+        assert np.abs(found["drift"].values[0] - free["drift"].values[0])[:4].min() > 1e-4
+
+    @pytest.mark.parametrize("name", INPUTS)
+    def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, name):
+        one, again = (digest(tmp_path, run, n, input=INPUTS[name]) for n in ("one", "again"))
+        assert one == again
+        other = INPUTS[name] | {"seed": 77}
+        run("other", input=other)
+        tables = [
+            store.read(tmp_path / f"{n}.zarr", {})["external_input"] for n in ("one", "other")
+        ]
+        assert np.abs(tables[0] - tables[1]).values[:, :4].mean() > 0.02
+
+    def test_an_input_leaves_start_and_wiring_as_they_were(self, run):
+        free, driven = run("free", burn_in=0), run("driven", burn_in=0, input=MOVIE)
+        for name in ("connectivity", "gain", "neuron_type"):
+            np.testing.assert_array_equal(driven[name].values, free[name].values)
+        np.testing.assert_array_equal(driven["activity"].values[0], free["activity"].values[0])
+
+
+def _uncoupled(mode: str) -> dict:
+    """Weights that leave neurons alone, if that is what the mode does in burn-in."""
+    if mode == "additive":
+        return {}
+    return {"types": [t | {"gain": 1e-12} for t in TYPES]}
 
 
 class TestStore:
@@ -217,6 +421,16 @@ class TestErrors:
         with pytest.raises(ConfigError, match=r"W\.npy holds shape \(3, 3\), expected \(12, 12\)"):
             run(connectivity={"kind": "file", "path": str(tmp_path / "W.npy")})
         assert [p.name for p in tmp_path.iterdir()] == ["W.npy"]
+
+    def test_a_movie_that_is_missing_is_refused_before_any_work(self, run, tmp_path):
+        with pytest.raises(ConfigError, match=r"simulation\.input\.path: no file at .*gone\.mp4"):
+            run(input={"kind": "video", "path": str(tmp_path / "gone.mp4"), "n_inputs": 4})
+        assert not list(tmp_path.iterdir())
+
+    def test_neurons_shaken_out_of_the_square_are_refused_before_any_work(self, run, tmp_path):
+        with pytest.raises(ConfigError, match=r"simulation\.input\.jitter \(5\) moves \d driven"):
+            run(input=MOVIE | {"jitter": 5})
+        assert not list(tmp_path.iterdir())
 
     def test_a_connectivity_from_a_file_is_simulated(self, run, tmp_path):
         """One arrow 0 -> 1: every other neuron moves by phi alone."""

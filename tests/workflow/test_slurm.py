@@ -70,7 +70,7 @@ def test_a_figure_is_made_by_slurm_jobs(finished: Study, slurm: Path) -> None:
     assert not finished.planned("results/Other/")
     finished.ngpipe("verify", "results/Other/")
     assert asked(finished, r"gres:gpu:(\d)") == ["1", "", "", "", "", ""]
-    assert asked(finished, r"mem=(\w+)")[0] == "4000M"
+    assert asked(finished, r"mem=(\w+)")[0] == "6000M"
 
 
 def test_every_attempt_is_one_job_with_more_memory(study: Study, slurm: Path) -> None:

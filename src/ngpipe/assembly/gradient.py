@@ -2,7 +2,7 @@
 
 The paper's method (arXiv 2602.13325, methods), made dense: psi* is evaluated once per sender and
 not once per edge, phi* and psi* are read from tables of their own networks, the loss is the mean
-square and not its root, and frames at the end are held out to choose the model.
+square and not its root, and frames are held out to choose the model.
 """
 
 import math
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.arrays import Connectivity
-from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly import gauge
+from ngpipe.assembly.field import Field
+from ngpipe.assembly.gnn import AssemblyGNN, Scales
 from ngpipe.assembly.knots import Knots
 from ngpipe.assembly.objective import fit, penalties
-from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.training import Training
 from ngpipe.errors import DivergenceError
 
@@ -57,9 +60,7 @@ class Trainer:
         self.device = recording.activity.device
         self.generator = torch.Generator().manual_seed(cfg.seed)
         scales = recording.scales()
-        self.model = AssemblyGNN(recording.n_neurons, cfg.network, scales, self.generator)
-        if cfg.conditioning == "whitened":
-            self.model.basis.copy_(whitening(recording, scales.bend, cfg.whitening_ridge))
+        self.model = build(recording, cfg, self.generator, scales)
         self.model.to(self.device)
         knots = {"unit": scales.bend, "reach": scales.reach, "device": self.device}
         self.phi_knots = Knots(cfg.network.phi_knots, **knots)
@@ -70,12 +71,15 @@ class Trainer:
                 {"params": [self.model.V], "peak": rate.connectivity},
                 {"params": self._function_parameters(), "peak": rate.functions},
                 {"params": [self.model.latent], "peak": rate.latent},
+                {"params": self._field_parameters(), "peak": rate.field},
             ],
             betas=(0.9, cfg.second_moment),
             fused=True,
         )
         self.step = 0
         self.best = Best()
+        if cfg.conditioning == "whitened":
+            self.whiten()
 
     def run(self) -> Iterator[Progress]:
         """Train to the end; yields at every logged step and at every evaluation."""
@@ -92,6 +96,8 @@ class Trainer:
         Raises:
             DivergenceError: the loss is not finite.
         """
+        if self.cfg.conditioning == "whitened" and self.step in self._whitening_steps():
+            self.whiten()
         rate = step_size(self.step, self.cfg)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
@@ -108,6 +114,39 @@ class Trainer:
         self.step += 1
         return terms
 
+    @torch.no_grad()
+    def whiten(self) -> None:
+        r"""Go over to coordinates V of W = V P in which what senders send is white.
+
+        C, in :math:`P = (C + \lambda)^{-1/2}`, is the second moment of psi* as it is now, over the
+        receivers' mean: all directions of the recording are then learned at the same pace. Adam
+        goes on with no momentum in V and with the mean of each row's squared gradients.
+        """
+        x = self.recording.activity[self.recording.training_sample(WHITENING_FRAMES)]
+        sent = self.psi_knots.locate(x)
+        tables = self._psi_table()
+        if self.model.gates is not None:
+            gates = self.model.gates(self.model.latent)
+            moment = gates.T @ gates / len(gates)
+            values, vectors = torch.linalg.eigh(moment.double())
+            tables = tables @ (vectors * values.clamp_min(0).sqrt()).float()
+        second_moment = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+        for table in tables.unbind(-1):
+            firing = sent.read(table)
+            second_moment += (firing.T @ firing / len(firing)).double()
+        weights = self.model.V @ self.model.basis
+        root, inverse_root = roots(second_moment, self.cfg.whitening_ridge)
+        self.model.V.copy_(weights @ root)
+        self.model.basis.copy_(inverse_root)
+        state = self.optimizer.state.get(self.model.V)
+        if state:
+            state["exp_avg"].zero_()
+            squared = state["exp_avg_sq"]
+            squared.copy_(squared.mean(1, keepdim=True).expand_as(squared))
+
+    def _whitening_steps(self) -> set[int]:
+        return {int(share * self.cfg.steps) for share in self.cfg.whitening_updates}
+
     def evaluation_due(self) -> bool:
         """Whether held-out loss is measured after the step just taken."""
         n, total = self.cfg.evaluations, self.cfg.steps
@@ -120,8 +159,10 @@ class Trainer:
         return self.model
 
     def connectivity(self) -> Connectivity:
-        """W of the model in training [1/tau]."""
-        return self.model.connectivity.detach()
+        """W of the model in training, in the fixed gauge as far as it needs no types [1/tau]."""
+        one_type = torch.zeros(self.model.n_neurons, dtype=torch.long, device=self.device)
+        fixed = gauge.scales(self.model, self.recording, one_type, smooth=False)
+        return self.model.connectivity.detach() * fixed.connectivity
 
     def state_dict(self) -> dict[str, object]:
         """All that a later process needs to go on as if never interrupted."""
@@ -142,35 +183,99 @@ class Trainer:
         self.best = Best(**state["best"])
 
     def _terms(self) -> dict[str, Tensor]:
-        frames = torch.randint(
-            self.recording.n_training, (self.cfg.batch_frames,), generator=self.generator
-        )
-        x, target = self.recording.batch(frames.to(self.device))
-        psi_table = self.model.psi(self.psi_knots.x)
+        frames, omega = self._draw()
+        x, target = self.recording.batch(frames)
+        psi_table = self._psi_table()
         phi = self.phi_knots.locate(x).read(self._phi_table())
-        psi = self.psi_knots.locate(x).read(psi_table.expand(self.recording.n_neurons, -1))
-        predicted = self.model.combine(phi, psi)
+        located = self.psi_knots.locate(x)
+        sent = [located.read(table) for table in psi_table.unbind(-1)]
+        predicted = self.model.combine(phi, torch.stack(sent, -1), omega)
         return {
             "fit": fit(predicted, target, self.model.scales.rate),
-            **penalties(self.model, psi_table, self.cfg.penalties),
+            **penalties(self.model, self._own_psi(psi_table), self.cfg.penalties),
         }
 
+    def _draw(self) -> tuple[Tensor, Tensor | None]:
+        """Frames of a batch, and the input of all neurons at each.
+
+        A field is evaluated at both ends of a few windows, is linear between, and the frames lie
+        in these windows.
+        """
+        known = self.recording.training_frames
+        if not isinstance(self.model.external, Field):
+            draw = torch.randint(len(known), (self.cfg.batch_frames,), generator=self.generator)
+            frames = known[draw].to(self.device)
+            return frames, self.model.omega(self.recording.times(frames))
+        n, length = self.cfg.field.windows, min(self.cfg.field.window_frames, len(known))
+        start = torch.randint(len(known) - length + 1, (n, 1), generator=self.generator)
+        each = self.cfg.batch_frames // n
+        frames = known[start + torch.randint(length, (n, each), generator=self.generator)]
+        ends = known[start + torch.tensor([0, length - 1])]
+        share = ((frames - ends[:, :1]) / (ends[:, 1:] - ends[:, :1])).to(self.device)
+        times = self.recording.times(ends.flatten().to(self.device))
+        low, high = self.model.external(times).unflatten(0, (n, 2)).unbind(1)
+        field = torch.lerp(low[:, None], high[:, None], share[..., None]).flatten(0, 1)
+        omega = self.model.external.sites.spread(field, self.model.external.rest)
+        return frames.flatten().to(self.device), omega
+
     def _phi_table(self) -> Tensor:
-        return self.model.phi(self.phi_knots.x[None, :], self.model.latent[:, None, :])
+        x = self.phi_knots.x[None, :]
+        return self.model.phi(x, self.model.latent[:, None, :])[..., 0]
+
+    def _psi_table(self) -> Tensor:
+        """v_k of every neuron on the knots: ``(neuron or 1, knot, k)``."""
+        x = self.psi_knots.x[None, :]
+        if self.model.sees in ("sender", "pair"):
+            return self.model.psi(x, self.model.latent[:, None, :])
+        return self.model.psi(x).expand(self.recording.n_neurons, -1, -1)
+
+    def _own_psi(self, table: Tensor) -> Tensor:
+        """psi*(a_i, a_i, x) of every neuron on the knots: ``(neuron, knot)``."""
+        if self.model.gates is None:
+            return table[..., 0]
+        return (table * self.model.gates(self.model.latent)[:, None, :]).sum(-1)
 
     def _function_parameters(self) -> list[Tensor]:
-        return [*self.model.phi.parameters(), *self.model.psi.parameters()]
+        gates = self.model.gates.parameters() if self.model.gates is not None else ()
+        return [*self.model.phi.parameters(), *self.model.psi.parameters(), *gates]
+
+    def _field_parameters(self) -> list[Tensor]:
+        external = self.model.external
+        return list(external.parameters()) if isinstance(external, Field) else []
 
     @torch.no_grad()
     def _evaluate(self) -> float:
         """Held-out loss with exact evaluation; keeps the model if it is the best so far."""
         frames = self.recording.selection_frames(SELECTION_FRAMES).to(self.device)
         x, target = self.recording.batch(frames)
-        loss = float(fit(self.model(0.0, x), target, self.model.scales.rate))
+        predicted = self.model(self.recording.times(frames), x)
+        loss = float(fit(predicted, target, self.model.scales.rate))
         if loss < self.best.loss:
             state = {name: value.clone() for name, value in self.model.state_dict().items()}
             self.best = Best(loss, self.step, state)
         return loss
+
+
+def build(
+    recording: Recording, cfg: Training, generator: torch.Generator, scales: Scales
+) -> AssemblyGNN:
+    """An untrained model, its input learned, given, or none, as the config says.
+
+    Args:
+        recording: number of neurons, and who is driven.
+        cfg: the training section of the config.
+        generator: source of the initial parameters.
+        scales: units of activity and rate.
+    """
+    external: Field | KnownInput | None = None
+    if cfg.input == "known":
+        external = recording.known_input
+    if cfg.input == "field":
+        sites = recording.sites.to(torch.device("cpu"))
+        external = Field(
+            cfg.field, cfg.input_mode, sites, recording.duration, scales.rate, generator
+        )
+    return AssemblyGNN(recording.n_neurons, cfg.network, scales, external, generator)
 
 
 def step_size(step: int, cfg: Training) -> float:
@@ -181,23 +286,13 @@ def step_size(step: int, cfg: Training) -> float:
     return max(rise * decay, cfg.final_rate)
 
 
-def whitening(recording: Recording, bend: float, ridge: float) -> Tensor:
-    r"""Symmetric P with :math:`P = (C + \lambda)^{-1/2}`, C the senders' second moment.
-
-    C is that of tanh(x / bend), a stand-in for the psi that is not known yet: in the coordinates
-    V of W = V P all directions of the recording are learned at the same pace.
-
-    Args:
-        recording: source of the frames.
-        bend: activity at which a typical transfer function bends.
-        ridge: lambda, relative to the mean eigenvalue of C.
-    """
-    x = recording.activity[recording.training_sample(WHITENING_FRAMES)]
-    firing = torch.tanh(x / bend)
-    second_moment = (firing.T @ firing / len(firing)).double()
+def roots(
+    second_moment: Float[Tensor, "neuron neuron"], ridge: float
+) -> tuple[Float[Tensor, "neuron neuron"], Float[Tensor, "neuron neuron"]]:
+    r"""Symmetric :math:`(C / \bar c + \lambda)^{1/2}` and its inverse, c the mean diagonal of C."""
     values, vectors = torch.linalg.eigh(second_moment / second_moment.diagonal().mean())
-    scaled = vectors * (values.clamp_min(0) + ridge).rsqrt()
-    return (scaled @ vectors.T).float()
+    root = (values.clamp_min(0) + ridge).sqrt()
+    return ((vectors * root) @ vectors.T).float(), ((vectors / root) @ vectors.T).float()
 
 
 def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:

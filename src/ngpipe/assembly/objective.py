@@ -20,13 +20,14 @@ def fit(predicted: Rate, target: Rate, rate_scale: float) -> Scalar:
 
 
 def penalties(
-    model: AssemblyGNN, psi_table: Float[Tensor, " x"], weight: Penalties
+    model: AssemblyGNN, psi_table: Float[Tensor, "neuron x"], weight: Penalties
 ) -> dict[str, Scalar]:
     """The regularisers with a weight above zero, each multiplied by its weight.
 
     Args:
         model: the model in training.
-        psi_table: psi* on ascending activities that cover the visited range.
+        psi_table: psi* of every neuron with itself, on ascending activities that cover the
+            visited range.
         weight: weight of each term.
     """
     rest = torch.zeros((), device=psi_table.device)
@@ -35,14 +36,15 @@ def penalties(
         "connectivity_l2": lambda: model.connectivity.square().mean(),
         "phi_zero": lambda: model.phi(rest, model.latent).square().mean(),
         "psi_monotone": lambda: torch.relu(-psi_table.diff()).square().mean(),
-        "psi_scale": lambda: (psi_table[-1] - 1).square(),
+        "psi_scale": lambda: (psi_table[..., -1] - 1).square().mean(),
         "phi_weights_l2": lambda: _mean_square(model.phi),
-        "psi_weights_l2": lambda: _mean_square(model.psi),
+        "psi_weights_l2": lambda: _mean_square(model.psi, model.gates),
         "latent_l2": lambda: model.latent.square().mean(),
     }
     weights = {name: getattr(weight, name) for name in terms}
     return {name: weights[name] * terms[name]() for name in terms if weights[name]}
 
 
-def _mean_square(module: nn.Module) -> Scalar:
-    return torch.cat([p.flatten() for p in module.parameters()]).square().mean()
+def _mean_square(*modules: nn.Module | None) -> Scalar:
+    parameters = [p.flatten() for m in modules if m is not None for p in m.parameters()]
+    return torch.cat(parameters).square().mean()

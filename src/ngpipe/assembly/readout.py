@@ -1,10 +1,13 @@
-"""Read a trained model out: connectivity, latents, types, phi* and psi* in the fixed gauge."""
+"""Read a trained model out: connectivity, latents, types, phi*, psi* and input, gauge fixed."""
 
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from ngpipe.assembly import gauge
+from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
@@ -14,26 +17,98 @@ from ngpipe.config.recovery import Recovery
 @torch.no_grad()
 def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
     """All that was recovered, as ``store.RECOVERY`` describes it."""
-    fixed = gauge.of_model(model, recording)
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
     )
-    weights = model.connectivity
-    phi = fixed.phi(model.phi_curves(x), weights).cpu().numpy()
-    psi = fixed.psi(model.psi(x)).cpu().numpy()
-    grid, bounds = x.cpu().numpy(), visited.cpu().numpy()
-    low, high = common_range(bounds)
-    types = cluster(phi[:, (grid >= low) & (grid <= high)].astype(np.float64), cfg)
-    return xr.Dataset(
+    offsets = gauge.offsets(model, recording)
+    phi = (model.phi_curves(x) + offsets.phi[:, None]).cpu().numpy()
+    low, high = common_range(visited.cpu().numpy())
+    types = cluster(_features(model, phi, x, low, high), cfg)
+    labels = torch.from_numpy(types).to(x.device)
+    scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
+    recovered = xr.Dataset(
         {
-            "connectivity": (("post", "pre"), fixed.connectivity(weights).cpu().numpy()),
+            "connectivity": (
+                ("post", "pre"),
+                (model.connectivity * scales.connectivity).cpu().numpy(),
+            ),
             "latent": (("neuron", "latent"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
-            "psi": (("neuron", "x"), np.tile(psi, (len(phi), 1))),
-            "visited": (("neuron", "bound"), bounds),
+            "visited": (("neuron", "bound"), visited.cpu().numpy()),
         },
-        coords={"x": grid},
-        attrs={"gauge": gauge.STATEMENT, "n_types": int(types.max()) + 1},
+        coords={"x": x.cpu().numpy()},
+        attrs={
+            "gauge": gauge.STATEMENT,
+            "psi_gauge": cfg.psi_gauge,
+            "n_types": int(types.max()) + 1,
+            "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
+        },
+    )
+    return xr.merge(
+        [
+            recovered,
+            _transfer_functions(model, labels, scales, x),
+            _external_input(model, recording, offsets, scales, cfg),
+        ],
+        combine_attrs="no_conflicts",
+    )
+
+
+def _features(
+    model: AssemblyGNN, phi: np.ndarray, x: Tensor, low: float, high: float
+) -> Float[np.ndarray, "neuron feature"]:
+    """What neurons of one type share: phi*, and the shape of psi* where it is their own."""
+    inside = (x >= low) & (x <= high)
+    curves = phi[:, inside.cpu().numpy()].astype(np.float64)
+    if model.sees == "activity":
+        return curves
+    # psi_ii: what the neuron would send to itself shows both its sides.
+    own = model.latent, model.latent
+    psi = model.psi_curves(*own, x[inside].expand(len(phi), -1))
+    at_rest = model.psi_curves(*own, x.new_zeros(len(phi), 1))
+    shapes = (psi - at_rest).cpu().numpy().astype(np.float64)
+    shapes /= np.sqrt((shapes**2).mean(axis=1, keepdims=True))
+    return np.concatenate([curves / np.sqrt((curves**2).mean()), shapes], axis=1)
+
+
+def _transfer_functions(
+    model: AssemblyGNN, types: Int[Tensor, " neuron"], scales: gauge.Scaling, x: Tensor
+) -> xr.Dataset:
+    """Every psi there is, one row a neuron or one a pair of types."""
+    receivers, senders = gauge.units(model, types)
+    latents = model.latent[receivers], model.latent[senders]
+    curves = model.psi_curves(*latents, x.expand(len(receivers), -1))
+    at_rest = model.psi_curves(*latents, x.new_zeros(len(receivers), 1))
+    psi = ((curves - at_rest) / scales.psi[:, None]).cpu().numpy()
+    of = {"of": model.sees}
+    if model.sees != "pair":
+        rows = np.broadcast_to(psi, (model.n_neurons, len(x)))
+        return xr.Dataset({"psi": (("neuron", "x"), rows.copy(), of)})
+    kinds = {
+        "receiver_type": ("pair", types[receivers].cpu().numpy()),
+        "sender_type": ("pair", types[senders].cpu().numpy()),
+    }
+    return xr.Dataset({"psi": (("pair", "x"), psi, of)}, coords=kinds)
+
+
+def _external_input(
+    model: AssemblyGNN,
+    recording: Recording,
+    offsets: gauge.Offsets,
+    scales: gauge.Scaling,
+    cfg: Recovery,
+) -> xr.Dataset:
+    """The learned input of all neurons at evenly spaced frames."""
+    if not isinstance(model.external, Field):
+        return xr.Dataset()
+    n = len(recording.activity)
+    times = recording.times(torch.arange(0, n, max(1, n // cfg.input_frames)))
+    learned = model.omega(times.to(model.latent.device))
+    values = ((learned - offsets.external_input) / scales.external_input).cpu().numpy()
+    units = "1" if model.mode == "multiplicative" else "1/tau"
+    return xr.Dataset(
+        {"external_input": (("sample", "neuron"), values, {"units": units})},
+        coords={"sample": times.double().numpy()},
     )

@@ -1,22 +1,30 @@
-"""What training may see: activity, the target rate, and which frames are held out."""
+"""What training may see: activity, the target rate, who is driven, and what is held out."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from ngpipe.arrays import Trajectory
+from ngpipe.arrays import Activity, Rate, Trajectory
+from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
+from ngpipe.config.inputs import Mode
+
+BLOCK = 20
+"""Frames of a held-out block: short, so that a hidden input hardly changes within."""
+
+Frames = Int[Tensor, " frame"]
 
 
 @dataclass(frozen=True)
 class Recording:
     """Activity of an assembly and the rate that the model is to predict.
 
-    The last ``held_out`` share of the frames is never trained on. Its first half serves scoring
-    (rollout, held-out drift), its second half the choice of the model, so that the scores are not
-    those of the selection.
+    A share of the frames is never trained on: the end of the recording, or blocks of 20 frames
+    spread evenly over it. Half of them (the first half; every other block) serve scoring, the
+    others the choice of the model, so that the scores are not those of the selection.
     """
 
     activity: Trajectory
@@ -24,6 +32,10 @@ class Recording:
     """Exact rate [1/tau]; None: finite differences of activity take its place."""
     dt: float
     held_out: float
+    in_blocks: bool = False
+    sites: Sites | None = None
+    """The driven neurons, if any."""
+    known_input: "KnownInput | None" = None
 
     @property
     def n_neurons(self) -> int:
@@ -31,47 +43,70 @@ class Recording:
         return self.activity.shape[1]
 
     @property
+    def duration(self) -> float:
+        """Time from the first frame to the end of the last one [tau]."""
+        return len(self.activity) * self.dt
+
+    @property
     def n_usable(self) -> int:
         """Frames that have a target: all but the last one for finite differences."""
         return len(self.activity) - (self.rate is None)
 
-    @property
-    def n_training(self) -> int:
-        """Frames to train on, from the start of the recording."""
-        return int(len(self.activity) * (1 - self.held_out)) - (self.rate is None)
+    @cached_property
+    def blocks(self) -> list[range]:
+        """The held-out stretches, in time."""
+        if not self.in_blocks:
+            start = int(len(self.activity) * (1 - self.held_out))
+            middle = (start + self.n_usable) // 2
+            return [range(start, middle), range(middle, self.n_usable)]
+        n = max(1, round(self.n_usable * self.held_out / (2 * BLOCK)))
+        starts = [int((k + 0.5) * self.n_usable / (2 * n)) for k in range(2 * n)]
+        return [range(s, min(s + BLOCK, self.n_usable)) for s in starts]
+
+    @cached_property
+    def training_frames(self) -> Frames:
+        """Frames to train on: neither they nor their targets are held out."""
+        free = torch.ones(self.n_usable, dtype=torch.bool)
+        for block in self.blocks:
+            # A finite difference reaches one frame ahead.
+            free[max(0, block.start - (self.rate is None)) : block.stop] = False
+        return torch.nonzero(free)[:, 0]
 
     @property
     def first_held_out(self) -> int:
-        """First frame after the training frames and their targets."""
-        return self.n_training + (self.rate is None)
+        """First frame of the first held-out stretch."""
+        return self.blocks[0].start
 
-    def batch(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def times(self, frames: Frames) -> Float[Tensor, " frame"]:
+        """When frames were taken [tau]."""
+        return self.dt * frames
+
+    def batch(self, frames: Frames) -> tuple[Activity, Rate]:
         """Activity and target rate at the given frames, each ``(frame, neuron)``."""
         x = self.activity[frames]
         if self.rate is not None:
             return x, self.rate[frames]
         return x, (self.activity[frames + 1] - x) / self.dt
 
-    def scoring_frames(self, n: int) -> Tensor:
-        """About ``n`` evenly spaced frames of the first half of the held-out part."""
-        middle = (self.first_held_out + self.n_usable) // 2
-        return _spread(self.first_held_out, middle, n)
+    def scoring_frames(self, n: int) -> Frames:
+        """About ``n`` evenly spaced frames of every other held-out stretch."""
+        return _spread(torch.tensor([f for b in self.blocks[0::2] for f in b]), n)
 
-    def selection_frames(self, n: int) -> Tensor:
-        """About ``n`` evenly spaced frames of the second half of the held-out part."""
-        middle = (self.first_held_out + self.n_usable) // 2
-        return _spread(middle, self.n_usable, n)
+    def selection_frames(self, n: int) -> Frames:
+        """About ``n`` evenly spaced frames of the other held-out stretches."""
+        return _spread(torch.tensor([f for b in self.blocks[1::2] for f in b]), n)
 
-    def training_sample(self, n: int) -> Tensor:
+    def training_sample(self, n: int) -> Frames:
         """About ``n`` evenly spaced training frames."""
-        return _spread(0, self.n_training, n)
+        return _spread(self.training_frames, n)
 
     def scales(self) -> Scales:
         """Units of activity and rate, from a sample of the training frames."""
         x, rate = self.batch(self.training_sample(2_000))
+        largest = torch.linalg.vector_norm(self.activity, torch.inf, dim=1)
         return Scales(
             activity=float(x.std()),
-            reach=1.1 * float(self.activity[: self.n_training].abs().max()),
+            reach=1.1 * float(largest[self.training_frames].max()),
             rate=float(rate.square().mean().sqrt()),
         )
 
@@ -82,5 +117,28 @@ class Recording:
         return torch.quantile(x, tails, dim=0).T
 
 
-def _spread(first: int, end: int, n: int) -> Tensor:
-    return torch.arange(first, end, max(1, (end - first) // n))
+class KnownInput(nn.Module):
+    """An input given to the model: a table of images and the image shown at every frame."""
+
+    def __init__(
+        self,
+        table: Float[Tensor, "image neuron"],
+        image: Float[Tensor, " time"],
+        dt: float,
+        mode: Mode,
+    ) -> None:
+        super().__init__()
+        self.table, self.image, self.dt, self.mode = table, image, dt, mode
+
+    def of_all(self, times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+        """Input of all neurons at the given times [tau]; linear between two images."""
+        frame = (times / self.dt).round().long().clamp(0, len(self.image) - 1)
+        index = self.image[frame]
+        left = index.long()
+        right = (left + 1).clamp_max(len(self.table) - 1)
+        share = (index - left).to(self.table.dtype)
+        return torch.lerp(self.table[left], self.table[right], share[:, None])
+
+
+def _spread(frames: Frames, n: int) -> Int[Tensor, " sample"]:
+    return frames[:: max(1, len(frames) // n)]

@@ -58,17 +58,48 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
             f"simulation.types has {len(simulation.types)} types for "
             f"{simulation.n_neurons} neurons; lower one or raise the other"
         )
+    if simulation and simulation.input and simulation.input.n_inputs > simulation.n_neurons:
+        yield (
+            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
+            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
+        )
+    if simulation and training and training.input != "none":
+        yield from _input_misunderstood(simulation, training)
     if simulation and training and rollout:
-        scored = int(simulation.n_frames * training.held_out) // 2
-        if scored <= rollout.n_frames:
-            yield (
-                f"rollout.n_frames ({rollout.n_frames}) needs more frames than the {scored} "
-                f"that training.held_out leaves for scoring (half of the held-out frames of "
-                f"{simulation.n_frames}); lower rollout.n_frames or raise training.held_out"
-            )
+        yield from _rollout_too_long(simulation.n_frames, training, rollout)
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
     if late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
+
+
+def _input_misunderstood(simulation: Simulation, training: Training) -> Iterator[str]:
+    if not simulation.input:
+        yield (
+            f"training.input is '{training.input}', but there is no simulation.input; describe "
+            "one, or set training.input: none"
+        )
+    elif simulation.input.mode != training.input_mode:
+        yield (
+            f"training.input_mode is '{training.input_mode}', but simulation.input.mode is "
+            f"'{simulation.input.mode}'; the model must know how the input acts, so make them equal"
+        )
+
+
+def _rollout_too_long(n_frames: int, training: Training, rollout: Rollout) -> Iterator[str]:
+    if training.held_out_as == "blocks":
+        if rollout.n_frames >= n_frames // 2:
+            yield (
+                f"rollout.n_frames ({rollout.n_frames}) must stay below half of the {n_frames} "
+                "frames; lower it"
+            )
+        return
+    scored = int(n_frames * training.held_out) // 2
+    if scored <= rollout.n_frames:
+        yield (
+            f"rollout.n_frames ({rollout.n_frames}) needs more frames than the {scored} "
+            f"that training.held_out leaves for scoring (half of the held-out frames of "
+            f"{n_frames}); lower rollout.n_frames or raise training.held_out"
+        )
 
 
 def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section]:

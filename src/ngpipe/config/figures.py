@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ngpipe.config.base import Count, Positive, Section, unit
 
+Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 PANELS = {
@@ -16,14 +17,26 @@ PANELS = {
     "connectivity_scatter": "learned against true W, as a density, with R2 and slope",
     "latents": "latent vectors a_i, coloured by true type",
     "phi": "phi*(a_i, x) of all neurons over the true functions",
-    "psi": "psi*(x) over the true function",
+    "psi": "psi* over the true function; of all neurons or pairs of types, coloured by true type, "
+    "where it depends on them",
     "learning_curve": "R2 of W and held-out loss during training",
     "rollout": "predicted over held-out activity of some neurons",
     "rollout_scatter": "predicted against held-out activity, all neurons, at one frame",
+    "input_map": "true Omega of all neurons at their positions, at one frame",
+    "activity_map": "activity of all neurons at their positions, at some frames",
+    "input_scatter": "learned against true Omega of the driven neurons, as a density, with R2 and "
+    "slope of Omega and of its square root",
+    "true_input": "the true field Omega(x, y, t) of the driven neurons at some frames",
+    "learned_input": "the learned field at the sampled frames nearest to them, on the colour scale "
+    "of the true one",
+    "input_movie": "true and learned field side by side at one frame, and <name>.gif, a movie of "
+    "all",
 }
 """What can be drawn: the panel kinds."""
 
 Kind = Literal[tuple(PANELS)]
+MOVIE: Kind = "input_movie"
+"""The kind of panel that also becomes a movie."""
 
 
 class Style(Section):
@@ -45,7 +58,9 @@ class Style(Section):
     learned_color: str = Field("#c1272d", description="Colour of learned curves.")
     type_colormap: str = Field("tab10", description="Matplotlib colormap of the neuron types.")
     weight_colormap: str = Field("bwr", description="Matplotlib colormap of W.")
-    activity_colormap: str = Field("viridis", description="Matplotlib colormap of traces.")
+    activity_colormap: str = Field(
+        "viridis", description="Matplotlib colormap of traces and maps of neurons."
+    )
 
 
 class Panel(Section):
@@ -53,11 +68,19 @@ class Panel(Section):
 
     kind: Kind = Field(description="What is drawn; the kinds are listed below.")
     of: Name = Field(description="The experiment it is drawn from: config/experiments/<of>.yaml.")
-    title: str | None = Field(None, description="Title over the panel; null: that of its kind.")
-    frame: Count | None = Field(
+    title: str | None = Field(
         None,
-        description="Frame after the start, for `rollout_scatter`.",
-        json_schema_extra=unit("frames"),
+        description="Title over the panel; {} in it stands for that of its kind. Null: the latter.",
+    )
+    frame: Frame | None = Field(
+        None,
+        description="Frame after the start, for `rollout_scatter`; frame of the recording, for "
+        "`input_map` and `input_movie` (null: 0).",
+    )
+    at: Annotated[tuple[Frame, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Frames shown, for `activity_map` (null: 0), `true_input` and `learned_input` "
+        "(null: five, evenly spread over the recording).",
     )
     frames: Count | None = Field(
         None,
@@ -65,6 +88,11 @@ class Panel(Section):
         json_schema_extra=unit("frames"),
     )
     neurons: Count | None = Field(None, description="Neurons shown, for `activity` and `rollout`.")
+    size: tuple[Positive, Positive] | None = Field(
+        None,
+        description="Width and height of the panel on its own. Null: those of the style.",
+        json_schema_extra=unit("inch"),
+    )
 
     @model_validator(mode="after")
     def _frame_given(self) -> "Panel":
@@ -91,6 +119,17 @@ class Figure(Section):
         2.1, description="Height of a row of it.", json_schema_extra=unit("inch")
     )
 
+    row_heights: tuple[Positive, ...] | None = Field(
+        None, description="Height of every row, relative to `row_height`. Null: all 1."
+    )
+
+    @model_validator(mode="after")
+    def _heights_match(self) -> "Figure":
+        rows = len(self.layout())
+        if self.row_heights is not None and len(self.row_heights) != rows:
+            raise ValueError(f"row_heights has {len(self.row_heights)} entries for {rows} rows")
+        return self
+
     @model_validator(mode="after")
     def _mosaic_matches(self) -> "Figure":
         if self.mosaic is None:
@@ -109,6 +148,10 @@ class Figure(Section):
             )
         return self
 
+    def movies(self) -> list[str]:
+        """Names of the panels that are movies too."""
+        return [name for name, panel in self.panels.items() if panel.kind == MOVIE]
+
     def layout(self) -> list[list[str]]:
         """Rows of panel names; "." marks an empty place."""
         if self.mosaic is not None:
@@ -124,6 +167,11 @@ class Figures(Section):
 
     figures: dict[Name, Figure] = Field(description="The figures by name: results/<name>/.")
     style: Style = Field(Style(), description="How every panel looks.")
+    tensorboard: bool = Field(
+        False,
+        description="Whether training also writes its losses as TensorBoard events, into "
+        "logs/<experiment>/tensorboard/.",
+    )
 
     @model_validator(mode="after")
     def _names_are_free(self) -> "Figures":

@@ -1,6 +1,6 @@
 """How the trained model is read out."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,12 +20,24 @@ class Recovery(Section):
         0.5,
         description="Mean silhouette below which the neurons are taken to be of one type.",
     )
+    psi_gauge: Literal["saturation", "columns"] = Field(
+        "saturation",
+        description="What fixes the scale of each psi*, which the data leave open: 'saturation' "
+        "makes half the difference between the ends of its visited range 1; 'columns' does so for "
+        "the flattest psi* only and gives the weights of all the others the same robust scale: for "
+        "functions that do not saturate where there is data.",
+    )
     visited: Fraction = Field(
         0.99,
         description="Central share of a neuron's activity that counts as its visited range.",
     )
     grid: Annotated[int, Field(ge=16, json_schema_extra=unit("1"))] = Field(
         401, description="Activities at which phi* and psi* are tabulated."
+    )
+    input_frames: Count = Field(
+        250,
+        description="Evenly spaced frames at which a learned input is tabulated.",
+        json_schema_extra=unit("frames"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ngpipe.config.base import (
     ActivityLevel,
@@ -15,10 +15,15 @@ from ngpipe.config.base import (
     unit,
 )
 from ngpipe.config.connectivity import Connectivity, Lorentz
+from ngpipe.config.inputs import Input, Oscillation, Pulses
 
 
 class NeuronType(Section):
-    """Constants of one neuron type: dx/dt = -leak x + self_excitation tanh(x) + gain * input."""
+    """Constants of one neuron type.
+
+    dx_i/dt = -leak_i x_i + self_excitation_i tanh(x_i)
+    + gain_i sum_j W_ij (tanh(x_j / (sender_width_j receiver_width_i)) - linear_j x_j)
+    """
 
     leak: Annotated[float, Field(ge=0, json_schema_extra=unit("1/tau"))] = Field(
         1.0, description="Decay rate c = 1/tau_i."
@@ -28,6 +33,15 @@ class NeuronType(Section):
         10.0,
         description="Gain g on the summed input; g_i W_ij is the effective coupling.",
         json_schema_extra=unit("1/tau"),
+    )
+    sender_width: Positive = Field(
+        1.0, description="Width gamma_j of the transfer function of what this type sends."
+    )
+    receiver_width: Positive = Field(
+        1.0, description="Width gamma_i of the transfer function of what this type receives."
+    )
+    linear: Annotated[float, Field(json_schema_extra=unit("1"))] = Field(
+        0.0, description="Slope theta_j of the linear term -theta_j x_j in what this type sends."
     )
 
 
@@ -43,6 +57,9 @@ class Simulation(Section):
     connectivity: Connectivity = Field(
         Lorentz(), description="How the weights W[post, pre] come about."
     )
+    input: Input | None = Field(
+        None, description="External input Omega_i(t) of the first neurons. Null: none."
+    )
     n_frames: Count = Field(100_000, description="Frames stored, one per step.")
     burn_in: Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))] = Field(
         1_000, description="Steps run and thrown away before the first stored frame."
@@ -57,3 +74,22 @@ class Simulation(Section):
         "convention: not scaled with sqrt(dt)). The stored drift is the rate before noise.",
     )
     seed: Seed = Field(42, description="Seed of initial state, noise and positions.")
+
+    @model_validator(mode="after")
+    def _fine_enough(self) -> "Simulation":
+        """An input that changes faster than its table tells would be another input."""
+        match self.input:
+            case Oscillation():
+                name, time, values = "shortest period", self.input.period[0], 4
+            case Pulses():
+                name, time, values = "decay", self.input.decay, 1
+            case _:
+                return self
+        step = self.input.every * self.dt
+        if values * step > time * (1 + 1e-9):
+            raise ValueError(
+                f"input.every ({self.input.every}) tabulates the input each {step:g} tau, expected "
+                f"at most {time / values:g} for a {name} of {time:g} tau; lower every or dt, or "
+                f"raise the {name}"
+            )
+        return self

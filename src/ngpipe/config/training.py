@@ -5,11 +5,22 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Fraction, Positive, Section, Seed, Weight, unit
+from ngpipe.config.inputs import Mode
 
 
 class Network(Section):
-    """Sizes of the learned functions phi*(a_i, x) and psi*(x)."""
+    """The learned functions phi*(a_i, x) and psi*."""
 
+    psi_sees: Literal["activity", "sender", "receiver", "pair"] = Field(
+        "activity",
+        description="What psi* depends on: psi*(x_j), psi*(a_j, x_j), psi*(a_i, x_j) or "
+        "psi*(a_i, a_j, x_j), i the receiver, j the sender.",
+    )
+    receiver_rank: Count = Field(
+        6,
+        description="If psi* sees the receiver it is a sum of this many products of a function of "
+        "a_i and a function of the rest: as many matrix products, never one network per edge.",
+    )
     latent_dim: Count = Field(2, description="Dimension of the latent vector a_i.")
     hidden: Count = Field(64, description="Units in each hidden layer of phi* and psi*.")
     hidden_layers: Count = Field(2, description="Hidden layers of phi* and psi*.")
@@ -23,12 +34,37 @@ class Network(Section):
     )
 
 
+class HiddenInput(Section):
+    """The hidden input Omega*(x, y, t): a SIREN, evaluated where a batch needs it."""
+
+    hidden: Count = Field(128, description="Units in each hidden layer.")
+    hidden_layers: Count = Field(3, description="Hidden layers.")
+    omega_0: Positive = Field(30.0, description="Frequency of the sines.")
+    time_scale: Positive = Field(
+        1.0,
+        description="Range of the time coordinate: from minus to plus this over the recording; "
+        "larger resolves faster changes.",
+    )
+    space_scale: Positive = Field(
+        1.0, description="The same for the coordinates of the unit square."
+    )
+    windows: Count = Field(
+        16,
+        description="During training the frames of a batch are drawn in this many windows; the "
+        "field is evaluated at the two ends of each and is linear between them.",
+    )
+    window_frames: Annotated[int, Field(ge=2, json_schema_extra=unit("frames"))] = Field(
+        50, description="Length of a window."
+    )
+
+
 class LearningRate(Section):
     """Peak step size of Adam for each group of parameters."""
 
     connectivity: Positive = Field(1.5e-3, description="Weights W, in units of their conditioning.")
     functions: Positive = Field(4e-3, description="Parameters of phi* and psi*.")
     latent: Positive = Field(3e-2, description="Latent vectors a_i.")
+    field: Positive = Field(1e-3, description="Parameters of the field Omega*.")
 
 
 class Penalties(Section):
@@ -59,8 +95,19 @@ class Training(Section):
         description="What the model is to predict: the exact rate before noise, as in the paper, "
         "or (x(t+dt) - x(t))/dt, all that a recording offers.",
     )
-    held_out: Fraction = Field(
-        0.05, description="Share of frames at the end of the recording never trained on."
+    held_out: Fraction = Field(0.05, description="Share of frames never trained on.")
+    held_out_as: Literal["tail", "blocks"] = Field(
+        "tail",
+        description="'tail' holds out the end of the recording; 'blocks' short stretches all over "
+        "it, which a hidden input needs: what it is after the last training frame, nobody knows.",
+    )
+    input: Literal["none", "known", "field"] = Field(
+        "none",
+        description="External input of the driven neurons: 'none' in the model, 'known' to it, or "
+        "hidden and learned as a 'field'.",
+    )
+    input_mode: Mode = Field(
+        "multiplicative", description="Whether the input multiplies the message or is added."
     )
     steps: Count = Field(5_000, description="Optimiser steps.")
     batch_frames: Count = Field(128, description="Frames drawn at random for each step.")
@@ -72,8 +119,13 @@ class Training(Section):
     )
     conditioning: Literal["whitened", "none"] = Field(
         "whitened",
-        description="'whitened' learns W in coordinates where the senders' tanh(8 x / std) is "
+        description="'whitened' learns W in coordinates where what senders send, psi*(x_j), is "
         "white, which removes the slow directions of the recording; 'none' learns W itself.",
+    )
+    whitening_updates: tuple[Fraction, ...] = Field(
+        (0.03, 0.1, 0.25),
+        description="Shares of the steps after which these coordinates are worked out anew from "
+        "psi* as learned by then.",
     )
     whitening_ridge: Positive = Field(
         1e-4, description="Added to the senders' covariance, relative to its mean eigenvalue."
@@ -81,6 +133,7 @@ class Training(Section):
     second_moment: Fraction = Field(
         0.99, description="Decay of Adam's mean squared gradient (its beta_2)."
     )
+    field: HiddenInput = Field(HiddenInput(), description="The hidden input.")
     network: Network = Field(Network(), description="Sizes of the learned functions.")
     learning_rate: LearningRate = Field(LearningRate(), description="Step sizes.")
     penalties: Penalties = Field(Penalties(), description="Regularisers.")
@@ -102,5 +155,15 @@ class Training(Section):
         if self.evaluations > self.steps:
             raise ValueError(
                 f"evaluations ({self.evaluations}) exceeds steps ({self.steps}); lower it"
+            )
+        if self.input == "field" and self.batch_frames % self.field.windows:
+            raise ValueError(
+                f"batch_frames ({self.batch_frames}) must be a multiple of field.windows "
+                f"({self.field.windows})"
+            )
+        if self.input == "field" and self.held_out_as == "tail":
+            raise ValueError(
+                "a hidden input is not known after the last training frame, so a held-out tail "
+                "cannot be predicted; set held_out_as: blocks"
             )
         return self

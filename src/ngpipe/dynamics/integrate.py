@@ -16,6 +16,7 @@ def euler_maruyama(
     dt: float,
     noise: float = 0.0,
     generator: torch.Generator | None = None,
+    first: int = 0,
 ) -> Iterator[tuple[Activity, Rate]]:
     r"""Yield ``(x, dx/dt)`` frame by frame, without end; frame 0 is ``x0``.
 
@@ -25,15 +26,16 @@ def euler_maruyama(
     is the drift alone, before noise.
 
     Args:
-        drift: f(t, x), where t starts at 0 [tau].
-        x0: activity at frame 0, shape ``(*batch, neuron)``.
+        drift: f(t, x), where frame 0 is at t = 0 [tau].
+        x0: activity at the first frame, shape ``(*batch, neuron)``.
         dt: step [tau].
         noise: sigma [1/sqrt(tau)].
         generator: source of the noise; required when ``noise`` is not zero.
+        first: number of the first frame; below zero for a burn-in.
     """
     if noise and generator is None:
         raise TypeError("noise needs a generator: randomness is always passed down")
-    x, k = x0, 0
+    x, k = x0, first
     while True:
         rate = drift(k * dt, x)
         yield x, rate
@@ -67,9 +69,13 @@ def blocks(
         yield start, x, torch.stack([rate for _, rate in pairs])
 
 
-def trajectory(drift: Drift, x0: Activity, *, dt: float, n_frames: int) -> Tensor:
-    """The first ``n_frames`` frames without noise, shape ``(time, *batch, neuron)``."""
-    frames = euler_maruyama(drift, x0, dt=dt)
+def trajectory(drift: Drift, x0: Activity, *, dt: float, n_frames: int, first: int = 0) -> Tensor:
+    """``n_frames`` frames without noise, from ``x0`` at frame ``first`` on.
+
+    Returns:
+        Activity of shape ``(time, *batch, neuron)``.
+    """
+    frames = euler_maruyama(drift, x0, dt=dt, first=first)
     return torch.cat([x for _, x, _ in blocks(frames, n_frames, length=n_frames)])
 
 

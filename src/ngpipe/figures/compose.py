@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Figure as FigureSpec
 from ngpipe.config.figures import Style
-from ngpipe.figures import functions, structure, traces
+from ngpipe.figures import functions, inputs, structure, traces
 from ngpipe.figures.material import Material
 from ngpipe.figures.style import new_figure, styled
 
@@ -26,6 +26,12 @@ PANELS: Mapping[str, Callable[[Material, Axes], Axes]] = {
     "learning_curve": structure.learning_curve,
     "rollout": traces.rollout,
     "rollout_scatter": traces.rollout_scatter,
+    "input_map": inputs.input_map,
+    "activity_map": inputs.activity_map,
+    "input_scatter": inputs.input_scatter,
+    "true_input": inputs.true_input,
+    "learned_input": inputs.learned_input,
+    "input_movie": inputs.input_movie,
 }
 
 
@@ -33,14 +39,14 @@ def draw_panel(material: Material, ax: Axes) -> None:
     """Draw the panel that ``material.spec`` describes."""
     PANELS[material.spec.kind](material, ax)
     if material.spec.title is not None:
-        ax.set_title(material.spec.title, loc="left")
+        ax.set_title(material.spec.title.replace("{}", ax.get_title(loc="left")), loc="left")
 
 
 def panel_figure(material: Material) -> Figure:
     """One panel on its own."""
     style = material.style
     with styled(style):
-        figure = new_figure(style.panel_width, style.panel_height)
+        figure = new_figure(*(material.spec.size or (style.panel_width, style.panel_height)))
         draw_panel(material, figure.subplots())
         return _drawn(figure)
 
@@ -55,8 +61,9 @@ def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Fi
     """
     rows = spec.layout()
     with styled(style):
-        figure = new_figure(spec.width, spec.row_height * len(rows))
-        bands = np.atleast_1d(figure.subfigures(len(rows), 1))
+        heights = spec.row_heights or [1.0] * len(rows)
+        figure = new_figure(spec.width, spec.row_height * sum(heights))
+        bands = np.atleast_1d(figure.subfigures(len(rows), 1, height_ratios=heights))
         letters = chain(ascii_lowercase, map("".join, product(ascii_lowercase, repeat=2)))
         for band, row in zip(bands, rows, strict=True):
             for name, ax in band.subplot_mosaic([row], empty_sentinel=".").items():

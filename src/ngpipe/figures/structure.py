@@ -54,13 +54,21 @@ def learning_curve(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def density_scatter(truth: np.ndarray, estimate: np.ndarray, ax: Axes) -> None:
-    """A scatter of many points as a log density, with the identity line, on equal axes."""
+def density_scatter(
+    truth: np.ndarray, estimate: np.ndarray, ax: Axes, limits: tuple[float, float] | None = None
+) -> None:
+    """A scatter of many points as a log density, with the identity line, on equal axes.
+
+    Args:
+        truth: across.
+        estimate: up.
+        ax: where to draw.
+        limits: of both axes; by default those of the truth, symmetric.
+    """
     reach = 1.02 * float(np.abs(truth).max())
-    counts, edges, _ = np.histogram2d(
-        truth, estimate, bins=150, range=[(-reach, reach), (-reach, reach)]
-    )
-    ax.plot([-reach, reach], [-reach, reach], color="0.7", linewidth=0.8, zorder=0)
+    limits = limits or (-reach, reach)
+    counts, edges, _ = np.histogram2d(truth, estimate, bins=150, range=[limits, limits])
+    ax.plot(limits, limits, color="0.7", linewidth=0.8, zorder=0)
     ax.pcolormesh(
         edges,
         edges,
@@ -71,7 +79,7 @@ def density_scatter(truth: np.ndarray, estimate: np.ndarray, ax: Axes) -> None:
     )
     # The palest points must still be seen on white.
     ax.collections[0].set_clim(1, 30 * max(2.0, counts.max()))
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    ax.set(xlim=limits, ylim=limits, aspect="equal")
 
 
 def annotate(ax: Axes, text: str, *, bottom: bool = False) -> None:

@@ -13,6 +13,17 @@ def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     return rows("connectivity", agreement(*pair), len(pair[0]))
 
 
+def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArray) -> pd.DataFrame:
+    """The same over the rows of driven neurons, and over the rows of the others."""
+    off = ~np.eye(len(truth), dtype=bool)
+    tables = []
+    for name, mine in (("driven", driven.values > 0), ("undriven", driven.values == 0)):
+        if mine.any():
+            pair = [w.transpose("post", "pre").values[mine][off[mine]] for w in (estimate, truth)]
+            tables.append(rows(f"connectivity_{name}", agreement(*pair), len(pair[0])))
+    return pd.concat(tables, ignore_index=True)
+
+
 def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """Score W(step) with dims ``(step, post, pre)``: columns ``step, r2, slope, r2_identity``."""
     true = off_diagonal(truth)

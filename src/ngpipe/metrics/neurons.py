@@ -30,25 +30,67 @@ def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
     """Normalised RMSE of phi and psi on the visited range, over all neurons and per true type.
 
     The error of a type's neurons, over every activity in the neuron's own visited range, is
-    divided by the standard deviation of the true function over the same activities.
+    divided by the standard deviation of the true function over the same activities. A psi that
+    belongs to receivers is judged over the activities that most neurons visit; one that belongs to
+    pairs of types, over those that the first neuron of the sender's type visits.
 
     Args:
-        recovery: ``phi, psi (neuron, x)`` and ``visited (neuron, bound)``.
-        truth: ``phi, psi (type, x)`` and ``neuron_type (neuron)``.
+        recovery: ``phi (neuron, x)``, ``psi (neuron or pair, x)``, ``visited (neuron, bound)`` and
+            ``neuron_type (neuron)``.
+        truth: ``phi (type, x)``, ``psi (type or pair, x)`` and ``neuron_type (neuron)``.
     """
     x, bounds = recovery["x"].values, recovery["visited"].values
     inside = (x >= bounds[:, :1]) & (x <= bounds[:, 1:])
     types = truth["neuron_type"].values
-    tables = []
-    for name in ("phi", "psi"):
-        true = truth[name].interp(x=x).values[types]
-        estimate = recovery[name].values
-        error = {"nrmse": _nrmse(estimate, true, inside)}
-        for kind in np.unique(types):
-            mine = types == kind
-            error[f"nrmse_type_{kind}"] = _nrmse(estimate[mine], true[mine], inside[mine])
-        tables.append(rows(name, error, int(inside.sum())))
+    phi = truth["phi"].interp(x=x).values[types]
+    tables = [_rows("phi", recovery["phi"].values, phi, inside, types)]
+    estimate, true, labels = _transfer(recovery, truth, x)
+    of = recovery["psi"].attrs.get("of", "activity")
+    if of == "receiver":
+        inside = np.broadcast_to(inside.mean(axis=0) > 0.5, inside.shape)
+    if of == "pair":
+        inside = inside[_typical_senders(recovery)]
+    tables.append(_rows("psi", estimate, true, inside, labels))
     return pd.concat(tables, ignore_index=True)
+
+
+def _transfer(
+    recovery: xr.Dataset, truth: xr.Dataset, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Learned psi, the true one of the same neuron or pair, and its true type."""
+    types = truth["neuron_type"].values
+    true = truth["psi"].interp(x=x).values
+    of_types = truth["psi"].dims[0] == "type"
+    if recovery["psi"].dims[0] == "neuron":
+        if not of_types:  # a model too poor for the truth is judged by what neurons send themselves
+            true = true[:: int(len(true) ** 0.5) + 1]
+        return recovery["psi"].values, true[types], types
+    found = recovery["neuron_type"].values
+    majority = [np.bincount(types[found == k]).argmax() for k in range(found.max() + 1)]
+    receiver, sender = (
+        np.array(majority)[recovery[name].values] for name in ("receiver_type", "sender_type")
+    )
+    if of_types:
+        index = receiver if truth["psi"].attrs.get("of") == "receiver" else sender
+    else:
+        index = receiver * int(len(true) ** 0.5) + sender
+    return recovery["psi"].values, true[index], receiver
+
+
+def _typical_senders(recovery: xr.Dataset) -> np.ndarray:
+    """For every pair of found types, the first neuron of the sender's type."""
+    found = recovery["neuron_type"].values
+    return np.array([np.flatnonzero(found == k)[0] for k in recovery["sender_type"].values])
+
+
+def _rows(
+    name: str, estimate: np.ndarray, truth: np.ndarray, inside: np.ndarray, types: np.ndarray
+) -> pd.DataFrame:
+    error = {"nrmse": _nrmse(estimate, truth, inside)}
+    for kind in np.unique(types):
+        mine = types == kind
+        error[f"nrmse_type_{kind}"] = _nrmse(estimate[mine], truth[mine], inside[mine])
+    return rows(name, error, int(inside.sum()))
 
 
 def _nrmse(estimate: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> float:

@@ -33,7 +33,9 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
     partial.mkdir(parents=True)
     try:
         for panel in spec.panels:
-            _copy_panel(results / "panels" / name, panel, partial)
+            _copy(results / "panels" / name / f"{panel}.json", partial)
+        for panel in spec.movies():
+            _copy(results / "panels" / name / f"{panel}.movie.json", partial)
         figure = compose.page(spec, style, material)
         for suffix in ("pdf", "svg", "png"):
             compose.save(figure, partial / f"{name}.{suffix}", style)
@@ -49,15 +51,16 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _copy_panel(source: Path, panel: str, target: Path) -> None:
-    """Copy the pictures of a panel, unless they were edited since they were drawn."""
-    for name, digest in store.read_json(source / f"{panel}.json")["files"].items():
-        if keys.file_digest(source / name) != digest:
+def _copy(manifest: Path, target: Path) -> None:
+    """Copy the pictures that a manifest lists, unless they were edited since they were drawn."""
+    for name, digest in store.read_json(manifest)["files"].items():
+        source = manifest.with_name(name)
+        if keys.file_digest(source) != digest:
             raise StaleError(
-                f"{source / name} is not as it was drawn; keep an edited copy elsewhere, delete "
-                "this one and run the figure again"
+                f"{source} is not as it was drawn; keep an edited copy elsewhere, delete this one "
+                "and run the figure again"
             )
-        shutil.copy2(source / name, target)
+        shutil.copy2(source, target)
 
 
 def _metrics(spec: Figure, material: dict[str, compose.Material]) -> pd.DataFrame:

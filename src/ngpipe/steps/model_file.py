@@ -10,22 +10,24 @@ from safetensors.torch import save
 
 from ngpipe import store
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
-from ngpipe.config.training import Network
+from ngpipe.assembly.gradient import build
+from ngpipe.assembly.recording import Recording
+from ngpipe.config.training import Training
 from ngpipe.errors import StoreError
 
 
-def write(model: AssemblyGNN, network: Network, path: Path, *, key: str) -> None:
+def write(model: AssemblyGNN, cfg: Training, path: Path, *, key: str) -> None:
     """Write the model whole or not at all. The basis must be folded into W before."""
     state = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if k != "basis"}
-    about = {"key": key, "network": network.model_dump(), "scales": asdict(model.scales)}
+    about = {"key": key, "training": cfg.model_dump(mode="json"), "scales": asdict(model.scales)}
     with store.atomic(path) as partial:
         # One entry: the order of several is not reproducible.
         metadata = {"ngpipe": json.dumps(about, sort_keys=True)}
         partial.write_bytes(save(state, metadata=metadata))
 
 
-def read(path: Path, device: torch.device) -> AssemblyGNN:
-    """Rebuild the model.
+def read(path: Path, recording: Recording) -> AssemblyGNN:
+    """Rebuild the model, on the device of the recording it was trained on.
 
     Raises:
         StoreError: the file is absent, truncated, or not a model of ngpipe.
@@ -38,12 +40,7 @@ def read(path: Path, device: torch.device) -> AssemblyGNN:
         raise StoreError(
             f"{path} is not a model of ngpipe ({error}); re-run the rule `train`"
         ) from error
-    model = AssemblyGNN(
-        len(state["latent"]),
-        Network(**about["network"]),
-        Scales(**about["scales"]),
-        torch.Generator(),
-    )
-    state["basis"] = torch.eye(len(state["latent"]))
-    model.load_state_dict(state)
-    return model.to(device)
+    cfg = Training.model_validate(about["training"])
+    model = build(recording, cfg, torch.Generator(), Scales(**about["scales"]))
+    model.load_state_dict({**state, "basis": torch.eye(recording.n_neurons)})
+    return model.to(recording.activity.device)

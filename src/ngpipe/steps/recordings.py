@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+import xarray as xr
 
 from ngpipe import store
-from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.field import Sites
+from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.training import Training
 from ngpipe.errors import DeviceError, StoreError
 
@@ -42,5 +45,52 @@ def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
             "--device cpu, or a recording of fewer frames"
         ) from error
     return Recording(
-        arrays["activity"], arrays.get("drift"), dt=dataset.attrs["dt"], held_out=cfg.held_out
+        arrays["activity"],
+        arrays.get("drift"),
+        dt=dataset.attrs["dt"],
+        held_out=cfg.held_out,
+        in_blocks=cfg.held_out_as == "blocks",
+        sites=_sites(dataset, simulation, device) if cfg.input == "field" else None,
+        known_input=_known(dataset, simulation, cfg, device) if cfg.input == "known" else None,
+    )
+
+
+def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
+    """Who is driven, and where they sit."""
+    missing = [name for name in ("driven", "position") if name not in dataset]
+    if missing:
+        raise StoreError(
+            f"{path} does not hold {' and '.join(missing)}, without which there is no field "
+            "to learn; add them, or set training.input: none"
+        )
+    driven = np.flatnonzero(dataset["driven"].values)
+    position = dataset["position"].values[driven]
+    outside = driven[~((position >= 0) & (position <= 1)).all(axis=1)]
+    if len(driven) == 0:
+        raise StoreError(f"{path}: `driven` names no neuron; set training.input: none")
+    if len(outside):
+        raise StoreError(
+            f"{path} puts {len(outside)} driven neurons outside the unit square, the first of them "
+            f"number {outside[0]}; rescale `position` so that driven neurons lie in [0, 1] x [0, 1]"
+        )
+    return Sites(
+        torch.from_numpy(driven),
+        torch.from_numpy(position.astype("float32")),
+        dataset.sizes["neuron"],
+    ).to(device)
+
+
+def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device) -> KnownInput:
+    """The input that is given to the model."""
+    missing = [name for name in ("external_input", "input_frame") if name not in dataset]
+    if missing:
+        raise StoreError(
+            f"{path} does not hold {' and '.join(missing)}, so the input cannot be given to the "
+            "model; add them, or set training.input to field or none"
+        )
+    return KnownInput(
+        torch.from_numpy(dataset["external_input"].values.astype("float32")).to(device),
+        torch.from_numpy(dataset["input_frame"].values.astype("float64")).to(device),
+        dt=dataset.attrs["dt"],
+        mode=cfg.input_mode,
     )

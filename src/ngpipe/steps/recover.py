@@ -24,5 +24,5 @@ def run(
     """Read a trained model out, without the truth."""
     provenance = store.Provenance("recover", key, cfg.model_dump(), str(device))
     recording = recordings.load(simulation, training, device)
-    dataset = read_out(model_file.read(model, device), recording, cfg)
+    dataset = read_out(model_file.read(model, recording), recording, cfg)
     store.write(dataset, recovery, store.RECOVERY, provenance)

@@ -24,5 +24,5 @@ def run(
     """Predict held-out activity from one frame on."""
     provenance = store.Provenance("rollout", key, {"n_frames": cfg.n_frames}, str(device))
     recording = recordings.load(simulation, training, device)
-    dataset = roll_out(model_file.read(model, device), recording, cfg.n_frames)
+    dataset = roll_out(model_file.read(model, recording), recording, cfg.n_frames)
     store.write(dataset, rollout, store.ROLLOUT, provenance)

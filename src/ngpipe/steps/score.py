@@ -8,7 +8,7 @@ import xarray as xr
 
 from ngpipe import store
 from ngpipe.errors import ConfigError
-from ngpipe.metrics import connectivity, neurons, prediction
+from ngpipe.metrics import connectivity, external, neurons, prediction
 
 Reference = Mapping[str, Mapping[str, float]]
 
@@ -74,7 +74,13 @@ def _named(pairs: set[tuple[str, str]]) -> str:
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:
     tables = []
     if "connectivity" in truth:
-        tables.append(connectivity.score(recovery["connectivity"], truth["connectivity"]))
+        pair = recovery["connectivity"], truth["connectivity"]
+        tables.append(connectivity.score(*pair))
+        if "driven" in truth:
+            tables.append(connectivity.score_driven(*pair, truth["driven"]))
+    known = {"external_input", "input_frame", "driven", "time"} <= set(truth.variables)
+    if "external_input" in recovery and known:
+        tables.append(external.score(recovery["external_input"], truth))
     if "neuron_type" in truth:
         tables.append(neurons.score_types(recovery["neuron_type"], truth["neuron_type"]))
     if "phi" in truth:

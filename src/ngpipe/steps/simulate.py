@@ -7,15 +7,19 @@ import torch
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.arrays import Connectivity, Drift
+from ngpipe.arrays import Connectivity
+from ngpipe.config.inputs import Movie, Video
 from ngpipe.config.simulation import Simulation
 from ngpipe.dynamics import assembly
+from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.steps.progress import progress
 from ngpipe.wiring.ensembles import weights
 
 CURVE_POINTS = 2_001
 """Activities at which the true functions are tabulated."""
+DISC_CENTRE = (0.5, 1.6)
+"""Where neurons without input lie when others have one: beside the unit square."""
 
 
 def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) -> None:
@@ -23,15 +27,24 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
     provenance = store.Provenance("simulate", key, cfg.model_dump(), str(device))
     types = assembly.type_of_neuron(cfg)
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
+    position = _positions(cfg)
+    external = cfg.input and external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
     coupling = torch.from_numpy(gain[:, None] * weights(cfg.connectivity, cfg.n_neurons))
-    drift = _drift(cfg, coupling.to(device), types, device)
+    drift = assembly.assembly_drift(
+        coupling.to(device),
+        assembly.constants_of(cfg.types, types).to(device),
+        external and external.to(device),
+    )
 
     generator = torch.Generator().manual_seed(cfg.seed)
     x0 = (cfg.initial_std * torch.randn(cfg.n_neurons, generator=generator)).to(device)
     sigma = cfg.noise / cfg.dt**0.5
-    frames = euler_maruyama(drift, x0, dt=cfg.dt, noise=sigma, generator=generator)
+    frames = euler_maruyama(
+        drift, x0, dt=cfg.dt, noise=sigma, generator=generator, first=-cfg.burn_in
+    )
 
-    dataset = _describe(cfg, coupling, types, gain)
+    dataset = xr.merge([_neurons(cfg, coupling, types, gain, position), _input(cfg, external)])
+    dataset.attrs["dt"] = cfg.dt
     reach = 0.0
     with (
         torch.inference_mode(),
@@ -47,25 +60,22 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
             reach = max(reach, float(x.abs().max()))
             bar.update(len(x))
         x = torch.linspace(-reach, reach, CURVE_POINTS)
-        for name, curves in zip(("phi", "psi"), assembly.true_curves(cfg.types, x), strict=True):
-            out.put(name, 0, curves.numpy())
+        out.put("phi", 0, assembly.true_phi(cfg.types, x).numpy())
+        out.put("psi", 0, assembly.true_psi(cfg.types, x).flatten(0, 1)[_pairs(cfg)[0]].numpy())
         out.put("x", 0, x.numpy())
 
 
-def _drift(
-    cfg: Simulation, coupling: Connectivity, types: np.ndarray, device: torch.device
-) -> Drift:
-    constants = assembly.constants_of(cfg.types, types)
-    moved = assembly.Constants(constants.leak.to(device), constants.self_excitation.to(device))
-    return assembly.assembly_drift(coupling, moved)
-
-
-def _describe(
-    cfg: Simulation, coupling: Connectivity, types: np.ndarray, gain: np.ndarray
+def _neurons(
+    cfg: Simulation,
+    coupling: Connectivity,
+    types: np.ndarray,
+    gain: np.ndarray,
+    position: np.ndarray,
 ) -> xr.Dataset:
     """The store to be: all that is known beforehand, and room for what the simulation finds."""
     n, frames, n_types = cfg.n_neurons, cfg.n_frames, len(cfg.types)
-    position = np.random.default_rng(cfg.seed).permutation(assembly.sunflower(n))
+    pairs, of = _pairs(cfg)
+    dims = "pair" if of == "pair" else "type"
     return xr.Dataset(
         {
             "activity": (("time", "neuron"), store.empty(frames, n)),
@@ -75,8 +85,52 @@ def _describe(
             "neuron_type": (("neuron",), types),
             "position": (("neuron", "axis"), position),
             "phi": (("type", "x"), store.empty(n_types, CURVE_POINTS)),
-            "psi": (("type", "x"), store.empty(n_types, CURVE_POINTS)),
+            "psi": ((dims, "x"), store.empty(len(pairs), CURVE_POINTS), {"of": of}),
         },
         coords={"time": cfg.dt * np.arange(frames), "x": np.zeros(CURVE_POINTS, np.float32)},
-        attrs={"dt": cfg.dt},
     )
+
+
+def _input(cfg: Simulation, external: ExternalInput | None) -> xr.Dataset:
+    """The external input: which image shows when, and whom it drives."""
+    if external is None:
+        return xr.Dataset()
+    driven = np.arange(cfg.n_neurons) < cfg.input.n_inputs
+    shown = external.image(cfg.dt * np.arange(cfg.n_frames))
+    return xr.Dataset(
+        {
+            "driven": (("neuron",), driven.astype(np.int8)),
+            "external_input": (
+                ("frame", "neuron"),
+                external.table.numpy(),
+                {"units": "1" if external.mode == "multiplicative" else "1/tau"},
+            ),
+            "input_frame": (("time",), shown),
+        },
+        coords={"frame": np.arange(len(external.table))},
+    )
+
+
+def _pairs(cfg: Simulation) -> tuple[list[int], str]:
+    """Which (receiver, sender) pairs of types have a psi of their own, and what psi depends on."""
+    n = len(cfg.types)
+    by_receiver = len({t.receiver_width for t in cfg.types}) > 1
+    by_sender = len({(t.sender_width, t.linear) for t in cfg.types}) > 1
+    if by_receiver and by_sender:
+        return list(range(n * n)), "pair"
+    if by_receiver:
+        return list(range(0, n * n, n)), "receiver"
+    return list(range(n)), "sender" if by_sender else "activity"
+
+
+def _positions(cfg: Simulation) -> np.ndarray:
+    """Driven neurons on a grid over the unit square, the others on a disc beside it."""
+    generator = np.random.default_rng(cfg.seed)
+    if cfg.input is None:
+        return generator.permutation(assembly.sunflower(cfg.n_neurons))
+    rest = generator.permutation(assembly.sunflower(cfg.n_neurons - cfg.input.n_inputs))
+    if isinstance(cfg.input, Movie | Video):
+        driven = grid_positions(cfg.input, generator)
+    else:
+        driven = generator.permutation(assembly.sunflower(cfg.input.n_inputs)) + 0.5
+    return np.concatenate([driven, rest + DISC_CENTRE])

@@ -7,10 +7,12 @@ other. Imports no torch: Snakemake loads it for every job.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ngpipe.config.connectivity import File
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import Figure, Figures, Panel, Style
+from ngpipe.config.inputs import Video
 from ngpipe.config.load import load, validate
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
@@ -43,10 +45,16 @@ class Study:
         spec = self.figures.figures[figure].panels[panel]
         return panel_key(spec, self.figures.style, self.keys(spec.of))
 
+    def movie_key(self, figure: str, panel: str) -> str:
+        """Key of the movie of one panel: as that of the panel, with the source of the movie."""
+        spec = self.figures.figures[figure].panels[panel]
+        return panel_key(spec, self.figures.style, self.keys(spec.of), step="movie")
+
     def figure_key(self, figure: str) -> str:
-        """Key of a composed figure: its layout, the style, and the keys of its panels."""
+        """Key of a composed figure: its layout, the style, and the keys of panels and movies."""
         spec = self.figures.figures[figure]
         above = [self.panel_key(figure, panel) for panel in spec.panels]
+        above += [self.movie_key(figure, panel) for panel in spec.movies()]
         section = [spec.model_dump(mode="json"), self.figures.style.model_dump(mode="json")]
         return chain_key("figure", section, above)
 
@@ -81,11 +89,12 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
             mistakes.append(str(error))
         else:
             mistakes += [
-                f"experiment {name}: no file at {file}, named in simulation.connectivity.path"
+                f"experiment {name}: no file at {file}, named in its section `simulation`"
                 for file in named_files(experiments[name])
                 if not file.exists()
             ]
     mistakes += _frames_not_scored(figures, experiments)
+    mistakes += _frames_not_recorded(figures, experiments)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return Study(figures, experiments)
@@ -101,6 +110,19 @@ def _frames_not_scored(figures: Figures, experiments: Mapping[str, Experiment]) 
         if panel.kind == "rollout_scatter"
         and panel.of in experiments
         and panel.frame not in experiments[panel.of].rollout.at
+    ]
+
+
+def _frames_not_recorded(figures: Figures, experiments: Mapping[str, Experiment]) -> list[str]:
+    """Panels that show a frame of the recording that their experiment does not have."""
+    return [
+        f"figures.{figure}.panels.{name}: frame {frame} lies beyond simulation.n_frames of "
+        f"experiment {panel.of} ({experiments[panel.of].simulation.n_frames}); name an earlier one"
+        for figure, spec in figures.figures.items()
+        for name, panel in spec.panels.items()
+        if panel.kind != "rollout_scatter" and panel.of in experiments
+        for frame in (panel.frame or 0, *(panel.at or ()))
+        if frame >= experiments[panel.of].simulation.n_frames
     ]
 
 
@@ -140,14 +162,16 @@ def stage_keys(experiment: Experiment) -> dict[str, str]:
 
 def named_files(experiment: Experiment) -> list[Path]:
     """Files of the user that the simulation reads."""
-    connectivity = experiment.simulation.connectivity
-    return [Path(connectivity.path)] if isinstance(connectivity, File) else []
+    parts = experiment.simulation.connectivity, experiment.simulation.input
+    return [Path(part.path) for part in parts if isinstance(part, File | Video)]
 
 
-def panel_key(spec: Panel, style: Style, above: Mapping[str, str]) -> str:
-    """Key of a panel; it may draw from any store of its experiment."""
+def panel_key(
+    spec: Panel, style: Style, above: Mapping[str, str], step: Literal["panel", "movie"] = "panel"
+) -> str:
+    """Key of a panel or its movie; it may draw from any store of its experiment."""
     content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
-    return chain_key("panel", content, [above[stage] for stage in STAGES])
+    return chain_key(step, content, [above[stage] for stage in STAGES])
 
 
 def confirm(stage: str, planned: str | None, now: str) -> None:

@@ -1,8 +1,10 @@
 """``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,64 +12,88 @@ import torch
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.assembly import gauge
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
-from ngpipe.errors import DeviceError
+from ngpipe.errors import ConfigError, DeviceError
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.checkpoint import Checkpoint
 from ngpipe.steps.progress import progress
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Row = dict[str, int | float]
+"""One row of training.csv."""
+
 
 def run(
     cfg: Training,
-    simulation: Path,
-    model: Path,
-    history: Path,
+    directory: Path,
     *,
     key: str,
     device: torch.device,
     checkpoints: Path,
+    tensorboard: Path | None = None,
 ) -> None:
     """Train from the checkpoint of this key if there is one, else from the start.
 
     Args:
         cfg: the training section of the config.
-        simulation: the store to learn from.
-        model: the model to write.
-        history: the store of W during training; ``training.csv`` goes beside it.
+        directory: holds the store to learn from, and gets the model, its losses and W during
+            training.
         key: chain key; names the checkpoint, so that one is never resumed under another config.
         device: where to train.
         checkpoints: directory of all checkpoints.
+        tensorboard: directory for the losses as TensorBoard events, none by default.
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
     with Checkpoint(checkpoints / key) as checkpoint:
-        trainer = Trainer(recordings.load(simulation, cfg, device), cfg)
+        trainer = Trainer(recordings.load(directory / "simulation.zarr", cfg, device), cfg)
         rows = checkpoint.resume(trainer)
         try:
-            _train(trainer, rows, checkpoint)
+            with _board(tensorboard, trainer.step) as board:
+                _train(trainer, rows, checkpoint, board)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"training needs more memory than {device} has free; lower training.batch_frames "
                 f"(now {cfg.batch_frames}), for example to {max(1, cfg.batch_frames // 2)}, or use "
                 "--device cpu"
             ) from error
-        table = history.with_suffix(".csv")
-        model_file.write(trainer.finish(), cfg.network, model, key=key)
-        store.write_csv(pd.DataFrame(rows), table)
-        provenance = replace(
-            provenance,
-            notes={"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss},
-        )
-        steps, snapshots = checkpoint.snapshots()
-        dataset = xr.Dataset(
-            {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
-        )
-        store.write(dataset, history, store.TRAINING, provenance, beside=[model, table])
+        _write(trainer, rows, checkpoint, directory, provenance)
         checkpoint.remove()
 
 
-def _train(trainer: Trainer, rows: list[dict[str, int | float]], checkpoint: Checkpoint) -> None:
+def _write(
+    trainer: Trainer,
+    rows: list[Row],
+    checkpoint: Checkpoint,
+    directory: Path,
+    provenance: store.Provenance,
+) -> None:
+    """Write the model, its losses, and W during training."""
+    model, table = directory / "model.safetensors", directory / "training.csv"
+    model_file.write(trainer.finish(), trainer.cfg, model, key=provenance.key)
+    store.write_csv(pd.DataFrame(rows), table)
+    steps, snapshots = checkpoint.snapshots()
+    dataset = xr.Dataset(
+        {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
+    )
+    notes = {"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss}
+    store.write(
+        dataset,
+        directory / "training.zarr",
+        store.TRAINING,
+        replace(provenance, notes=notes),
+        beside=[model, table],
+    )
+
+
+def _train(
+    trainer: Trainer,
+    rows: list[Row],
+    checkpoint: Checkpoint,
+    board: "SummaryWriter | None",
+) -> None:
     """Train to the end; log, keep W and save checkpoints on the way."""
     cfg = trainer.cfg
     before = rows[-1]["seconds"] if rows else 0.0
@@ -75,17 +101,45 @@ def _train(trainer: Trainer, rows: list[dict[str, int | float]], checkpoint: Che
     with progress(cfg.steps, "train", unit="step", initial=trainer.step) as bar:
         for now in trainer.run():
             rows.append(_row(now, before + time.perf_counter() - started))
+            _show(board, rows[-1])
             if now.held_out_loss is not None:
                 bar.set_postfix_str(f"held-out loss {now.held_out_loss:.3g}", refresh=False)
-                fixed = gauge.of_model(trainer.model, trainer.recording)
-                checkpoint.keep(now.step, fixed.connectivity(trainer.connectivity()))
+                checkpoint.keep(now.step, trainer.connectivity())
             bar.update(now.step - bar.n)
             if checkpoint.due(now.step, cfg.checkpoint_every):
                 checkpoint.save(trainer, rows)
     checkpoint.save(trainer, rows)
 
 
-def _row(now: Progress, seconds: float) -> dict[str, int | float]:
+def _board(directory: Path | None, step: int) -> "SummaryWriter | AbstractContextManager[None]":
+    """A writer of TensorBoard events that takes up after ``step``; of nothing, if none is asked.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    if directory is None:
+        return nullcontext()
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "--tensorboard needs the package tensorboard; install it with: pip install "
+            "'ngpipe[tensorboard]'"
+        ) from error
+    return SummaryWriter(directory, purge_step=step + 1)
+
+
+def _show(board: "SummaryWriter | None", row: Row) -> None:
+    """Write one row of training.csv as TensorBoard events."""
+    if board is None:
+        return
+    for name, value in row.items():
+        if name not in ("step", "seconds") and np.isfinite(value):
+            board.add_scalar(f"loss/{name}", value, row["step"])
+    board.flush()
+
+
+def _row(now: Progress, seconds: float) -> Row:
     held_out = np.nan if now.held_out_loss is None else now.held_out_loss
     return {
         "step": now.step,

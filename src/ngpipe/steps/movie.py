@@ -1,0 +1,26 @@
+"""The stores of an experiment -> the movie of a panel, as gif."""
+
+from pathlib import Path
+
+from ngpipe import keys, store
+from ngpipe.config.figures import Panel, Style
+from ngpipe.figures import movie
+from ngpipe.steps import materials
+
+
+def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -> None:
+    """Draw the movie of one panel.
+
+    Args:
+        spec: the panel.
+        style: how it looks.
+        directory: the results of the experiment it draws on.
+        output: where to, without suffix; a manifest goes beside the movie.
+        key: chain key.
+    """
+    provenance = store.Provenance("movie", key, spec.model_dump(mode="json"))
+    target = output.with_name(f"{output.name}.gif")
+    with store.atomic(target) as partial:
+        movie.save(materials.load(directory, spec, style), partial)
+    manifest = {"files": {target.name: keys.file_digest(target)}, **store.record(provenance)}
+    store.write_json(output.with_name(f"{output.name}.movie.json"), manifest)

@@ -1,0 +1,94 @@
+"""From a simulated recording to its assembly: what the whole method finds in half a minute."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+from ngpipe import store
+from ngpipe.assembly.gradient import Trainer
+from ngpipe.assembly.readout import read_out
+from ngpipe.config.experiment import Experiment
+from ngpipe.config.load import validate
+from ngpipe.metrics import connectivity, external, neurons
+from ngpipe.steps import recordings, simulate
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+SYSTEM = {"n_neurons": 100, "n_frames": 15_000, "burn_in": 200, "noise": 1.0}
+
+
+def recover(directory: Path, simulation: dict, training: dict) -> pd.Series:
+    """Simulate, train, read out, score: the value of every (quantity, metric)."""
+    content = {"simulation": {**SYSTEM, **simulation}, "training": training}
+    cfg = validate(content, Experiment, where="test")
+    path = directory / "simulation.zarr"
+    simulate.run(cfg.simulation, path, key="k", device=CPU)
+    recording = recordings.load(path, cfg.training, CPU)
+    trainer = Trainer(recording, cfg.training)
+    for _ in trainer.run():
+        pass
+    found = read_out(trainer.finish(), recording, cfg.recovery)
+    return _scores(found, store.read(path, store.SIMULATION).load())
+
+
+def _scores(found: xr.Dataset, truth: xr.Dataset) -> pd.Series:
+    pair = found["connectivity"], truth["connectivity"]
+    tables = [
+        connectivity.score(*pair),
+        neurons.score_types(found["neuron_type"], truth["neuron_type"]),
+        neurons.score_functions(found, truth),
+    ]
+    if "external_input" in found:
+        tables.append(connectivity.score_driven(*pair, truth["driven"]))
+        tables.append(external.score(found["external_input"], truth))
+    return pd.concat(tables).set_index(["quantity", "metric"])["value"]
+
+
+def test_an_assembly_and_the_hidden_movie_it_sees_come_back(tmp_path):
+    """36 of 100 neurons see a movie; types differ in leak and in the width of what they send.
+
+    The static image is known to the scale of a row of 99 Cauchy weights, 14 % a site before
+    smoothing; what moves does not depend on it.
+    """
+    movie = {
+        "kind": "movie",
+        "n_inputs": 36,
+        "n_images": 33,
+        "n_blobs": 4,
+        "interpolation": "linear",
+        "static": 0.8,
+    }
+    types = [{"leak": 1}, {"leak": 2, "sender_width": 4}]
+    training = {
+        "steps": 800,
+        "evaluations": 4,
+        "held_out_as": "blocks",
+        "input": "field",
+        "network": {"psi_sees": "sender"},
+    }
+    score = recover(tmp_path, {"types": types, "input": movie}, training)
+    assert score["connectivity_undriven", "r2"] > 0.995
+    assert score["connectivity_driven", "r2"] > 0.975
+    assert score["connectivity", "slope"] == pytest.approx(1, abs=0.03)
+    assert score["types", "ari"] == 1
+    assert score["phi", "nrmse"] < 0.03
+    assert score["psi", "nrmse"] < 0.05
+    assert score["input_within", "r2"] > 0.97
+    assert score["input_image", "r2"] > 0.75
+    assert score["input_image", "slope"] == pytest.approx(0.9, abs=0.15)
+
+
+def test_functions_of_the_receiver_tell_types_apart_that_nothing_else_does(tmp_path):
+    """Both types leak and drive themselves alike; one receives four times more broadly."""
+    types = [{"receiver_width": 1}, {"receiver_width": 4}]
+    training = {"steps": 600, "evaluations": 4, "network": {"psi_sees": "receiver"}}
+    training["held_out_as"] = "blocks"
+    score = recover(tmp_path, {"types": types}, training)
+    assert score["connectivity", "r2"] > 0.99
+    assert score["connectivity", "slope"] == pytest.approx(1, abs=0.03)
+    assert score["types", "ari"] == 1
+    assert score["psi", "nrmse_type_0"] < 0.05
+    assert score["psi", "nrmse_type_1"] < 0.05

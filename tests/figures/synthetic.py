@@ -1,0 +1,110 @@
+"""Small random results of an experiment with a hidden input, never zero, as panels see them."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ngpipe import store
+from ngpipe.config.figures import Panel, Style
+from ngpipe.figures.material import Material
+
+N, T = 70, 900
+SIDE = 6
+"""Driven neurons along each side of the unit square; the others lie on a circle beside it."""
+SAMPLES = np.arange(30, T, 97)
+"""Frames at which the input was learned: none of those that panels ask for."""
+
+
+def positions() -> np.ndarray:
+    """Row by row from the top, so that the order of neurons is not that of pixels."""
+    centres = (np.arange(SIDE) + 0.5) / SIDE
+    x, y = np.meshgrid(centres, centres[::-1])
+    angle = np.linspace(0, 2 * np.pi, N - SIDE**2, endpoint=False)
+    circle = np.stack([0.5 + 0.4 * np.cos(angle), 1.6 + 0.4 * np.sin(angle)], axis=1)
+    return np.concatenate([np.stack([x.ravel(), y.ravel()], axis=1), circle])
+
+
+def material(kind: str, **changes) -> Material:
+    rng = np.random.default_rng(0)
+    x = np.linspace(-6, 6, 41)
+    weights = rng.standard_cauchy((N, N)).clip(-9, 9)
+    types = np.arange(N) * 3 // N
+    phi = np.stack([-x, -2 * x, -3 * x])
+    noisy = weights + 0.1 * rng.normal(size=weights.shape)
+    activity = rng.normal(size=(T, N)).cumsum(0) / 9
+    time = 0.01 * np.arange(T)
+    omega = rng.uniform(0.5, 1.5, size=(10, N))
+    shown = np.linspace(0, 9, T)
+    learned = omega[shown[SAMPLES].astype(int)] * rng.uniform(0.5, 2.0, size=(len(SAMPLES), N))
+    simulation = xr.Dataset(
+        {
+            "activity": (("time", "neuron"), activity),
+            "connectivity": (("post", "pre"), weights),
+            "neuron_type": (("neuron",), types),
+            "position": (("neuron", "axis"), positions()),
+            "driven": (("neuron",), (np.arange(N) < SIDE**2).astype(np.int8)),
+            "external_input": (("frame", "neuron"), omega),
+            "input_frame": (("time",), shown),
+            "phi": (("type", "x"), phi),
+            "psi": (("type", "x"), np.tanh(np.tile(x, (3, 1)))),
+        },
+        coords={"time": time, "x": x},
+    )
+    recovery = xr.Dataset(
+        {
+            "connectivity": (("post", "pre"), noisy),
+            "latent": (("neuron", "latent"), rng.normal(size=(N, 2))),
+            "neuron_type": (("neuron",), types),
+            "phi": (("neuron", "x"), phi[types]),
+            "psi": (("neuron", "x"), np.tanh(np.tile(x, (N, 1)))),
+            "visited": (("neuron", "bound"), np.tile([-4.0, 4.0], (N, 1))),
+            "external_input": (("sample", "neuron"), learned),
+        },
+        coords={"x": x, "sample": time[SAMPLES]},
+        attrs={"n_types": 3},
+    )
+    rollout = xr.Dataset(
+        {
+            "activity": (("time", "neuron"), activity),
+            "activity_hat": (("time", "neuron"), activity + 0.1),
+        },
+        coords={"time": time},
+    )
+    for dataset, schema in [
+        (simulation, store.SIMULATION),
+        (recovery, store.RECOVERY),
+        (rollout, store.ROLLOUT),
+    ]:
+        for name, v in dataset.variables.items():
+            units = getattr(schema.get(str(name)), "units", "1")
+            v.attrs = {"units": units, "long_name": "q", **v.attrs}
+        dataset["time" if "time" in dataset.dims else "x"].attrs["units"] = "tau"
+    metrics = pd.DataFrame(
+        [
+            ("connectivity", "r2", 0.9876),
+            ("connectivity", "slope", 1.01),
+            ("phi", "nrmse", 0.01),
+            ("psi", "nrmse", 0.02),
+            ("input", "r2", 0.7654),
+            ("input", "slope", 1.234),
+            ("input_sqrt", "r2", 0.8123),
+            ("input_sqrt", "slope", 1.345),
+            ("rollout_400", "r2", 0.8765),
+            ("rollout_400", "slope", 0.9),
+        ],
+        columns=["quantity", "metric", "value"],
+    )
+    curve = pd.DataFrame({"step": [1, 2, 3], "r2": [0.1, 0.6, 0.9]})
+    training = pd.DataFrame({"step": [1, 2, 3], "held_out": [1.0, np.nan, 0.01]})
+    spec = Panel(kind=kind, of="e", frame=400 if kind == "rollout_scatter" else None)
+    parts = {
+        "simulation": simulation,
+        "recovery": recovery,
+        "rollout": rollout,
+        "metrics": metrics,
+        "learning_curve": curve,
+        "training": training,
+        "spec": spec,
+        "style": Style(dpi=60),
+    }
+    return Material(**{**parts, **changes})
