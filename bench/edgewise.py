@@ -16,6 +16,6 @@ def edges(n_neurons: int) -> tuple[Tensor, Tensor]:
 
 def rate(model: AssemblyGNN, x: Activity, post: Tensor, pre: Tensor) -> Rate:
     """dx/dt of one frame: psi* evaluated on every edge, messages summed at the receivers."""
-    messages = model.connectivity[post, pre] * model.psi(x[pre])
+    messages = model.connectivity[post, pre] * model.psi(x[pre])[:, 0]
     incoming = torch.zeros_like(x).index_add(0, post, messages)
-    return model.scales.rate * model.phi(x, model.latent) + incoming
+    return model.scales.rate * model.phi_of(x) + incoming
