@@ -261,7 +261,7 @@ def test_a_truncated_model_is_named(seeing, tmp_path):
 
 def test_training_keeps_its_record(seeing):
     table = store.read_csv(seeing / "training.csv")
-    assert list(table.columns[:4]) == ["step", "seconds", "loss", "held_out"]
+    assert list(table.columns[:5]) == ["step", "seconds", "stage", "loss", "held_out"]
     assert table["step"].is_monotonic_increasing
     assert table["held_out"].notna().sum() == 3
     manifest = store.read_json(seeing / "training.json")

@@ -120,14 +120,18 @@ class Field(nn.Module):
 
     def forward(self, times: Float[Tensor, " time"]) -> Float[Tensor, "time site"]:
         """Input of the driven neurons at the given times [tau]."""
-        space = self.cfg.space_scale * (2 * self.position - 1)
-        time = self.cfg.time_scale * (2 * times / self.duration - 1)
-        shape = (len(times), len(space))
-        coordinates = torch.cat(
-            [space.expand(*shape, 2), time[:, None, None].expand(*shape, 1)], dim=-1
-        )
-        value = self.siren(coordinates)
+        sites = torch.arange(len(self.position), device=self.position.device)
+        shape = (len(times), len(sites))
+        value = self.siren(self.coordinates(sites.expand(shape), times[:, None].expand(shape)))
         return value.exp() if self.mode == "multiplicative" else self.rate * value
+
+    def coordinates(
+        self, sites: Int[Tensor, "*shape"], times: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape 3"]:
+        """What the network sees of given sites, by their number, at given times [tau]."""
+        space = self.cfg.space_scale * (2 * self.position[sites] - 1)
+        time = self.cfg.time_scale * (2 * times / self.duration - 1)
+        return torch.cat([space, time[..., None]], dim=-1)
 
     def of_all(self, times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
         """Input of all neurons at the given times [tau]."""

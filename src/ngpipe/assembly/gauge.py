@@ -223,22 +223,43 @@ def input_scale(
         field: says who is driven and where.
         smooth: pool the image over neighbouring sites.
     """
+    if len(field.driven) == len(weights):
+        # Nobody to compare with: the mean over time and sites is 1.
+        return (image.log().mean()).exp() * weights.new_ones(len(weights)).float()
+    learned = image.double().log()
+    estimate = image_from_rows(weights, field, learned, smooth=smooth)
+    ratio = (learned - estimate.to(image.device)).exp()
+    full = torch.ones(len(weights), device=weights.device)
+    return full.index_copy(0, field.driven, ratio.float())
+
+
+def image_from_rows(
+    weights: Connectivity,
+    field: Field,
+    learned: Float[Tensor, " site"] | float = 0.0,
+    *,
+    smooth: bool = True,
+) -> Float[Tensor, " site"]:
+    """Logarithm of the true image, from how large the rows of driven neurons are.
+
+    Args:
+        weights: W.
+        field: says who is driven and where.
+        learned: logarithm of the image that goes with the rows as they are; 0 if that is 1.
+        smooth: pool the image over neighbouring sites.
+    """
     scale = row_scale(weights)
     driven = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
     driven[field.driven] = True
     if driven.all():
-        # Nobody to compare with: the mean over time and sites is 1.
-        return (image.log().mean()).exp() * torch.ones_like(scale).float()
-    typical = scale[~driven].log().mean()
-    estimate = image.double().log() + scale[driven].log() - typical
-    if smooth:
-        others = scale[~driven].log()
-        # With one other neuron, the error that Cauchy weights would have.
-        error = float(others.std()) if len(others) > 1 else (2 / len(weights)) ** 0.5
-        estimate = smoothed(estimate.cpu().numpy(), field.position.cpu().numpy(), error).to(image)
-    ratio = (image.double().log() - estimate.to(image.device)).exp()
-    full = torch.ones(len(weights), device=weights.device)
-    return full.index_copy(0, field.driven, ratio.float())
+        return torch.zeros_like(scale)
+    estimate = learned + scale[field.driven].log() - scale[~driven].log().mean()
+    if not smooth:
+        return estimate
+    others = scale[~driven].log()
+    # With one other neuron, the error that Cauchy weights would have.
+    error = float(others.std()) if len(others) > 1 else (2 / len(weights)) ** 0.5
+    return smoothed(estimate.cpu().numpy(), field.position.cpu().numpy(), error).to(estimate)
 
 
 def smoothed(

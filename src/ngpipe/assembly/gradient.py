@@ -76,6 +76,7 @@ class Trainer:
             betas=(0.9, cfg.second_moment),
             fused=True,
         )
+        self.steps = 0 if cfg.solver == "closed_form" else cfg.steps
         self.step = 0
         self.best = Best()
         if cfg.conditioning == "whitened":
@@ -83,7 +84,7 @@ class Trainer:
 
     def run(self) -> Iterator[Progress]:
         """Train to the end; yields at every logged step and at every evaluation."""
-        while self.step < self.cfg.steps:
+        while self.step < self.steps:
             terms = self.advance()
             if self.evaluation_due():
                 yield Progress(self.step, _numbers(terms), self._evaluate())
@@ -146,6 +147,13 @@ class Trainer:
 
     def _whitening_steps(self) -> set[int]:
         return {int(share * self.cfg.steps) for share in self.cfg.whitening_updates}
+
+    def adopt(self) -> Progress:
+        """Take the model as it is now, found by another solver, for the start and the best."""
+        if self.cfg.conditioning == "whitened" and self.steps:
+            self.whiten()
+        loss = self._evaluate()
+        return Progress(self.step, {"fit": loss}, loss)
 
     def evaluation_due(self) -> bool:
         """Whether held-out loss is measured after the step just taken."""

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from ngpipe.config.base import Count, Fraction, Positive, Section, Seed, Weight, unit
 from ngpipe.config.inputs import Mode
 
+Basis = Annotated[int, Field(ge=6, json_schema_extra=unit("1"))]
+
 
 class Network(Section):
     """The learned functions phi*(a_i, x) and psi*."""
@@ -84,11 +86,66 @@ class Penalties(Section):
     latent_l2: Weight = Field(0.0, description="Mean squared latent.")
 
 
-class Training(Section):
-    """Gradient training of the assembly model."""
+class ClosedForm(Section):
+    """Recovery as a separable least-squares problem."""
 
-    solver: Literal["gradient"] = Field(
-        "gradient", description="Adam on mini-batches of frames, the paper's method, made dense."
+    psi_basis: Basis = Field(32, description="B-splines of psi while it is searched for.")
+    phi_basis: Basis = Field(32, description="B-splines of each phi_i while psi is searched for.")
+    fine_basis: Basis = Field(48, description="B-splines of psi and phi_i in the end.")
+    rows: Count = Field(
+        16, description="Randomly drawn rows of W on which psi, which they share, is found."
+    )
+    search_frames: Positive = Field(
+        2.5,
+        description="Evenly spaced frames used in the search for psi, in multiples of the unknowns "
+        "of a row: about one per neuron, and some for the functions.",
+    )
+    frames: Positive = Field(
+        5.0, description="The same for the last round and for all rows of W in the end."
+    )
+    ridges: tuple[Positive, ...] = Field(
+        (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12),
+        description="Ridges tried, falling, relative to the mean diagonal of the Gram matrix of "
+        "what is sent; held-out frames choose.",
+    )
+    roughness: Positive = Field(
+        1e-10,
+        description="Weight on the squared second differences of psi's coefficients, relative to "
+        "the curvature of the loss.",
+    )
+    iterations: Count = Field(10, description="Most Gauss-Newton steps for psi at each ridge.")
+    n_types: Count | None = Field(
+        None, description="Number of neuron types. Null: found from the phi_i."
+    )
+    max_types: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
+        40, description="Most types considered when their number is to be found."
+    )
+    first_groups: Count = Field(
+        8,
+        description="Groups that neurons are first split into where psi differs between types, if "
+        "no more types are found.",
+    )
+    input_knots: Annotated[int, Field(ge=3, json_schema_extra=unit("1"))] = Field(
+        257,
+        description="Knots in time between which a hidden input is linear, spread evenly over the "
+        "recording.",
+    )
+    distil_steps: Count = Field(
+        2_000, description="Optimiser steps of fitting the networks phi* and psi* to the result."
+    )
+    field_steps: Count = Field(
+        1_500, description="Optimiser steps of fitting the field Omega* to a hidden input."
+    )
+
+
+class Training(Section):
+    """Training of the assembly model."""
+
+    solver: Literal["gradient", "closed_form", "closed_form+gradient"] = Field(
+        "gradient",
+        description="'gradient': Adam on mini-batches of frames, the paper's method, made dense. "
+        "'closed_form': least squares for W and phi, Gauss-Newton for psi, and the networks fitted "
+        "to what was found. 'closed_form+gradient': the first, begun where the second ends.",
     )
     target: Literal["drift", "finite_difference"] = Field(
         "drift",
@@ -133,6 +190,7 @@ class Training(Section):
     second_moment: Fraction = Field(
         0.99, description="Decay of Adam's mean squared gradient (its beta_2)."
     )
+    closed_form: ClosedForm = Field(ClosedForm(), description="The closed-form solver.")
     field: HiddenInput = Field(HiddenInput(), description="The hidden input.")
     network: Network = Field(Network(), description="Sizes of the learned functions.")
     learning_rate: LearningRate = Field(LearningRate(), description="Step sizes.")

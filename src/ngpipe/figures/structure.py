@@ -42,7 +42,7 @@ def learning_curve(material: Material, ax: Axes) -> Axes:
     if "r2" in table:
         ax.plot(table["step"], table["r2"], "o-", color=color, markersize=2.5)
         ax.axhline(1, color=material.style.truth_color, linewidth=0.6, zorder=0)
-    ax.set(xlabel="optimiser step", ylim=(0, 1.03), xlim=(0, None))
+    ax.set(xlabel="step", ylim=(0, 1.03), xlim=(0, None))
     ax.set_ylabel("$R^2$ of W", color=color)
     held_out = material.training.dropna(subset="held_out")
     twin = ax.twinx()

@@ -1,5 +1,6 @@
 """``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
 
+import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -10,8 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from tqdm import tqdm
 
 from ngpipe import store
+from ngpipe.assembly.closed_form.distil import distil
+from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError
@@ -22,7 +26,7 @@ from ngpipe.steps.progress import progress
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-Row = dict[str, int | float]
+Row = dict[str, int | float | str]
 """One row of training.csv."""
 
 
@@ -78,7 +82,8 @@ def _write(
     dataset = xr.Dataset(
         {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
     )
-    notes = {"selected_step": trainer.best.step, "held_out_loss": trainer.best.loss}
+    solved = rows[-1]["step"] - trainer.step
+    notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
     store.write(
         dataset,
         directory / "training.zarr",
@@ -96,19 +101,59 @@ def _train(
 ) -> None:
     """Train to the end; log, keep W and save checkpoints on the way."""
     cfg = trainer.cfg
+    if cfg.solver != "gradient" and not rows:
+        _solve(trainer, rows, checkpoint, board)
+        checkpoint.save(trainer, rows)
     before = rows[-1]["seconds"] if rows else 0.0
+    solved = rows[-1]["step"] - trainer.step if rows else 0
     started = time.perf_counter()
-    with progress(cfg.steps, "train", unit="step", initial=trainer.step) as bar:
+    if not trainer.steps:
+        return
+    with progress(trainer.steps, "train", unit="step", initial=trainer.step) as bar:
         for now in trainer.run():
-            rows.append(_row(now, before + time.perf_counter() - started))
+            seconds = before + time.perf_counter() - started
+            rows.append(_row(now, seconds, step=solved + now.step))
             _show(board, rows[-1])
             if now.held_out_loss is not None:
                 bar.set_postfix_str(f"held-out loss {now.held_out_loss:.3g}", refresh=False)
-                checkpoint.keep(now.step, trainer.connectivity())
+                checkpoint.keep(solved + now.step, trainer.connectivity())
             bar.update(now.step - bar.n)
             if checkpoint.due(now.step, cfg.checkpoint_every):
                 checkpoint.save(trainer, rows)
     checkpoint.save(trainer, rows)
+
+
+def _solve(
+    trainer: Trainer,
+    rows: list[Row],
+    checkpoint: Checkpoint,
+    board: "SummaryWriter | None",
+) -> None:
+    """Begin with the closed form; what it reaches is logged as the first steps."""
+    cfg, started = trainer.cfg, time.perf_counter()
+
+    def report(stage: str, **reached: int | float | torch.Tensor) -> None:
+        seconds = round(time.perf_counter() - started, 3)
+        weights = reached.pop("connectivity", None)
+        rows.append({"step": len(rows) + 1, "seconds": seconds, "stage": stage, **reached})
+        if weights is not None:
+            checkpoint.keep(len(rows), weights)
+        _show(board, rows[-1])
+        told = ", ".join(f"{name} {value:.3g}" for name, value in reached.items())
+        tqdm.write(f"closed form: {seconds:.0f} s, {stage}: {told}", file=sys.stderr)
+
+    solution = ClosedForm(trainer.recording, cfg, report).solve()
+    distil(
+        trainer.model,
+        solution,
+        trainer.recording,
+        cfg.closed_form,
+        generator=trainer.generator,
+        report=report,
+    )
+    now = trainer.adopt()
+    report("model", loss=now.terms["fit"], held_out=now.held_out_loss)
+    checkpoint.keep(len(rows), trainer.connectivity())
 
 
 def _board(directory: Path | None, step: int) -> "SummaryWriter | AbstractContextManager[None]":
@@ -134,16 +179,17 @@ def _show(board: "SummaryWriter | None", row: Row) -> None:
     if board is None:
         return
     for name, value in row.items():
-        if name not in ("step", "seconds") and np.isfinite(value):
+        if name not in ("step", "seconds", "stage") and np.isfinite(value):
             board.add_scalar(f"loss/{name}", value, row["step"])
     board.flush()
 
 
-def _row(now: Progress, seconds: float) -> Row:
+def _row(now: Progress, seconds: float, *, step: int) -> Row:
     held_out = np.nan if now.held_out_loss is None else now.held_out_loss
     return {
-        "step": now.step,
+        "step": step,
         "seconds": round(seconds, 3),
+        "stage": "gradient",
         "loss": sum(now.terms.values()),
         "held_out": held_out,
         **now.terms,

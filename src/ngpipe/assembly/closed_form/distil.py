@@ -1,0 +1,136 @@
+"""A closed-form solution as a trained model: latents and networks fitted to its functions."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.arrays import Curves
+from ngpipe.assembly.closed_form.field_fit import fit_field
+from ngpipe.assembly.closed_form.schedule import fall
+from ngpipe.assembly.closed_form.solve import Solution
+from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.types import common_range
+from ngpipe.config.training import ClosedForm
+
+POINTS = 32
+"""Activities per neuron and step at which the functions are compared."""
+BATCH = 192
+"""Neurons, or pairs of neurons, per step."""
+VISITED = 0.999
+"""Central share of a neuron's activity on which its functions count."""
+PEAK_RATE = 1e-2
+LATENT_RATE = 1e-2
+
+
+def distil(
+    model: AssemblyGNN,
+    solution: Solution,
+    recording: Recording,
+    cfg: ClosedForm,
+    *,
+    generator: torch.Generator,
+    report: Report,
+) -> None:
+    """Make the model say what the solution says: W exactly, the functions within a small error.
+
+    Latents start from the principal components of the neurons' phi; latents and networks are then
+    fitted together by Adam to the curves on the activities that each neuron visits.
+
+    Args:
+        model: an untrained model; changed in place.
+        solution: what to say.
+        recording: source of the visited ranges.
+        cfg: how many steps the fits take.
+        generator: draws neurons and activities.
+        report: told the last loss.
+    """
+    weights = solution.weights
+    if solution.omega is not None:
+        weights = weights * fit_field(
+            model.external,
+            weights,
+            solution.omega,
+            steps=cfg.field_steps,
+            generator=generator,
+            report=report,
+        )
+    visited = recording.visited(VISITED)
+    with torch.no_grad():
+        model.V.copy_(weights / model.scales.rate)
+        model.basis.copy_(torch.eye(model.n_neurons, device=model.basis.device))
+        model.latent.copy_(_latents(solution, recording, model.latent.shape[1]))
+    functions = [model.phi, model.psi, *([model.gates] if model.gates is not None else [])]
+    optimizer = torch.optim.Adam(
+        [
+            {"params": [p for f in functions for p in f.parameters()], "peak": PEAK_RATE},
+            {"params": [model.latent], "peak": LATENT_RATE},
+        ],
+        betas=(0.9, 0.99),
+    )
+    steps = cfg.distil_steps
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * fall(step / steps)
+        one, other = _draw(model.n_neurons, generator, visited.device)
+        loss = _loss(model, solution, _points(visited, one, generator), one)
+        loss = loss + _psi_loss(model, solution, _points(visited, other, generator), one, other)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    report("networks", loss=float(loss.detach()))
+
+
+def _loss(model: AssemblyGNN, solution: Solution, x: Curves, one: Int[Tensor, " neuron"]) -> Tensor:
+    """Mean squared error of phi*, relative to phi's mean square."""
+    with torch.no_grad():
+        wanted = solution.phi.read(solution.phi_coefficients[one], x.T.double()).T.float()
+        wanted = wanted / model.scales.rate
+    learned = model.phi(x, model.latent[one][:, None, :])[..., 0]
+    return (learned - wanted).square().mean() / wanted.square().mean()
+
+
+def _psi_loss(
+    model: AssemblyGNN,
+    solution: Solution,
+    x: Curves,
+    receivers: Int[Tensor, " neuron"],
+    senders: Int[Tensor, " neuron"],
+) -> Tensor:
+    """Mean squared error of psi* of pairs, at activities of the senders."""
+    with torch.no_grad():
+        wanted = solution.psi(receivers, senders, x).float()
+    learned = model.psi_curves(model.latent[receivers], model.latent[senders], x)
+    return (learned - wanted).square().mean() / wanted.square().mean()
+
+
+def _latents(
+    solution: Solution, recording: Recording, dimension: int
+) -> Float[Tensor, "neuron latent"]:
+    """Leading principal components of the neurons' phi where all have data, of unit size."""
+    low, high = common_range(recording.visited(VISITED).cpu().numpy())
+    x = torch.linspace(low, high, POINTS, device=recording.activity.device)
+    curves = solution.phi_curves(x.expand(recording.n_neurons, -1))
+    centred = curves - curves.mean(0)
+    _, size, direction = torch.linalg.svd(centred, full_matrices=False)
+    components = centred @ direction[:dimension].T / size[0] * math.sqrt(len(curves))
+    return components.float()
+
+
+def _draw(
+    n: int, generator: torch.Generator, device: torch.device
+) -> tuple[Int[Tensor, " neuron"], Int[Tensor, " neuron"]]:
+    drawn = torch.randint(n, (2, min(n, BATCH)), generator=generator).to(device)
+    return drawn[0], drawn[1]
+
+
+def _points(
+    visited: Float[Tensor, "neuron 2"], who: Int[Tensor, " neuron"], generator: torch.Generator
+) -> Curves:
+    """Random activities all over the visited range of the drawn neurons."""
+    low, high = visited[who].unbind(1)
+    share = torch.rand(len(who), POINTS, generator=generator).to(visited.device)
+    return torch.lerp(low[:, None], high[:, None], share)

@@ -1,0 +1,134 @@
+"""The frames that the closed-form solver works on, and what senders send at them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.spline import Spline
+
+CHUNK_ELEMENTS = 2**22
+"""Activities whose basis functions are held at once: 0.5 GB with 32 of them in float32."""
+
+
+STRETCH_BYTES = 256 * 2**20
+"""Memory for the columns of the equations at a stretch of frames."""
+
+TINY, SMOOTH = 1e-13, 1e-9
+"""Weights on the size and on the roughness of phi, relative to its basis' mean square."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """psi of every sender's group: a spline each, psi(0) = 0."""
+
+    spline: Spline
+    coefficients: Float[Tensor, "group basis"]
+    group: Int[Tensor, " pre"]
+    """Which of the functions each sender has."""
+
+    def sent(self, x: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame pre"]:
+        """Psi of every sender at its activity, in the precision of the coefficients."""
+        own = self.coefficients[self.group]
+        at_rest = self.spline.read(self.coefficients, own.new_zeros(1, len(self.coefficients)))
+        rows = max(1, CHUNK_ELEMENTS // (4 * x.shape[1]))
+        parts = [self.spline.read(own, part.to(own.dtype)) for part in x.split(rows)]
+        return torch.cat(parts) - at_rest[0, self.group]
+
+    @property
+    def height(self) -> Float[Tensor, " group"]:
+        """Half the difference of psi between half of its reach on either side."""
+        reach = self.coefficients.new_tensor([-0.5, 0.5]) * self.spline.reach
+        low, high = self.curves(reach).T
+        return (high - low) / 2
+
+    def curves(self, x: Float[Tensor, " x"]) -> Float[Tensor, "group x"]:
+        """Psi of every group on a grid."""
+        points = x.to(self.coefficients.dtype)[:, None].expand(-1, len(self.coefficients))
+        return (
+            self.spline.read(self.coefficients, points)
+            - self.spline.read(self.coefficients, torch.zeros_like(points[:1]))
+        ).T
+
+    def on(self, spline: Spline) -> "Transfer":
+        """The same functions on another spline."""
+        return replace(
+            self, spline=spline, coefficients=spline.refit(self.spline, self.coefficients)
+        )
+
+    def split(self, group: Int[Tensor, " pre"]) -> "Transfer":
+        """One function for each of new groups of senders: at first that of its first member."""
+        first = [int((group == k).nonzero()[0, 0]) for k in range(int(group.max()) + 1)]
+        return replace(self, coefficients=self.coefficients[self.group[first]], group=group)
+
+
+@dataclass(frozen=True)
+class Frames:
+    r"""Some frames of a recording, as the rows of W see them.
+
+    A multiplicative input that is known divides a row's equation,
+    :math:`y / \Omega = \phi / \Omega + \sum_j W_{ij} \psi_j`, so that all rows keep one Gram
+    matrix; an additive one is subtracted.
+    """
+
+    x: Float[Tensor, "frame neuron"]
+    rate: Float[Tensor, "frame neuron"]
+    phi: Spline
+    times: Float[Tensor, " frame"]
+    omega: Float[Tensor, "frame neuron"] | None = None
+    mode: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def divisor(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row"] | float:
+        """Multiplicative input of some rows; 1 if there is none."""
+        if self.omega is None or self.mode != "multiplicative":
+            return 1.0
+        return self.omega[:, rows].double()
+
+    def target(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row"]:
+        """Rate of some rows, free of what is known of their input."""
+        rate = self.rate[:, rows].double()
+        if self.omega is not None and self.mode == "additive":
+            rate = rate - self.omega[:, rows]
+        return rate / self.divisor(rows)
+
+    def own(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row basis"]:
+        """Basis of phi of some rows."""
+        basis = self.phi.basis(self.x[:, rows].double())
+        divisor = self.divisor(rows)
+        return basis if isinstance(divisor, float) else basis / divisor[..., None]
+
+    def padding(self) -> Float[Tensor, "basis basis"]:
+        """What keeps phi smooth where a neuron has no data: a little, and without data a line."""
+        like = torch.zeros((), dtype=torch.float64, device=self.x.device)
+        eye = torch.eye(self.phi.n, dtype=like.dtype, device=like.device)
+        return TINY * eye + SMOOTH * self.phi.roughness(like)
+
+    def thinned(self, n: int) -> "Frames":
+        """At most ``n`` of the frames, evenly spaced."""
+        step = max(1, -(-len(self) // n))
+        omega = None if self.omega is None else self.omega[::step]
+        return replace(
+            self,
+            x=self.x[::step].contiguous(),
+            rate=self.rate[::step].contiguous(),
+            times=self.times[::step],
+            omega=omega,
+        )
+
+    def stretches(self, width: int) -> Iterator["Frames"]:
+        """The frames in stretches that fit the memory, each frame needing ``width`` numbers."""
+        size = max(1, STRETCH_BYTES // (8 * width))
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield replace(
+                self,
+                x=self.x[part],
+                rate=self.rate[part],
+                times=self.times[part],
+                omega=None if self.omega is None else self.omega[part],
+            )

@@ -1,0 +1,244 @@
+r"""Hidden inputs: Omega_i(t) of every driven neuron, together with its row of W.
+
+Omega_i is linear between evenly spaced knots in time, :math:`\Omega_i(t) = \sum_q o_{iq} h_q(t)`.
+
+Additive: o is one more set of own columns of the row, and all is one least-squares problem.
+Multiplicative: Gauss-Newton. With :math:`m = \sum_j W_{ij} \psi_j` as it is now, the row's equation
+divided by Omega as it is now,
+
+.. math:: y / \Omega = \phi / \Omega + \sum_j W_{ij}\, \psi_j
+    + \frac{m}{\Omega} \sum_q \delta_q h_q,
+
+is linear in W, phi and the change :math:`\delta` of o, and what is sent keeps one Gram matrix for
+all rows. The scale between Omega_i and its row stays open: Omega_i has geometric mean 1.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.frames import Frames, Transfer
+from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
+from ngpipe.assembly.closed_form.transfer import Report
+
+ITERATIONS = 8
+ENOUGH = 0.7
+"""Residual relative to that of the step before above which the search is over."""
+LARGEST_CHANGE = 2.0
+"""Most that a step may multiply or divide Omega by."""
+SMALLEST = 0.02
+"""Smallest multiplicative Omega."""
+MEMORY_BYTES = 2**30
+"""Memory for the moments of a block of rows."""
+MOST_COMPONENTS = 12
+COMPONENT = 1e-6
+"""Share of the variance of all phi that makes a component count."""
+SMOOTH = 1e-7
+"""Weight on the second differences of o, relative to its mean curvature."""
+
+
+class Hats:
+    """Piecewise linear functions of time on ``n`` knots over [0, duration] [tau]."""
+
+    def __init__(self, n: int, duration: float) -> None:
+        self.n, self.duration = n, duration
+
+    def locate(
+        self, times: Float[Tensor, " time"]
+    ) -> tuple[Int[Tensor, " time"], Float[Tensor, " time"]]:
+        """Interval of every time, and how far it lies in it."""
+        q = (times.double() / self.duration * (self.n - 1)).clamp(0, self.n - 1)
+        left = q.floor().clamp_max(self.n - 2)
+        return left.long(), q - left
+
+    def read(
+        self, values: Float[Tensor, "site knot"], times: Float[Tensor, " time"]
+    ) -> Float[Tensor, "time site"]:
+        """Values at the given times."""
+        left, share = self.locate(times)
+        return torch.lerp(values[:, left], values[:, left + 1], share).T
+
+
+@dataclass
+class KnottedInput:
+    """Input of the driven neurons as found."""
+
+    hats: Hats
+    driven: Int[Tensor, " site"]
+    values: Float[Tensor, "site knot"]
+    mode: str
+
+    def at(self, times: Float[Tensor, " time"], n_neurons: int) -> Float[Tensor, "time neuron"]:
+        """Input of all neurons."""
+        rest = 1.0 if self.mode == "multiplicative" else 0.0
+        full = self.values.new_full((len(times), n_neurons), rest)
+        return full.index_copy(1, self.driven, self.hats.read(self.values, times))
+
+
+class Hidden:
+    """Search for the inputs of driven neurons under a given psi.
+
+    Args:
+        frames: equations to solve; a multiplicative ``omega`` is where the search begins.
+        transfer: what senders send.
+        ridge: of the Gram matrix.
+        hats: knots in time.
+        mode: how the input acts.
+        phi: coefficients of phi_i of neurons whose phi is known, to span those of the others.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        transfer: Transfer,
+        ridge: float,
+        hats: Hats,
+        mode: str,
+        phi: Float[Tensor, "neuron basis"],
+    ) -> None:
+        self.frames, self.hats, self.mode = frames, hats, mode
+        self.components = _components(phi)
+        self.sent = transfer.sent(frames.x)
+        self.gram = Gram(self.sent.T @ self.sent / len(frames), ridge)
+        self.left, self.share = hats.locate(frames.times)
+        self.stretch = _by_interval(self.left, hats.n - 1)
+        self.padded = self.sent[self.stretch.clamp_min(0)].mT.contiguous()
+
+    def solve(
+        self, driven: Int[Tensor, " site"], weights: Float[Tensor, "site pre"], report: Report
+    ) -> tuple[Float[Tensor, "site pre"], Float[Tensor, "site basis"], Tensor, Tensor]:
+        """W, phi coefficients, o and mean squared residual of the driven neurons.
+
+        Args:
+            driven: who they are.
+            weights: their rows of W to begin with.
+            report: told the residual after every step.
+        """
+        additive = self.mode == "additive"
+        o = self._known(driven)
+        level = self.frames.rate[:, driven].double().square().mean(0)
+        before = float("inf")
+        for _ in range(1 if additive else ITERATIONS):
+            parts = [
+                self._step(driven[part], weights[part], o[part])
+                for part in torch.arange(len(driven), device=o.device).split(self._block())
+            ]
+            weights, phi, change, square = (torch.cat(each) for each in zip(*parts, strict=True))
+            if additive:
+                o = change
+            else:
+                o, scale = _moved(o, change)
+                weights = weights * scale
+            loss = float((square / level).mean())
+            report("hidden input", loss=loss)
+            if loss > ENOUGH * before:
+                break
+            before = loss
+        return weights, phi, o, square
+
+    def _known(self, driven: Int[Tensor, " site"]) -> Float[Tensor, "site knot"]:
+        """Multiplicative input that the frames know of, on the knots; 1 if they know of none."""
+        if self.frames.omega is None or self.mode == "additive":
+            return self.sent.new_ones(len(driven), self.hats.n)
+        knots = torch.linspace(0, self.hats.duration, self.hats.n, device=self.sent.device)
+        nearest = (self.frames.times - knots[:, None]).abs().argmin(1)
+        return self.frames.omega[nearest][:, driven].T.double().contiguous()
+
+    def _block(self) -> int:
+        columns = self.hats.n + len(self.components) + 1
+        return max(1, MEMORY_BYTES // (4 * 8 * self.sent.shape[1] * columns))
+
+    def _step(
+        self, rows: Tensor, weights: Tensor, o: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One linear solve for a block of rows; change of o, or o itself if it is additive."""
+        x, rate = self.frames.x[:, rows].double(), self.frames.rate[:, rows].double()
+        own = self.frames.phi.basis(x) @ self.components.T
+        gain = torch.ones_like(rate)
+        divisor = gain
+        if self.mode == "multiplicative":
+            divisor = self.hats.read(o, self.frames.times)
+            gain = (self.sent @ weights.T) / divisor
+        own, target = own / divisor[..., None], rate / divisor
+        moments = self._moments(own, gain, target)
+        n = len(self.components)
+        if self.mode == "multiplicative":
+            # Steps leave the scale of Omega, which W can undo, as it is.
+            curvature = moments.own_own[:, n:, n:].diagonal(dim1=1, dim2=2).sum(1)
+            direction = o / o.norm(dim=1, keepdim=True)
+            fixed = direction[:, :, None] * direction[:, None, :]
+            moments.own_own[:, n:, n:] += curvature[:, None, None] * fixed
+        found = Rows(self.gram, rows, moments, self._padding(n)).solve()
+        # The residual of the undivided equation, near enough.
+        square = found.mean_square * divisor.square().mean(0)
+        return found.weights, found.own[:, :n] @ self.components, found.own[:, n:], square
+
+    def _padding(self, n: int) -> Tensor:
+        """Keeps o smooth where a row receives little."""
+        second = torch.eye(self.hats.n).to(self.sent).diff(n=2, dim=0)
+        rough = SMOOTH * second.T @ second + 1e-12 * torch.eye(self.hats.n).to(self.sent)
+        return torch.block_diag(1e-12 * torch.eye(n).to(self.sent), rough)
+
+    def _moments(self, own: Tensor, gain: Tensor, target: Tensor) -> Moments:
+        """Moments of columns [own, gain h_q], without ever writing the latter out."""
+        t, rows, p = own.shape
+        q = self.hats.n
+        low, high = gain * (1 - self.share)[:, None], gain * self.share[:, None]
+        plain = Moments.of(self.sent, own, target)
+        sent_own = self.sent.new_empty(self.sent.shape[1], rows, p + q)
+        sent_own[..., :p] = plain.sent_own
+        sent_own[..., p:] = self._knot_products(low, high) / t
+        cross = self._at_knots(low[..., None] * own, high[..., None] * own) / t
+        own_own = own.new_zeros(rows, p + q, p + q)
+        own_own[:, :p, :p] = plain.own_own
+        own_own[:, p:, :p] = cross.transpose(0, 1)
+        own_own[:, :p, p:] = own_own[:, p:, :p].mT
+        diagonal, beside = torch.arange(q) + p, torch.arange(q - 1) + p
+        own_own[:, diagonal, diagonal] = self._at_knots(low.square(), high.square()).T / t
+        mixed = low.new_zeros(q, rows).index_add_(0, self.left, low * high)[:-1].T / t
+        own_own[:, beside, beside + 1] = mixed
+        own_own[:, beside + 1, beside] = mixed
+        own_target = torch.cat(
+            [plain.own_target, self._at_knots(low * target, high * target).T / t], 1
+        )
+        return Moments(sent_own, plain.sent_target, own_own, own_target, plain.target)
+
+    def _at_knots(self, low: Tensor, high: Tensor) -> Tensor:
+        """Sums over frames of what falls to the knot before and to the knot behind each."""
+        total = low.new_zeros(self.hats.n, *low.shape[1:])
+        return total.index_add_(0, self.left, low).index_add_(0, self.left + 1, high)
+
+    def _knot_products(self, low: Tensor, high: Tensor) -> Float[Tensor, "pre row knot"]:
+        """What is sent times the columns of the knots, interval by interval."""
+        absent = (self.stretch < 0)[..., None]
+        ends = torch.cat([low, high], 1)[self.stretch.clamp_min(0)].masked_fill(absent, 0)
+        before, behind = (self.padded @ ends).permute(1, 2, 0).chunk(2, dim=1)
+        total = before.new_zeros(*before.shape[:2], self.hats.n)
+        total[..., :-1] += before
+        total[..., 1:] += behind
+        return total
+
+
+def _components(phi: Float[Tensor, "neuron basis"]) -> Float[Tensor, "component basis"]:
+    """Functions that span the given phi: their mean square directions, the constant included."""
+    constant = torch.ones_like(phi[:1]) / phi.shape[1] ** 0.5
+    rest = phi - (phi @ constant.T) @ constant
+    _, size, direction = torch.linalg.svd(rest, full_matrices=False)
+    n = int((size > COMPONENT**0.5 * size[0]).sum().clamp_max(MOST_COMPONENTS - 1))
+    return torch.cat([constant, direction[:n]])
+
+
+def _moved(o: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    """Omega after a step of bounded size, of geometric mean 1, and what W takes over."""
+    ratio = (1 + change / o).clamp(1 / LARGEST_CHANGE, LARGEST_CHANGE)
+    moved = (o * ratio).clamp_min(SMALLEST)
+    scale = moved.log().mean(1, keepdim=True).exp()
+    return moved / scale, scale
+
+
+def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval frame"]:
+    """Frames of every interval, padded with -1."""
+    members = [torch.nonzero(left == k)[:, 0] for k in range(n)]
+    return torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)

@@ -1,0 +1,182 @@
+r"""Rows of W by least squares, given what every sender sends.
+
+.. math:: y_i(t) = \sum_{j \ne i} W_{ij} f_j(t) + \sum_k d_{ik} e_{ik}(t) + \epsilon_i(t)
+
+f is what is sent, e_i are functions that belong to row i alone (its phi, its input), d their
+coefficients. One factor of the Gram matrix of f serves all rows; the few own columns of each row,
+and W_ii = 0, are eliminated in its blocks (Golub & Van Loan, "Matrix computations", section 4.3).
+All in float64: the Gram matrix squares the condition number of the data.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.errors import DivergenceError
+
+Sent = Float[Tensor, "frame pre"]
+Own = Float[Tensor, "frame row column"]
+
+
+class Gram:
+    r"""Cholesky factor of :math:`C + \lambda \bar c`, C the mean over frames of f f^T.
+
+    Args:
+        moment: C.
+        ridge: lambda, relative to the mean diagonal of C.
+
+    Raises:
+        DivergenceError: the matrix is not positive: the ridge is too small for the data.
+    """
+
+    def __init__(self, moment: Float[Tensor, "pre pre"], ridge: float) -> None:
+        self.moment, self.ridge = moment, ridge
+        self.padding = ridge * float(moment.diagonal().mean())
+        padded = moment.clone()
+        padded.diagonal().add_(self.padding)
+        self.factor, failed = torch.linalg.cholesky_ex(padded)
+        if failed:
+            raise DivergenceError(
+                f"the Gram matrix of {len(padded)} neurons with ridge {ridge:.1e} is not positive "
+                "definite: activity spans too few directions; leave "
+                "the smallest out of training.closed_form.ridges"
+            )
+
+    def half_solve(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
+        """L^-1 times the columns of ``right``."""
+        return torch.linalg.solve_triangular(self.factor, right, upper=False)
+
+    def other_half(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
+        """L^-T times the columns of ``right``."""
+        return torch.linalg.solve_triangular(self.factor.T, right, upper=True)
+
+
+@dataclass
+class Moments:
+    """Means over frames of products of all columns of some rows' equations; they add up."""
+
+    sent_own: Float[Tensor, "pre row column"]
+    sent_target: Float[Tensor, "pre row"]
+    own_own: Float[Tensor, "row column column"]
+    own_target: Float[Tensor, "row column"]
+    target: Float[Tensor, " row"]
+
+    @classmethod
+    def of(cls, sent: Sent, own: Own, target: Float[Tensor, "frame row"]) -> "Moments":
+        """Moments of one stretch of frames."""
+        n, (_, n_rows, columns) = len(sent), own.shape
+        square = own.transpose(0, 1)
+        return cls(
+            (sent.T @ own.reshape(n, -1)).view(-1, n_rows, columns) / n,
+            sent.T @ target / n,
+            square.mT @ square / n,
+            (square.mT @ target.T[..., None])[..., 0] / n,
+            target.square().mean(0),
+        )
+
+    def accumulate(self, other: "Moments", share: float) -> None:
+        """Replace by the mean of both, the other having the given share of the frames."""
+        for mine, more in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine.lerp_(more, share)
+
+
+@dataclass
+class RowFit:
+    """Least squares of some rows."""
+
+    weights: Float[Tensor, "row pre"]
+    own: Float[Tensor, "row column"]
+    """d: coefficients of each row's own columns."""
+    mean_square: Float[Tensor, " row"]
+    """Mean squared residual."""
+
+    def predict(self, sent: Sent, own: Own) -> Float[Tensor, "frame row"]:
+        """What the rows explain at other frames."""
+        return sent @ self.weights.T + torch.einsum("trk,rk->tr", own, self.own)
+
+
+class Rows:
+    """Normal equations of some rows with W eliminated.
+
+    Args:
+        gram: factor for what is sent.
+        rows: which neurons.
+        moments: of these rows' equations.
+        padding: quadratic form on the coefficients of the own columns, relative to their mean
+            square.
+    """
+
+    def __init__(
+        self,
+        gram: Gram,
+        rows: Int[Tensor, " row"],
+        moments: Moments,
+        padding: Float[Tensor, "column column"],
+    ) -> None:
+        self.gram, self.moments = gram, moments
+        crossed = moments.sent_own
+        n, n_rows, columns = crossed.shape
+        unit = crossed.new_zeros(n, n_rows)
+        unit[rows, torch.arange(n_rows, device=crossed.device)] = 1
+        right = torch.cat([unit, moments.sent_target, crossed.flatten(1)], 1)
+        half = gram.half_solve(right)
+        # W = L^-T h has W_ii = 0 if and only if h is orthogonal to L^-1 e_i.
+        self.forbidden = half[:, :n_rows].T / half[:, :n_rows].norm(dim=0)[:, None]
+        self.solved = self._allowed(half[:, n_rows : 2 * n_rows].T[:, None])[:, 0]
+        self.eliminated = self._allowed(
+            half[:, 2 * n_rows :].view(n, n_rows, columns).permute(1, 2, 0)
+        )
+        level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
+        schur = moments.own_own - self.eliminated @ self.eliminated.mT
+        self.schur = torch.linalg.cholesky(schur + level[:, None, None] * padding)
+        self.right = moments.own_target - (self.eliminated @ self.solved[..., None])[..., 0]
+
+    def solve(self) -> RowFit:
+        """W and d of every row."""
+        own = torch.cholesky_solve(self.right[..., None], self.schur)[..., 0]
+        half = self.solved - (own[:, None, :] @ self.eliminated)[:, 0]
+        weights, m = self.gram.other_half(half.T).T, self.moments
+        crossed = torch.einsum("nrk,rk->rn", m.sent_own, own)
+        square = (
+            m.target
+            + (weights * (weights @ self.gram.moment + 2 * crossed - 2 * m.sent_target.T)).sum(1)
+            + torch.einsum("rk,rkl,rl->r", own, m.own_own, own)
+            - 2 * (own * m.own_target).sum(1)
+        )
+        return RowFit(weights, own, square.clamp_min(0))
+
+    def variances(self) -> Float[Tensor, "row pre"]:
+        """Diagonal of the inverse of every row's full normal matrix, W's part, per frame."""
+        back = self.gram.other_half(self.eliminated.flatten(0, 1).T).T.view_as(self.eliminated)
+        inverse = self.gram.other_half(torch.eye(len(self.gram.factor)).to(self.gram.factor))
+        plain = inverse.square().sum(1) - self.gram.other_half(self.forbidden.T).T.square()
+        return plain + (back * torch.cholesky_solve(back, self.schur)).sum(1)
+
+    def _allowed(self, half: Float[Tensor, "row k pre"]) -> Float[Tensor, "row k pre"]:
+        """The part that leaves W_ii at zero."""
+        along = half @ self.forbidden[..., None]
+        return half - along * self.forbidden[:, None]
+
+    def project(
+        self, more: Moments, mixed: Float[Tensor, "row column m"]
+    ) -> tuple[Float[Tensor, "row m m"], Float[Tensor, "row m"]]:
+        """Normal equations of further columns of each row, W and its own columns eliminated.
+
+        Args:
+            more: moments of the further columns.
+            mixed: means of products of own and further columns.
+
+        Returns:
+            For every row the Gram matrix of what of the columns W and the own columns cannot
+            explain, and its product with the target.
+        """
+        _, n_rows, m = more.sent_own.shape
+        half = self.gram.half_solve(more.sent_own.flatten(1)).view(-1, n_rows, m).permute(1, 2, 0)
+        half = self._allowed(half)
+        left = mixed - self.eliminated @ half.mT
+        right = more.own_target - (half @ self.solved[..., None])[..., 0]
+        solved = torch.cholesky_solve(torch.cat([left, self.right[..., None]], 2), self.schur)
+        moment = more.own_own - half @ half.mT - left.mT @ solved[..., :m]
+        return moment, right - (left.mT @ solved[..., m:])[..., 0]

@@ -1,0 +1,212 @@
+r"""psi by variable projection: Gauss-Newton on the problem from which W and phi are eliminated.
+
+For given psi the best W and phi of every row are linear least squares (:mod:`.rows`), so the
+residual is a function of psi's coefficients c alone. Its Jacobian, in Kaufman's form
+(Kaufman 1975, BIT 15:49; Golub & Pereyra 2003, Inverse Problems 19:R1), is minus the part of
+
+.. math:: G_k(t) = \sum_j W_{ij}\, b_k(x_j(t))
+
+that what is sent and the row's own columns do not explain. psi is shared, so a few rows suffice.
+Scale and offset of each psi leave the residual as it is; steps are kept orthogonal to both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.frames import CHUNK_ELEMENTS, Frames, Transfer
+from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
+from ngpipe.assembly.closed_form.spline import Spline
+
+GAIN = 0.9
+"""Fall of the held-out error that makes a smaller ridge worth while."""
+PATIENCE = 2
+"""Ridges without such a gain after which the search ends."""
+SMALL_CHANGE = 0.1
+"""Relative fall of the loss below which a search is over."""
+
+
+@runtime_checkable
+class Report(Protocol):
+    """Told what a stage of the solver has reached."""
+
+    def __call__(self, stage: str, **reached: int | float | Tensor) -> None:
+        """A stage's name, and some of loss, held_out, types, connectivity."""
+
+
+@dataclass
+class Fit:
+    """psi with the rows it was found on."""
+
+    transfer: Transfer
+    phi: Spline
+    """The basis of phi that went with it."""
+    loss: float
+    """Mean squared residual in units of each row's mean squared target."""
+    held_out: float
+    """The same on held-out frames."""
+    ridge: float
+
+
+@dataclass
+class _State:
+    transfer: Transfer
+    sent: Tensor
+    rows: Rows
+    fit: RowFit
+    loss: float
+
+
+class Search:
+    """Search for psi on some rows of W.
+
+    Args:
+        frames: what the search reads.
+        held_out: frames that choose the ridge.
+        rows: neurons whose rows of W are used.
+        roughness: weight on psi's squared second differences, relative to its curvature.
+        report: told the loss after every step.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        held_out: Frames,
+        rows: Int[Tensor, " row"],
+        *,
+        roughness: float,
+        report: Report,
+    ) -> None:
+        self.frames, self.held_out, self.rows = frames, held_out, rows
+        self.roughness, self.report = roughness, report
+        self.target, self.own = frames.target(rows), frames.own(rows)
+        self.level = self.target.square().mean(0)
+
+    def run(self, transfer: Transfer, ridges: Sequence[float], iterations: int) -> Fit:
+        """Follow psi from one ridge to the next smaller one, as long as held-out frames gain."""
+        best: Fit | None = None
+        patience = PATIENCE
+        for ridge in ridges:
+            state = self._descend(transfer, ridge, iterations)
+            transfer = state.transfer
+            now = Fit(transfer, self.frames.phi, state.loss, self._held_out(state), ridge)
+            self.report(f"psi, ridge {ridge:.0e}", loss=now.loss, held_out=now.held_out)
+            patience = (
+                PATIENCE if best is None or now.held_out < GAIN * best.held_out else patience - 1
+            )
+            if best is None or now.held_out < best.held_out:
+                best = now
+            if patience == 0:
+                break
+        return best
+
+    def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _State:
+        """Levenberg-Marquardt at one ridge."""
+        state, damping = self._at(transfer, ridge), 1e-6
+        for _ in range(iterations):
+            moment, right = self._normal_equations(state)
+            before = state.loss
+            while damping < 1e6:
+                trial = self._at(self._stepped(state, moment, right, damping), ridge)
+                if trial.loss < state.loss:
+                    state, damping = trial, max(damping / 10, 1e-10)
+                    break
+                damping *= 30
+            self.report(f"psi, ridge {ridge:.0e}", loss=state.loss)
+            if state.loss > (1 - SMALL_CHANGE) * before:
+                break
+        return state
+
+    def _at(self, transfer: Transfer, ridge: float) -> _State:
+        sent = transfer.sent(self.frames.x)
+        moments = Moments.of(sent, self.own, self.target)
+        gram = Gram(sent.T @ sent / len(sent), ridge)
+        rows = Rows(gram, self.rows, moments, self.frames.padding())
+        fit = rows.solve()
+        return _State(transfer, sent, rows, fit, float((fit.mean_square / self.level).mean()))
+
+    def _normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
+        columns = directions(self.frames, state.transfer, state.fit.weights).double()
+        mixed = self.own.transpose(0, 1).mT @ columns.transpose(0, 1) / len(columns)
+        more = Moments.of(state.sent, columns, self.target)
+        moment, right = state.rows.project(more, mixed)
+        share = 1 / (self.level * len(self.level))
+        return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
+
+    def _stepped(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Transfer:
+        """Psi after a damped step."""
+        old = state.transfer
+        c = old.coefficients.flatten()
+        curvature = moment.diagonal().mean()
+        eye = torch.eye(len(c), dtype=c.dtype, device=c.device)
+        rough = torch.kron(
+            torch.eye(len(old.coefficients), dtype=c.dtype, device=c.device),
+            old.spline.roughness(c),
+        )
+        system = moment + curvature * (damping * eye + self.roughness * rough)
+        system = system + curvature * len(c) * _gauge(old, self.frames)
+        step = torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
+        coefficients = old.coefficients + step.view_as(old.coefficients)
+        return _normalised(replace(old, coefficients=coefficients), self.frames)
+
+    def _held_out(self, state: _State) -> float:
+        """Error on held-out frames, in units of the rows' mean squared target."""
+        sent = state.transfer.sent(self.held_out.x)
+        own = self.held_out.own(self.rows)
+        residual = self.held_out.target(self.rows) - state.fit.predict(sent, own)
+        return float((residual.square().mean(0) / self.level).mean())
+
+
+def directions(
+    frames: Frames, transfer: Transfer, weights: Float[Tensor, "row pre"]
+) -> Float[Tensor, "frame row coefficient"]:
+    """G: how every coefficient of psi changes what the rows receive, in float32."""
+    spline, n = transfer.spline, frames.x.shape[1]
+    members = [torch.nonzero(transfer.group == k)[:, 0] for k in range(len(transfer.coefficients))]
+    part = max(1, CHUNK_ELEMENTS // n)
+    weights = weights.float()
+    out = [
+        torch.cat(
+            [
+                torch.einsum("tjk,rj->trk", spline.basis(x[:, group].float()), weights[:, group])
+                for group in members
+            ],
+            dim=2,
+        )
+        for x in frames.x.split(part)
+    ]
+    return torch.cat(out)
+
+
+def _metric(transfer: Transfer, frames: Frames) -> Float[Tensor, "group basis basis"]:
+    """Mean over the visited activities of each group of b b^T."""
+    thin = frames.x[:: max(1, len(frames) // 200)]
+    metrics = []
+    for k in range(len(transfer.coefficients)):
+        basis = transfer.spline.basis(thin[:, transfer.group == k].flatten().double())
+        metrics.append(basis.T @ basis / len(basis))
+    return torch.stack(metrics)
+
+
+def _gauge(transfer: Transfer, frames: Frames) -> Float[Tensor, "coefficient coefficient"]:
+    """Quadratic form that is zero for steps orthogonal to scale and offset of each psi."""
+    blocks = []
+    for c, metric in zip(transfer.coefficients, _metric(transfer, frames), strict=True):
+        scale, offset = metric @ c, metric.sum(1)
+        blocks.append(torch.outer(scale, scale) / (c @ scale) + torch.outer(offset, offset))
+    return torch.block_diag(*blocks)
+
+
+def _normalised(transfer: Transfer, frames: Frames) -> Transfer:
+    """The same with each psi of unit mean square where it is visited, psi(0) = 0, and rising."""
+    c = transfer.coefficients
+    c = c - transfer.spline.read(c, c.new_zeros(1, len(c)))[0][:, None]
+    square = torch.einsum("gi,gij,gj->g", c, _metric(transfer, frames), c)
+    ends = c.new_tensor([-1.0, 1.0])[:, None] * frames.x.std().double()
+    low, high = transfer.spline.read(c, ends.expand(-1, len(c)))
+    sign = torch.where(high < low, -1.0, 1.0)
+    return replace(transfer, coefficients=c * (sign / square.sqrt())[:, None])
