@@ -24,8 +24,9 @@ from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
 from ngpipe.assembly.closed_form.transfer import Report
 
 ITERATIONS = 8
-ENOUGH = 0.7
-"""Residual relative to that of the step before above which the search is over."""
+SMALL_CHANGE = 0.03
+"""Relative change of Omega, root mean square, after which no further step is needed: what a step
+leaves is of second order."""
 LARGEST_CHANGE = 2.0
 """Most that a step may multiply or divide Omega by."""
 SMALLEST = 0.02
@@ -119,23 +120,20 @@ class Hidden:
         additive = self.mode == "additive"
         o = self._known(driven)
         level = self.frames.rate[:, driven].double().square().mean(0)
-        before = float("inf")
         for _ in range(1 if additive else ITERATIONS):
             parts = [
                 self._step(driven[part], weights[part], o[part])
                 for part in torch.arange(len(driven), device=o.device).split(self._block())
             ]
             weights, phi, change, square = (torch.cat(each) for each in zip(*parts, strict=True))
+            report("hidden input", loss=float((square / level).mean()))
             if additive:
-                o = change
-            else:
-                o, scale = _moved(o, change)
-                weights = weights * scale
-            loss = float((square / level).mean())
-            report("hidden input", loss=loss)
-            if loss > ENOUGH * before:
+                return weights, phi, change, square
+            relative = float((change / o).square().mean().sqrt())
+            o, scale = _moved(o, change)
+            weights = weights * scale
+            if relative < SMALL_CHANGE:
                 break
-            before = loss
         return weights, phi, o, square
 
     def _known(self, driven: Int[Tensor, " site"]) -> Float[Tensor, "site knot"]:
