@@ -11,7 +11,7 @@ from ngpipe.assembly.field import Field
 from ngpipe.assembly.gauge import image_from_rows
 
 POINTS = 8192
-"""Places in space and time per step."""
+"""Most places in space and time per step."""
 RATE = 2e-3
 
 
@@ -43,12 +43,13 @@ def fit_field(
     image = image_from_rows(weights, field)[:, None] if multiplicative else 0.0
     wanted = (wanted + image).float()
     knots = torch.linspace(0, field.duration, found.hats.n, device=wanted.device)
+    points = min(POINTS, wanted.numel())
     optimizer = torch.optim.Adam(field.siren.parameters())
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * fall(step / steps)
-        site = torch.randint(wanted.shape[0], (POINTS,), generator=generator).to(wanted.device)
-        knot = torch.randint(wanted.shape[1], (POINTS,), generator=generator).to(wanted.device)
+        site = torch.randint(wanted.shape[0], (points,), generator=generator).to(wanted.device)
+        knot = torch.randint(wanted.shape[1], (points,), generator=generator).to(wanted.device)
         learned = field.siren(field.coordinates(site, knots[knot]))
         loss = (learned - wanted[site, knot]).square().mean() / wanted.var()
         optimizer.zero_grad(set_to_none=True)

@@ -236,7 +236,7 @@ def _moved(o: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
     return moved / scale, scale
 
 
-def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval frame"]:
+def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval slot"]:
     """Frames of every interval, padded with -1."""
     members = [torch.nonzero(left == k)[:, 0] for k in range(n)]
     return torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)
