@@ -11,6 +11,7 @@ from systems import exact, numbers, r2, rescaled, silent, simulated, solved, tra
 from ngpipe.assembly.closed_form import frames as frames_module
 from ngpipe.assembly.closed_form import solve, transfer
 from ngpipe.assembly.closed_form.solve import ClosedForm, Solution, gram_moment, moments, solve_rows
+from ngpipe.errors import DivergenceError
 
 SEES = ["activity", "sender", "receiver"]
 every_psi = pytest.mark.parametrize("sees", SEES)
@@ -228,3 +229,13 @@ def test_what_is_reached_is_reported():
     assert told[-1][1]["held_out"] == found.held_out
     assert [reached["types"] for stage, reached in told if stage == "types"] == [2]
     assert any(stage.startswith("psi, ridge 1e-02") for stage in stages)
+
+
+def test_a_recording_with_a_hole_is_refused_by_neuron_and_frame():
+    system = simulated("activity")
+    broken = system.recording.activity.clone()
+    frame = int(system.recording.training_frames[0])
+    broken[frame, 7] = float("nan")
+    recording = replace(system.recording, activity=broken)
+    with pytest.raises(DivergenceError, match=f"neuron 7 at frame {frame} is not finite"):
+        ClosedForm(recording, training("activity"), silent)

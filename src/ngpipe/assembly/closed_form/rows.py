@@ -106,6 +106,9 @@ class Rows:
         moments: of these rows' equations.
         padding: quadratic form on the coefficients of the own columns, relative to their mean
             square.
+
+    Raises:
+        DivergenceError: the own columns of a row are not independent of what is sent.
     """
 
     def __init__(
@@ -130,7 +133,13 @@ class Rows:
         )
         level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
         schur = moments.own_own - self.eliminated @ self.eliminated.mT
-        self.schur = torch.linalg.cholesky(schur + level[:, None, None] * padding)
+        self.schur, failed = torch.linalg.cholesky_ex(schur + level[:, None, None] * padding)
+        if failed.any():
+            raise DivergenceError(
+                f"the functions of neuron {int(rows[failed > 0][0])} cannot be told from what it "
+                f"receives with ridge {gram.ridge:.1e}; leave the smallest out of "
+                "training.closed_form.ridges, or record more frames"
+            )
         self.right = moments.own_target - (self.eliminated @ self.solved[..., None])[..., 0]
 
     def solve(self) -> RowFit:

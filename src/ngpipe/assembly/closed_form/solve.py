@@ -17,6 +17,7 @@ from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
 from ngpipe.config.recovery import Recovery
 from ngpipe.config.training import Training
+from ngpipe.errors import DivergenceError
 
 BLOCK_BYTES = 512 * 2**20
 """Memory for the moments of a block of rows."""
@@ -355,6 +356,13 @@ class ClosedForm:
 
     def _frames(self, chosen: Int[Tensor, " frame"], phi: Spline) -> Frames:
         x, rate = self.recording.batch(chosen)
+        broken = ~(x.isfinite() & rate.isfinite())
+        if broken.any():
+            frame, neuron = torch.nonzero(broken)[0].tolist()
+            raise DivergenceError(
+                f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
+                "leave out or interpolate such frames before training"
+            )
         times, known = self.recording.times(chosen), self.recording.known_input
         if self.cfg.input != "known":
             return Frames(x, rate, phi, times)
