@@ -97,7 +97,7 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "source of the integrator": (edit("dynamics/integrate.py"), ALL),
     "shared source": (edit("store.py"), ALL),
     "source of train": (edit("steps/train.py"), {k: n for k, n in ALL.items() if k != "simulate"}),
-    "source of recover": (edit("assembly/types.py"), {"recover": 2, **SCORED}),
+    "source of recover": (edit("assembly/readout.py"), {"recover": 2, **SCORED}),
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
     "source of a panel": (edit("figures/traces.py"), PAGES),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
