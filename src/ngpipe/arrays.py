@@ -5,8 +5,10 @@ input of all neurons is ``W @ psi(x)``.
 """
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Activity = Float[Tensor, "*batch neuron"]
@@ -32,3 +34,17 @@ Drift = Callable[[float, Activity], Rate]
 
 Trajectory = Float[Tensor, "time neuron"]
 """Activity or rate, frame by frame."""
+
+
+@runtime_checkable
+class Series(Protocol):
+    """A trajectory that need not be in memory: indexed by frames, it gives these."""
+
+    shape: tuple[int, int]
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    def __getitem__(self, frames: slice | Int[Tensor, " frame"]) -> Trajectory:
+        """Some frames."""

@@ -72,6 +72,12 @@ TRAINING: Schema = {
 }
 RECOVERY: Schema = {
     "connectivity": Variable(("post", "pre"), "1/tau", "recovered effective coupling"),
+    "connectivity_error": Variable(
+        ("post", "pre"), "1/tau", "standard error of the recovered coupling", False
+    ),
+    "connected": Variable(
+        ("post", "pre"), "1", "1 where a connection is called present, else 0", False
+    ),
     "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
     "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
     "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),

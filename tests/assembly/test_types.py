@@ -28,6 +28,42 @@ def test_the_number_of_types_is_found(n_types):
     assert adjusted_rand_score(types, labels) == 1
 
 
+@pytest.mark.parametrize("n_types", [4, 9])
+def test_small_differences_beside_large_ones_count(n_types):
+    """Over a wide range leaks differ by hundreds, self-excitations by one."""
+    wide = np.linspace(-100, 100, 60)
+    rng = np.random.default_rng(3)
+    side = int(n_types**0.5)
+    types = rng.permutation(np.arange(240) % n_types)
+    leak, drive = 1 + types % side, 1 + types // side
+    features = -leak[:, None] * wide + drive[:, None] * np.tanh(wide)
+    features = features + 0.05 * rng.normal(size=features.shape)
+    labels = cluster(features, Recovery())
+    assert labels.max() + 1 == n_types
+    assert adjusted_rand_score(types, labels) == 1
+
+
+def test_outliers_are_no_types():
+    """Two neurons far from the others of their type stay with it."""
+    features, types = curves(4, 200, noise=0.02)
+    for odd in np.flatnonzero(types == 2)[:2]:
+        features[odd] += 0.3 * np.cos(X)
+    assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
+
+
+def test_no_more_types_than_allowed():
+    features, _ = curves(9, 200, noise=0.001)
+    assert cluster(features, Recovery(max_types=5)).max() + 1 <= 5
+
+
+def test_an_even_spread_along_a_line_is_one_type():
+    rng = np.random.default_rng(2)
+    along = rng.uniform(-1, 1, 300)
+    features = -X + along[:, None] * np.sin(X) * 0.02
+    features[150:] += -X
+    assert cluster(features, Recovery()).max() + 1 == 2
+
+
 def test_one_type_stays_one():
     """A cloud without gaps is not cut into pieces."""
     rng = np.random.default_rng(1)

@@ -53,6 +53,12 @@ def material(kind: str, **changes) -> Material:
     recovery = xr.Dataset(
         {
             "connectivity": (("post", "pre"), noisy),
+            "connectivity_error": (("post", "pre"), 0.1 * (1 - np.eye(N))),
+            "connected": (
+                ("post", "pre"),
+                (np.abs(noisy) > 0.3).astype(np.int8),
+                {"false_discovery": 0.05},
+            ),
             "latent": (("neuron", "latent"), rng.normal(size=(N, 2))),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi[types]),
@@ -83,6 +89,9 @@ def material(kind: str, **changes) -> Material:
         [
             ("connectivity", "r2", 0.9876),
             ("connectivity", "slope", 1.01),
+            ("interval", "coverage_95", 0.9432),
+            ("connected", "false_discovery", 0.0321),
+            ("connected", "power", 0.8765),
             ("phi", "nrmse", 0.01),
             ("psi", "nrmse", 0.02),
             ("input", "r2", 0.7654),

@@ -122,7 +122,8 @@ class AssemblyGNN(nn.Module):
     into neuron types, the update function ``phi``, the transfer function psi and the ``field``.
 
     W is learned as ``V @ basis``: coordinates in which the senders' activity is white when the
-    trainer says so, the identity otherwise. Its diagonal is zero by construction.
+    trainer says so, the identity otherwise. Its diagonal is zero by construction. ``error`` is the
+    standard error of W [1/tau], zero until the training is over.
 
     Shapes:
         ``connectivity``: ``(post, pre)`` · ``latent``: ``(neuron, latent)`` · in and out:
@@ -165,6 +166,7 @@ class AssemblyGNN(nn.Module):
         self.latent = nn.Parameter(_normal((n_neurons, network.latent_dim), 0.01, generator))
         self.V = nn.Parameter(_normal((n_neurons, n_neurons), 0.003, generator))
         self.register_buffer("basis", torch.eye(n_neurons))
+        self.register_buffer("error", torch.zeros(n_neurons, n_neurons))
 
     @property
     def n_neurons(self) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int
+from scipy.stats import false_discovery_control, norm
 from torch import Tensor
 
 from ngpipe.assembly import gauge
@@ -33,6 +34,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
                 ("post", "pre"),
                 (model.connectivity * scales.connectivity).cpu().numpy(),
             ),
+            **_certainty(model, scales, cfg),
             "latent": (("neuron", "latent"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
@@ -71,6 +73,28 @@ def _features(
     shapes = (psi - at_rest).cpu().numpy().astype(np.float64)
     shapes /= np.sqrt((shapes**2).mean(axis=1, keepdims=True))
     return np.concatenate([curves / np.sqrt((curves**2).mean()), shapes], axis=1)
+
+
+def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict[str, tuple]:
+    """Standard errors of W, and which connections exist.
+
+    A connection is called present if its weight differs from zero in a two-sided normal test, the
+    share of false calls held below ``cfg.false_discovery`` (Benjamini & Hochberg 1995,
+    J. R. Stat. Soc. B 57:289).
+    """
+    if not model.error.any():
+        return {}
+    error = (model.error * scales.connectivity.abs()).cpu().numpy()
+    weights = (model.connectivity * scales.connectivity).cpu().numpy()
+    off = ~np.eye(len(error), dtype=bool)
+    p_values = 2 * norm.sf(np.abs(weights[off] / error[off]))
+    connected = np.zeros(error.shape, dtype=np.int8)
+    connected[off] = false_discovery_control(p_values) <= cfg.false_discovery
+    about = {"false_discovery": cfg.false_discovery}
+    return {
+        "connectivity_error": (("post", "pre"), error),
+        "connected": (("post", "pre"), connected, about),
+    }
 
 
 def _transfer_functions(

@@ -7,13 +7,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ngpipe.arrays import Activity, Rate, Trajectory
+from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
 from ngpipe.config.inputs import Mode
 
 BLOCK = 20
 """Frames of a held-out block: short, so that a hidden input hardly changes within."""
+
+STRETCH = 4_096
+"""Frames read at once where all are looked at."""
 
 Frames = Int[Tensor, " frame"]
 
@@ -27,8 +30,8 @@ class Recording:
     others the choice of the model, so that the scores are not those of the selection.
     """
 
-    activity: Trajectory
-    rate: Trajectory | None
+    activity: Trajectory | Series
+    rate: Trajectory | Series | None
     """Exact rate [1/tau]; None: finite differences of activity take its place."""
     dt: float
     held_out: float
@@ -103,10 +106,12 @@ class Recording:
     def scales(self) -> Scales:
         """Units of activity and rate, from a sample of the training frames."""
         x, rate = self.batch(self.training_sample(2_000))
-        largest = torch.linalg.vector_norm(self.activity, torch.inf, dim=1)
+        largest = max(
+            float(self.activity[part].abs().max()) for part in self.training_frames.split(STRETCH)
+        )
         return Scales(
             activity=float(x.std()),
-            reach=1.1 * float(largest[self.training_frames].max()),
+            reach=1.1 * largest,
             rate=float(rate.square().mean().sqrt()),
         )
 

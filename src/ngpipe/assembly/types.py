@@ -12,6 +12,11 @@ from sklearn.metrics import silhouette_score
 
 from ngpipe.config.recovery import Recovery
 
+SUBTYPES = 0.75
+"""Mean silhouette from which a cluster is cut again; an even spread along a line reaches 0.6."""
+FEWEST, FEWEST_SHARE = 3, 0.02
+"""Neurons, and share of a cluster, that a part of it must have: outliers are no types."""
+
 Features = Float[np.ndarray, "neuron feature"]
 Labels = Int[np.ndarray, " neuron"]
 
@@ -21,28 +26,59 @@ def cluster(features: Features, cfg: Recovery) -> Labels:
 
     One tree (Ward linkage) is cut into k clusters; k is given, or the one with the highest mean
     silhouette (Rousseeuw 1987) up to ``max_types``, or 1 if that stays below ``min_separation``.
+    A large difference between some types hides smaller ones between others: clusters that fall
+    apart just as clearly, seen by themselves, are cut again.
 
     Args:
         features: one row per neuron, for example its curve on the common visited range.
         cfg: the recovery section of the config.
     """
-    if cfg.n_types == 1 or len(features) < 3:
+    if cfg.n_types is not None:
+        return _given(features, cfg.n_types)
+    labels = _best_cut(features, cfg.max_types, cfg.min_separation)
+    settled: list[np.ndarray] = []
+    open_ones = _members(labels)
+    while open_ones:
+        members = open_ones.pop()
+        room = cfg.max_types - len(settled) - len(open_ones)
+        parts = _members(_best_cut(features[members], room, SUBTYPES))
+        smallest = max(FEWEST, FEWEST_SHARE * len(members))
+        if len(parts) == 1 or min(map(len, parts)) < smallest:
+            settled.append(members)
+        else:
+            open_ones += [members[part] for part in parts]
+    for k, members in enumerate(settled):
+        labels[members] = k
+    return _in_order(labels)
+
+
+def _given(features: Features, n_types: int) -> Labels:
+    if n_types == 1 or len(features) < 3:
+        return np.zeros(len(features), dtype=np.int64)
+    return _cut(linkage(features, method="ward"), n_types)
+
+
+def _best_cut(features: Features, most: int, separation: float) -> Labels:
+    """The cut with the highest mean silhouette; one cluster if that stays below ``separation``."""
+    if len(features) < 3 or most < 2:
         return np.zeros(len(features), dtype=np.int64)
     tree = linkage(features, method="ward")
-    if cfg.n_types is not None:
-        return _cut(tree, cfg.n_types)
     distance = squareform(pdist(features))
-    largest = min(cfg.max_types, len(features) - 1)
-    cuts = {k: _cut(tree, k) for k in range(2, largest + 1)}
+    cuts = {k: _cut(tree, k) for k in range(2, min(most, len(features) - 1) + 1)}
     score = {
         k: silhouette_score(distance, labels, metric="precomputed")
         for k, labels in cuts.items()
         if labels.max() + 1 == k
     }
     best = max(score, key=lambda k: (score[k], -k), default=1)
-    if best == 1 or score[best] < cfg.min_separation:
+    if best == 1 or score[best] < separation:
         return np.zeros(len(features), dtype=np.int64)
     return cuts[best]
+
+
+def _members(labels: Labels) -> list[np.ndarray]:
+    """Indices of every cluster."""
+    return [np.flatnonzero(labels == k) for k in range(labels.max() + 1)]
 
 
 def common_range(visited: Float[np.ndarray, "neuron 2"]) -> tuple[float, float]:
@@ -54,6 +90,10 @@ def common_range(visited: Float[np.ndarray, "neuron 2"]) -> tuple[float, float]:
 
 
 def _cut(tree: np.ndarray, k: int) -> Labels:
-    labels = fcluster(tree, k, criterion="maxclust")
+    return _in_order(fcluster(tree, k, criterion="maxclust"))
+
+
+def _in_order(labels: Labels) -> Labels:
+    """The same clusters, numbered by first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)

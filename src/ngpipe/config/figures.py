@@ -15,6 +15,9 @@ PANELS = {
     "true_connectivity": "true W, with its first 20 x 20 entries enlarged",
     "learned_connectivity": "learned W, on the colour scale of the true one",
     "connectivity_scatter": "learned against true W, as a density, with R2 and slope",
+    "calibration": "share of the true W inside its intervals against their nominal share; inset: "
+    "z = (learned - true) / standard error over the standard normal distribution; with false "
+    "discoveries and power where some true W are zero",
     "latents": "latent vectors a_i, coloured by true type",
     "phi": "phi*(a_i, x) of all neurons over the true functions",
     "psi": "psi* over the true function; of all neurons or pairs of types, coloured by true type, "

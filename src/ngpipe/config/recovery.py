@@ -27,6 +27,10 @@ class Recovery(Section):
         "the flattest psi* only and gives the weights of all the others the same robust scale: for "
         "functions that do not saturate where there is data.",
     )
+    false_discovery: Fraction = Field(
+        0.05,
+        description="Expected share of connections called present that are absent.",
+    )
     visited: Fraction = Field(
         0.99,
         description="Central share of a neuron's activity that counts as its visited range.",

@@ -20,6 +20,7 @@ PANELS: Mapping[str, Callable[[Material, Axes], Axes]] = {
     "true_connectivity": structure.true_connectivity,
     "learned_connectivity": structure.learned_connectivity,
     "connectivity_scatter": structure.connectivity_scatter,
+    "calibration": structure.calibration,
     "latents": functions.latents,
     "phi": functions.phi,
     "psi": functions.psi,

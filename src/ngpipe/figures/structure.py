@@ -4,11 +4,17 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from scipy.special import ndtri
 
+from ngpipe.errors import StoreError
 from ngpipe.figures.material import Material, pretty
 
 INSET = 20
 """Neurons a side of the enlarged corner."""
+LEVELS = np.append(np.arange(5, 100, 5), 99) / 100
+"""Nominal coverage at which intervals of W are drawn."""
+LINE = 0.14
+"""Room for a line of text above a coverage of 1."""
 
 
 def true_connectivity(material: Material, ax: Axes) -> Axes:
@@ -51,6 +57,31 @@ def learning_curve(material: Material, ax: Axes) -> Axes:
     twin.set_yscale("log")
     twin.set_ylabel("held-out loss", color="0.45")
     ax.set_title("training")
+    return ax
+
+
+def calibration(material: Material, ax: Axes) -> Axes:
+    """Share of the true W inside its intervals against their nominal share, and z in an inset.
+
+    z = (learned - true) / standard error, over all off-diagonal entries; an interval of level p
+    holds the truth where abs(z) <= the (1 + p) / 2 quantile of the standard normal distribution.
+
+    Raises:
+        StoreError: the experiment is a recording, or its W has no standard errors.
+    """
+    z = _standardised_error(material)
+    held = np.searchsorted(np.sort(np.abs(z)), ndtri((1 + LEVELS) / 2), side="right") / len(z)
+    ax.plot([0, 1], [0, 1], color=material.style.truth_color)
+    ax.plot(LEVELS, held, "o-", color=material.style.learned_color, markersize=2)
+    lines = _calibration_numbers(material)
+    annotate(ax, "\n".join(lines))
+    ax.set(xlabel="nominal coverage", ylabel="actual coverage", xlim=(0, 1.01))
+    ax.set(ylim=(0, 1.04 + LINE * len(lines)), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    ax.spines["left"].set_bounds(0, 1)
+    # The inset goes where the curve does not: too narrow intervals lie below the diagonal.
+    corner = (0.07, 0.68) if held.mean() < LEVELS.mean() else (0.62, 0.2)
+    _distribution(z, material, ax.inset_axes((*corner, 0.36, 0.3), transform=ax.transData))
+    ax.set_title("intervals of W")
     return ax
 
 
@@ -107,3 +138,46 @@ def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) ->
     bar.set_label(f"$W_{{ij}}$ [{pretty(weights.attrs['units'])}]")
     ax.set_title(title)
     return ax
+
+
+def _standardised_error(material: Material) -> np.ndarray:
+    """(learned - true) / standard error of all off-diagonal entries of W."""
+    recovery, truth = material.recovery, material.truth("connectivity").values
+    if "connectivity_error" not in recovery:
+        raise StoreError(
+            f"panel kind '{material.spec.kind}' draws intervals of W from its standard error, "
+            f"connectivity_error, which recovery.zarr of experiment '{material.spec.of}' does not "
+            "hold; run its steps train and recover again if an older ngpipe made them, or leave "
+            "the panel out of the figure"
+        )
+    off = ~np.eye(len(truth), dtype=bool)
+    difference = recovery["connectivity"].values[off].astype(np.float64) - truth[off]
+    return difference / recovery["connectivity_error"].values[off]
+
+
+def _calibration_numbers(material: Material) -> list[str]:
+    """Coverage, and where connections can be absent, what is said of their presence."""
+    lines = [f"coverage of 95 % intervals {material.metric('interval', 'coverage_95'):.3f}"]
+    truth = material.truth("connectivity").values
+    absent = (truth == 0) & ~np.eye(len(truth), dtype=bool)
+    if "connected" in material.recovery and absent.any():
+        level = material.recovery["connected"].attrs["false_discovery"]
+        false, power = (material.metric("connected", m) for m in ("false_discovery", "power"))
+        lines += [f"false discoveries {false:.3f} (aim ≤ {level:g})", f"power {power:.3f}"]
+    return lines
+
+
+def _distribution(z: np.ndarray, material: Material, ax: Axes) -> None:
+    """Histogram of z over the standard normal density."""
+    edges = np.linspace(-4, 4, 41)
+    counts, _ = np.histogram(z, edges)
+    density = counts / (len(z) * np.diff(edges))  # of all z, also of those beyond the edges
+    grid = np.linspace(-4, 4, 101)
+    normal = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
+    ax.fill_between(grid, normal, color=material.style.truth_color, linewidth=0)
+    ax.stairs(density, edges, color=material.style.learned_color, linewidth=0.8)
+    ax.set(xlim=(-4, 4), ylim=(0, None), yticks=[], xticks=[-3, 0, 3])
+    ax.tick_params(axis="x", length=2, pad=1, labelsize="x-small")
+    ax.set_title("$z$", fontsize="small", loc="right", y=0.6)
+    ax.spines["left"].set_visible(False)
+    ax.patch.set_visible(False)

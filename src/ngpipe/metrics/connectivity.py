@@ -3,8 +3,13 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import ndtri
 
+from ngpipe.errors import StoreError
 from ngpipe.metrics.tidy import agreement, rows
+
+LEVELS = (50, 90, 95)
+"""Nominal coverage of the intervals that are scored [%]."""
 
 
 def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
@@ -22,6 +27,68 @@ def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArr
             pair = [w.transpose("post", "pre").values[mine][off[mine]] for w in (estimate, truth)]
             tables.append(rows(f"connectivity_{name}", agreement(*pair), len(pair[0])))
     return pd.concat(tables, ignore_index=True)
+
+
+def score_intervals(
+    estimate: xr.DataArray, error: xr.DataArray, truth: xr.DataArray
+) -> pd.DataFrame:
+    """How often intervals of W hold the truth, over the off-diagonal entries.
+
+    With z = (estimate - truth) / error, quantity ``interval`` has ``coverage_p``, the share of
+    entries with abs(z) <= the (1 + p / 100) / 2 quantile of the standard normal distribution, and
+    ``z_scale`` = 1.4826 median(abs(z)), the standard deviation of a normal distribution with that
+    median (Hampel 1974): 1 if errors are right, 2 if they are half of what they should be.
+
+    Args:
+        estimate: recovered W, ``(post, pre)`` [1/tau].
+        error: its standard error, ``(post, pre)`` [1/tau].
+        truth: true W, ``(post, pre)`` [1/tau].
+
+    Raises:
+        StoreError: an error off the diagonal is not positive and finite.
+    """
+    _check_error(error)
+    learned, spread, true = (
+        off_diagonal(w).astype(np.float64) for w in xr.align(estimate, error, truth, join="exact")
+    )
+    z = np.abs(learned - true) / spread
+    values = {f"coverage_{p}": float(np.mean(z <= ndtri((1 + p / 100) / 2))) for p in LEVELS}
+    return rows("interval", {**values, "z_scale": float(np.median(z) / ndtri(0.75))}, len(z))
+
+
+def _check_error(error: xr.DataArray) -> None:
+    values = error.transpose("post", "pre").values
+    wrong = ~((values > 0) & np.isfinite(values)) & ~np.eye(len(values), dtype=bool)
+    if wrong.any():
+        post, pre = np.argwhere(wrong)[0]
+        raise StoreError(
+            f"connectivity_error is {values[post, pre]:g} at post {post}, pre {pre}, expected a "
+            f"positive, finite number ({wrong.sum()} such entries off the diagonal); a standard "
+            "error like this belongs to no interval: correct it, or leave connectivity_error out "
+            "of recovery.zarr"
+        )
+
+
+def score_connected(connected: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
+    """Connections called present against those that exist, over the off-diagonal entries.
+
+    Quantity ``connected``: ``found`` (number called, R), ``true`` (number of true weights that are
+    not exactly zero, T), ``false_discovery`` = V / max(R, 1), where V of the called have a true
+    weight of exactly zero (Benjamini & Hochberg 1995), and ``power`` = (R - V) / T, NaN if T is 0.
+
+    Args:
+        connected: 1 where a connection is called present, else 0, ``(post, pre)``.
+        truth: true W, ``(post, pre)`` [1/tau].
+    """
+    called, true = (off_diagonal(w) != 0 for w in xr.align(connected, truth, join="exact"))
+    found, existing, right = (float(w.sum()) for w in (called, true, called & true))
+    values = {
+        "found": found,
+        "true": existing,
+        "false_discovery": (found - right) / max(found, 1),
+        "power": right / existing if existing else np.nan,
+    }
+    return rows("connected", values, len(true))
 
 
 def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:

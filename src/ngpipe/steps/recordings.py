@@ -5,16 +5,63 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Int
+from torch import Tensor
 
 from ngpipe import store
+from ngpipe.arrays import Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.training import Training
 from ngpipe.errors import DeviceError, StoreError
 
 
-def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
-    """Read activity and, if it is the target, the exact drift into memory.
+class Stored:
+    """A variable over time that stays on disk; frames are read when they are asked for.
+
+    Reading holds one chunk of the store beside the frames asked for.
+
+    Args:
+        variable: over time and neurons.
+        device: where frames go.
+    """
+
+    def __init__(self, variable: xr.DataArray, device: torch.device) -> None:
+        self._variable = variable
+        self._length = variable.encoding["chunks"][0]
+        self.shape, self.device = variable.shape, device
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frames: slice | Int[Tensor, " frame"]) -> Trajectory:
+        """Some frames."""
+        if isinstance(frames, slice):
+            return self._on_device(self._variable[frames].values)
+        wanted = frames.cpu().numpy()
+        found = np.empty((len(wanted), self.shape[1]), dtype=np.float32)
+        chunk = wanted // self._length
+        for k in np.unique(chunk):
+            mine = chunk == k
+            start = k * self._length
+            block = self._variable[start : start + self._length].values
+            found[mine] = block[wanted[mine] - start]
+        return self._on_device(found)
+
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype("float32", copy=False)).to(self.device)
+
+
+def load(
+    simulation: Path, cfg: Training, device: torch.device, *, in_memory: bool = False
+) -> Recording:
+    """Open activity and, if it is the target, the exact drift.
+
+    Args:
+        simulation: the store.
+        cfg: the training section of the config.
+        device: where frames go.
+        in_memory: read all frames now, for a reader that wants them over and over at random.
 
     Raises:
         StoreError: no drift is stored though ``training.target`` asks for it, or no interval.
@@ -33,11 +80,10 @@ def load(simulation: Path, cfg: Training, device: torch.device) -> Recording:
                 "training.target: finite_difference"
             )
         names.append("drift")
+    arrays = {name: Stored(dataset[name], device) for name in names}
     try:
-        arrays = {
-            n: torch.from_numpy(dataset[n].values.astype("float32", copy=False)).to(device)
-            for n in names
-        }
+        if in_memory:
+            arrays = {name: array[:] for name, array in arrays.items()}
     except torch.OutOfMemoryError as error:
         gigabytes = sum(dataset[n].nbytes for n in names) / 1e9
         raise DeviceError(

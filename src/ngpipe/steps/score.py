@@ -72,12 +72,7 @@ def _named(pairs: set[tuple[str, str]]) -> str:
 
 
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:
-    tables = []
-    if "connectivity" in truth:
-        pair = recovery["connectivity"], truth["connectivity"]
-        tables.append(connectivity.score(*pair))
-        if "driven" in truth:
-            tables.append(connectivity.score_driven(*pair, truth["driven"]))
+    tables = _connectivity(recovery, truth) if "connectivity" in truth else []
     known = {"external_input", "input_frame", "driven", "time"} <= set(truth.variables)
     if "external_input" in recovery and known:
         tables.append(external.score(recovery["external_input"], truth))
@@ -85,4 +80,17 @@ def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame
         tables.append(neurons.score_types(recovery["neuron_type"], truth["neuron_type"]))
     if "phi" in truth:
         tables.append(neurons.score_functions(recovery, truth))
+    return tables
+
+
+def _connectivity(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:
+    learned, true = recovery["connectivity"], truth["connectivity"]
+    tables = [connectivity.score(learned, true)]
+    if "driven" in truth:
+        tables.append(connectivity.score_driven(learned, true, truth["driven"]))
+    if "connectivity_error" in recovery:
+        error = recovery["connectivity_error"]
+        tables.append(connectivity.score_intervals(learned, error, true))
+    if "connected" in recovery:
+        tables.append(connectivity.score_connected(recovery["connected"], true))
     return tables

@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ngpipe import store
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
+from ngpipe.assembly.closed_form.uncertainty import Diagnosis
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError
@@ -52,7 +53,10 @@ def run(
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
     with Checkpoint(checkpoints / key) as checkpoint:
-        trainer = Trainer(recordings.load(directory / "simulation.zarr", cfg, device), cfg)
+        # Mini-batches are drawn at random; the closed form goes through the frames in order.
+        in_memory = cfg.solver != "closed_form"
+        recording = recordings.load(directory / "simulation.zarr", cfg, device, in_memory=in_memory)
+        trainer = Trainer(recording, cfg)
         rows = checkpoint.resume(trainer)
         try:
             with _board(tensorboard, trainer.step) as board:
@@ -84,6 +88,10 @@ def _write(
     )
     solved = rows[-1]["step"] - trainer.step
     notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
+    for row in rows:
+        if row.get("stage") == "recording":
+            told = {name: row[name] for name in Diagnosis.__dataclass_fields__}
+            notes |= told | {"diagnosis": Diagnosis(**told).sentence}
     store.write(
         dataset,
         directory / "training.zarr",
@@ -143,6 +151,8 @@ def _solve(
         tqdm.write(f"closed form: {seconds:.0f} s, {stage}: {told}", file=sys.stderr)
 
     solution = ClosedForm(trainer.recording, cfg, report).solve()
+    report("recording", **asdict(solution.diagnosis))
+    tqdm.write(solution.diagnosis.sentence, file=sys.stderr)
     distil(
         trainer.model,
         solution,

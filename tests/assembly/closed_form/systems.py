@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
 from ngpipe.assembly.closed_form.frames import Frames, Transfer
-from ngpipe.assembly.closed_form.solve import ClosedForm, Solution
+from ngpipe.assembly.closed_form.rows import Gram
+from ngpipe.assembly.closed_form.solution import Solution
+from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.simulation import Simulation
@@ -94,6 +97,17 @@ def training(sees: str, seed: int = 16, hidden: int = 64, **closed_form: object)
 def solved(sees: str) -> Solution:
     """What the closed form finds with its own settings; shared, so not to be changed."""
     return ClosedForm(simulated(sees).recording, training(sees), silent).solve()
+
+
+def fitted(frames: Frames, transfer: Transfer, rows: Tensor, ridge: float) -> dict[str, Tensor]:
+    """W, own coefficients and mean squares of some rows, all blocks joined, and who they are."""
+    gram = Gram(gram_moment(frames, transfer), ridge)
+    blocks = [(block, normal.solve()) for block, normal in solve_rows(frames, transfer, rows, gram)]
+    joined = {
+        name: torch.cat([getattr(fit, name) for _, fit in blocks])
+        for name in ("weights", "own", "mean_square")
+    }
+    return {"blocks": [block.tolist() for block, _ in blocks], **joined}
 
 
 def r2(found: Tensor, true: Tensor) -> float:

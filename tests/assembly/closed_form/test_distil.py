@@ -9,7 +9,7 @@ from systems import simulated, solved, training
 from ngpipe.assembly import gradient
 from ngpipe.assembly.closed_form import distil as distil_module
 from ngpipe.assembly.closed_form.distil import distil
-from ngpipe.assembly.closed_form.solve import Solution
+from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 

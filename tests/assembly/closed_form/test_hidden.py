@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from systems import exact, numbers, silent
+from systems import exact, fitted, numbers, silent
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import hidden as hidden_module
@@ -12,7 +12,6 @@ from ngpipe.assembly.closed_form.field_fit import fit_field
 from ngpipe.assembly.closed_form.frames import Frames
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
 from ngpipe.assembly.closed_form.rows import Moments
-from ngpipe.assembly.closed_form.solve import solve_rows
 from ngpipe.assembly.field import Field, Sites
 from ngpipe.config.training import HiddenInput
 
@@ -61,15 +60,14 @@ def _all_phi_count(monkeypatch):
 
 def first_guess(system, frames: Frames) -> Tensor:
     """Rows of the driven neurons as if they had no input."""
-    return torch.cat([f.weights for _, f in solve_rows(frames, system.transfer, DRIVEN, RIDGE)])
+    return fitted(frames, system.transfer, DRIVEN, RIDGE)["weights"]
 
 
 def test_an_additive_input_comes_back_with_its_rows():
     system, frames, o = driven_system("additive")
-    weights, phi, found, square = search(system, frames, "additive").solve(
-        DRIVEN, first_guess(system, frames), silent
-    )
-    torch.testing.assert_close(weights, system.weights[DRIVEN], rtol=0, atol=1e-5)
+    solved = search(system, frames, "additive").solve(DRIVEN, first_guess(system, frames), silent)
+    phi, found = solved.phi, solved.values
+    torch.testing.assert_close(solved.weights, system.weights[DRIVEN], rtol=0, atol=1e-5)
     # A constant of Omega_i is one of phi_i: their sum is what the data know.
     total = phi.mean(1, keepdim=True) + found
     expected = system.phi[DRIVEN].mean(1, keepdim=True) + o
@@ -78,26 +76,25 @@ def test_an_additive_input_comes_back_with_its_rows():
         found - found.mean(1, keepdim=True), o - o.mean(1, keepdim=True), rtol=0, atol=1e-4
     )
     assert shift.abs().max() < 2.0
-    assert square.max() < 1e-8
+    assert solved.mean_square.max() < 1e-8
 
 
 def test_a_multiplicative_input_comes_back_with_its_rows():
     """Gauss-Newton from Omega = 1; the scale of Omega is that of geometric mean 1.
 
-    The last step changed Omega by less than 3 %; what it left is of second order, 0.1 %.
+    The last step but one changed Omega by less than 10 %; what the last left is of higher order.
     """
     system, frames, o = driven_system("multiplicative")
     start = first_guess(system, frames)
-    weights, _, found, square = search(system, frames, "multiplicative").solve(
-        DRIVEN, start, silent
-    )
+    solved = search(system, frames, "multiplicative").solve(DRIVEN, start, silent)
+    weights = solved.weights
     true = system.weights[DRIVEN]
     before = (start - true).norm() / true.norm()
     assert before > 0.05  # there was something to find
-    torch.testing.assert_close(found, o, rtol=hidden_module.SMALL_CHANGE**2, atol=0)
+    torch.testing.assert_close(solved.values, o, rtol=1e-3, atol=0)
     torch.testing.assert_close(weights, true, rtol=0, atol=2e-3)
     assert weights[torch.arange(len(DRIVEN)), DRIVEN].abs().max() < 1e-12
-    assert square.max() < 1e-4
+    assert solved.mean_square.max() < 1e-4
 
 
 def test_an_input_that_is_known_divides_the_equation():
@@ -107,14 +104,12 @@ def test_an_input_that_is_known_divides_the_equation():
         omega = KnottedInput(HATS, DRIVEN, o, mode).at(frames.times, len(system.weights))
         frames = replace(frames, omega=omega, mode=mode)
         everyone = torch.arange(len(system.weights))
-        fits = [f for _, f in solve_rows(frames, system.transfer, everyone, RIDGE)]
-        torch.testing.assert_close(
-            torch.cat([f.weights for f in fits]), system.weights, rtol=0, atol=1e-5
-        )
+        found = fitted(frames, system.transfer, everyone, RIDGE)["weights"]
+        torch.testing.assert_close(found, system.weights, rtol=0, atol=1e-5)
 
 
 def test_a_search_begins_where_the_frames_say():
-    """From the known input one step is enough."""
+    """From the known input the first step is small, and the next is the last."""
     system, frames, o = driven_system("multiplicative")
     omega = KnottedInput(HATS, DRIVEN, o, "multiplicative").at(frames.times, len(system.weights))
     frames = replace(frames, omega=omega, mode="multiplicative")
@@ -122,8 +117,8 @@ def test_a_search_begins_where_the_frames_say():
     search(system, frames, "multiplicative").solve(
         DRIVEN, system.weights[DRIVEN], lambda stage, **reached: told.append(reached["loss"])
     )
-    assert len(told) == 1
-    assert told[0] < 1e-8
+    assert len(told) == 2
+    assert max(told) < 1e-8
 
 
 def test_moments_of_knots_equal_those_of_columns_written_out():

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
-from systems import exact, numbers, r2, rescaled, silent, simulated, solved, training
+from systems import exact, fitted, numbers, r2, rescaled, silent, simulated, solved, training
 
+from ngpipe.assembly.closed_form import accumulate, transfer
 from ngpipe.assembly.closed_form import frames as frames_module
-from ngpipe.assembly.closed_form import solve, transfer
-from ngpipe.assembly.closed_form.solve import ClosedForm, Solution, gram_moment, moments, solve_rows
+from ngpipe.assembly.closed_form.accumulate import gram_moment, moments
+from ngpipe.assembly.closed_form.solution import Solution
+from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.errors import DivergenceError
 
 SEES = ["activity", "sender", "receiver"]
@@ -168,7 +170,7 @@ def test_frames_for_scoring_are_never_read():
 
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows, stretches and chunks of a few frames, none of them of equal size."""
-    monkeypatch.setattr(solve, "BLOCK_BYTES", 7 * 3 * 8 * 50 * 48)
+    monkeypatch.setattr(accumulate, "BLOCK_BYTES", 7 * 3 * 8 * 50 * 48)
     monkeypatch.setattr(frames_module, "STRETCH_BYTES", 8 * (50 + 7 * 48) * 501)
     for module in (frames_module, transfer):
         monkeypatch.setattr(module, "CHUNK_ELEMENTS", 50 * 4 * 137)
@@ -181,9 +183,9 @@ def test_memory_does_not_change_the_rows(monkeypatch):
     whole = {
         "gram": gram_moment(system.frames, system.transfer),
         **vars(moments(system.frames, system.transfer, rows)),
-        **vars(next(iter(solve_rows(system.frames, system.transfer, rows, 1e-8)))[1]),
+        **fitted(system.frames, system.transfer, rows, 1e-8),
     }
-    monkeypatch.setattr(solve, "BLOCK_BYTES", 3 * 3 * 8 * 16 * system.frames.phi.n)
+    monkeypatch.setattr(accumulate, "BLOCK_BYTES", 3 * 3 * 8 * 16 * system.frames.phi.n)
     monkeypatch.setattr(frames_module, "STRETCH_BYTES", 8 * 500 * 16)
     monkeypatch.setattr(frames_module, "CHUNK_ELEMENTS", 4 * 16 * 11)
     stretches = list(system.frames.stretches(16))
@@ -191,14 +193,13 @@ def test_memory_does_not_change_the_rows(monkeypatch):
     for name in ("x", "rate", "times"):
         parts = torch.cat([getattr(part, name) for part in stretches])
         assert torch.equal(parts, getattr(system.frames, name))
-    blocks = list(solve_rows(system.frames, system.transfer, rows, 1e-8))
-    assert [block.tolist() for block, _ in blocks] == [[3, 0, 15], [7, 8, 1], [12]]
     pieces = {
         "gram": gram_moment(system.frames, system.transfer),
         **vars(moments(system.frames, system.transfer, rows)),
+        **fitted(system.frames, system.transfer, rows, 1e-8),
     }
-    for name in ("weights", "own", "mean_square"):
-        pieces[name] = torch.cat([getattr(fit, name) for _, fit in blocks])
+    assert whole.pop("blocks") == [rows.tolist()]
+    assert pieces["blocks"] == [[3, 0, 15], [7, 8, 1], [12]]
     for name, value in whole.items():
         torch.testing.assert_close(pieces[name], value, rtol=0, atol=1e-9, msg=name)
 

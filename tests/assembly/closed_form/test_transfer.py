@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from systems import Exact, exact, numbers, r2, rescaled, silent
+from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 
 from ngpipe.assembly.closed_form import transfer as transfer_module
 from ngpipe.assembly.closed_form.frames import Frames, Transfer
-from ngpipe.assembly.closed_form.solve import solve_rows
 from ngpipe.assembly.closed_form.transfer import Search, directions
 
 ROWS = torch.tensor([1, 4, 7, 10, 13])
@@ -134,10 +133,9 @@ def test_functions_in_the_bases_come_back_exactly(groups):
     assert fit.loss < 1e-12
     assert fit.held_out < 1e-12
     rows = torch.arange(len(system.weights))
-    ((found, all_rows),) = solve_rows(system.frames, fit.transfer, rows, RIDGE)
-    assert torch.equal(found, rows)
+    all_rows = fitted(system.frames, fit.transfer, rows, RIDGE)
     everyone = torch.zeros_like(rows)
-    weights = rescaled(all_rows.weights, system.weights, everyone, true.group)
+    weights = rescaled(all_rows["weights"], system.weights, everyone, true.group)
     assert 1 - r2(weights, system.weights) < 1e-8
     torch.testing.assert_close(weights, system.weights, rtol=0, atol=1e-4)
     grid = torch.linspace(-6, 6, 101).double()
@@ -146,7 +144,7 @@ def test_functions_in_the_bases_come_back_exactly(groups):
     torch.testing.assert_close(ratio[:, None] * sent, expected, rtol=0, atol=1e-3)
     phi = [
         system.frames.phi.read(c, grid[:, None].expand(-1, len(rows)))
-        for c in (all_rows.own, system.phi)
+        for c in (all_rows["own"], system.phi)
     ]
     torch.testing.assert_close(*phi, rtol=0, atol=1e-3)
 
@@ -158,8 +156,8 @@ def test_a_few_rows_suffice():
     guess = system.transfer.spline.fit(lambda x: torch.tanh(x / 2), like=system.phi)
     fit = two.run(changed(system.transfer, guess[None]), [1e-4, 1e-8, RIDGE], 20)
     rows = torch.arange(len(system.weights))
-    ((_, found),) = solve_rows(system.frames, fit.transfer, rows, RIDGE)
-    assert 1 - r2(found.weights, system.weights) < 1e-8
+    found = fitted(system.frames, fit.transfer, rows, RIDGE)["weights"]
+    assert 1 - r2(found, system.weights) < 1e-8
 
 
 def test_held_out_frames_choose_the_ridge():

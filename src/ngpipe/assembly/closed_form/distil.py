@@ -9,7 +9,7 @@ from torch import Tensor
 from ngpipe.arrays import Curves
 from ngpipe.assembly.closed_form.field_fit import fit_field
 from ngpipe.assembly.closed_form.schedule import fall
-from ngpipe.assembly.closed_form.solve import Solution
+from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
@@ -48,9 +48,9 @@ def distil(
         generator: draws neurons and activities.
         report: told the last loss.
     """
-    weights = solution.weights
+    weights, error = solution.weights, solution.error
     if solution.omega is not None:
-        weights = weights * fit_field(
+        factor = fit_field(
             model.external,
             weights,
             solution.omega,
@@ -58,9 +58,11 @@ def distil(
             generator=generator,
             report=report,
         )
+        weights, error = weights * factor, error * factor
     visited = recording.visited(VISITED)
     with torch.no_grad():
         model.V.copy_(weights / model.scales.rate)
+        model.error.copy_(error)
         model.basis.copy_(torch.eye(model.n_neurons, device=model.basis.device))
         model.latent.copy_(_latents(solution, recording, model.latent.shape[1]))
     functions = [model.phi, model.psi, *([model.gates] if model.gates is not None else [])]

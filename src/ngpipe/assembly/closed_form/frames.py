@@ -1,6 +1,6 @@
 """The frames that the closed-form solver works on, and what senders send at them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.recording import Recording
+from ngpipe.errors import DivergenceError
 
 CHUNK_ELEMENTS = 2**22
 """Activities whose basis functions are held at once: 0.5 GB with 32 of them in float32."""
@@ -83,6 +85,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.x.shape[1]
+
     def divisor(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row"] | float:
         """Multiplicative input of some rows; 1 if there is none."""
         if self.omega is None or self.mode != "multiplicative":
@@ -102,33 +109,92 @@ class Frames:
         divisor = self.divisor(rows)
         return basis if isinstance(divisor, float) else basis / divisor[..., None]
 
-    def padding(self) -> Float[Tensor, "basis basis"]:
-        """What keeps phi smooth where a neuron has no data: a little, and without data a line."""
-        like = torch.zeros((), dtype=torch.float64, device=self.x.device)
-        eye = torch.eye(self.phi.n, dtype=like.dtype, device=like.device)
-        return TINY * eye + SMOOTH * self.phi.roughness(like)
-
     def thinned(self, n: int) -> "Frames":
         """At most ``n`` of the frames, evenly spaced."""
-        step = max(1, -(-len(self) // n))
-        omega = None if self.omega is None else self.omega[::step]
-        return replace(
-            self,
-            x=self.x[::step].contiguous(),
-            rate=self.rate[::step].contiguous(),
-            times=self.times[::step],
-            omega=omega,
-        )
+        few = self.part(slice(0, None, max(1, -(-len(self) // n))))
+        return replace(few, x=few.x.contiguous(), rate=few.rate.contiguous())
 
     def stretches(self, width: int) -> Iterator["Frames"]:
         """The frames in stretches that fit the memory, each frame needing ``width`` numbers."""
-        size = max(1, STRETCH_BYTES // (8 * width))
+        size = stretch_length(width)
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield replace(
-                self,
-                x=self.x[part],
-                rate=self.rate[part],
-                times=self.times[part],
-                omega=None if self.omega is None else self.omega[part],
+            yield self.part(slice(start, start + size))
+
+    def part(self, part: slice) -> "Frames":
+        """Some of the frames."""
+        return replace(
+            self,
+            x=self.x[part],
+            rate=self.rate[part],
+            times=self.times[part],
+            omega=None if self.omega is None else self.omega[part],
+        )
+
+
+def smoothness(phi: Spline, device: torch.device) -> Float[Tensor, "basis basis"]:
+    """What keeps phi smooth where a neuron has no data: a little, and without data a line."""
+    eye = torch.eye(phi.n, dtype=torch.float64, device=device)
+    return TINY * eye + SMOOTH * phi.roughness(eye[0, 0])
+
+
+Given = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
+"""Input of all neurons at some times [tau]."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames that are read from the recording when they are needed, a stretch at a time."""
+
+    recording: Recording
+    chosen: Int[Tensor, " frame"]
+    phi: Spline
+    given: Given | None = None
+    """The input, if it is known."""
+    mode: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.recording.n_neurons
+
+    def stretches(self, width: int) -> Iterator[Frames]:
+        """The frames in stretches that fit the memory, each frame needing ``width`` numbers."""
+        for chosen in self.chosen.split(stretch_length(width)):
+            yield self._read(chosen)
+
+    def part(self, part: slice) -> "Source":
+        """Some of the frames."""
+        return replace(self, chosen=self.chosen[part])
+
+    def read(self) -> Frames:
+        """All of the frames in memory.
+
+        Raises:
+            DivergenceError: activity or rate is not finite.
+        """
+        return self._read(self.chosen)
+
+    def _read(self, chosen: Int[Tensor, " frame"]) -> Frames:
+        x, rate = self.recording.batch(chosen)
+        broken = ~(x.isfinite() & rate.isfinite())
+        if broken.any():
+            frame, neuron = torch.nonzero(broken)[0].tolist()
+            raise DivergenceError(
+                f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
+                "leave out or interpolate such frames before training"
             )
+        times = self.recording.times(chosen)
+        omega = None if self.given is None else self.given(times)
+        return Frames(x, rate, self.phi, times, omega, self.mode)
+
+
+Equations = Frames | Source
+"""Frames in memory, or to be read."""
+
+
+def stretch_length(width: int) -> int:
+    """Frames of a stretch, each needing ``width`` numbers in double precision."""
+    return max(1, STRETCH_BYTES // (8 * width))

@@ -13,19 +13,20 @@ is linear in W, phi and the change :math:`\delta` of o, and what is sent keeps o
 all rows. The scale between Omega_i and its row stays open: Omega_i has geometric mean 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.frames import Frames, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
 from ngpipe.assembly.closed_form.transfer import Report
 
 ITERATIONS = 8
-SMALL_CHANGE = 0.03
-"""Relative change of Omega, root mean square, after which no further step is needed: what a step
+SMALL_CHANGE = 0.1
+"""Relative change of Omega, root mean square, after which one more step is the last: what a step
 leaves is of second order."""
 LARGEST_CHANGE = 2.0
 """Most that a step may multiply or divide Omega by."""
@@ -78,6 +79,25 @@ class KnottedInput:
         return full.index_copy(1, self.driven, self.hats.read(self.values, times))
 
 
+@dataclass
+class Driven:
+    """Rows of driven neurons."""
+
+    weights: Float[Tensor, "site pre"]
+    phi: Float[Tensor, "site basis"]
+    values: Float[Tensor, "site knot"]
+    """o, or its change in a step."""
+    mean_square: Float[Tensor, " site"]
+    error: Float[Tensor, "site pre"] | None = None
+    """Standard errors of W, if asked for."""
+
+    @classmethod
+    def joined(cls, parts: "list[Driven]") -> "Driven":
+        """All blocks of rows."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(None if each[0] is None else torch.cat(each) for each in columns))
+
+
 class Hidden:
     """Search for the inputs of driven neurons under a given psi.
 
@@ -108,33 +128,44 @@ class Hidden:
         self.padded = self.sent[self.stretch.clamp_min(0)].mT.contiguous()
 
     def solve(
-        self, driven: Int[Tensor, " site"], weights: Float[Tensor, "site pre"], report: Report
-    ) -> tuple[Float[Tensor, "site pre"], Float[Tensor, "site basis"], Tensor, Tensor]:
-        """W, phi coefficients, o and mean squared residual of the driven neurons.
+        self,
+        driven: Int[Tensor, " site"],
+        weights: Float[Tensor, "site pre"],
+        report: Report,
+        *,
+        inflation: float | None = None,
+    ) -> Driven:
+        """W, phi, o and mean squared residual of the driven neurons.
 
         Args:
             driven: who they are.
             weights: their rows of W to begin with.
             report: told the residual after every step.
+            inflation: what residuals that hang together in time add to the squared errors of W;
+                None: no errors are asked for.
         """
         additive = self.mode == "additive"
-        o = self._known(driven)
+        o, last = self._known(driven), additive
         level = self.frames.rate[:, driven].double().square().mean(0)
-        for _ in range(1 if additive else ITERATIONS):
-            parts = [
-                self._step(driven[part], weights[part], o[part])
-                for part in torch.arange(len(driven), device=o.device).split(self._block())
-            ]
-            weights, phi, change, square = (torch.cat(each) for each in zip(*parts, strict=True))
-            report("hidden input", loss=float((square / level).mean()))
+        for k in range(ITERATIONS):
+            last = last or k == ITERATIONS - 1
+            found = Driven.joined(
+                [
+                    self._step(driven[part], weights[part], o[part], inflation if last else None)
+                    for part in torch.arange(len(driven), device=o.device).split(self._block())
+                ]
+            )
+            report("hidden input", loss=float((found.mean_square / level).mean()))
             if additive:
-                return weights, phi, change, square
-            relative = float((change / o).square().mean().sqrt())
-            o, scale = _moved(o, change)
-            weights = weights * scale
-            if relative < SMALL_CHANGE:
+                return found
+            relative = float((found.values / o).square().mean().sqrt())
+            o, scale = _moved(o, found.values)
+            weights = found.weights * scale
+            if last:
                 break
-        return weights, phi, o, square
+            last = relative < SMALL_CHANGE
+        error = None if found.error is None else found.error * scale
+        return replace(found, weights=weights, values=o, error=error)
 
     def _known(self, driven: Int[Tensor, " site"]) -> Float[Tensor, "site knot"]:
         """Multiplicative input that the frames know of, on the knots; 1 if they know of none."""
@@ -146,11 +177,9 @@ class Hidden:
 
     def _block(self) -> int:
         columns = self.hats.n + len(self.components) + 1
-        return max(1, MEMORY_BYTES // (4 * 8 * self.sent.shape[1] * columns))
+        return max(1, MEMORY_BYTES // (6 * 8 * self.sent.shape[1] * columns))
 
-    def _step(
-        self, rows: Tensor, weights: Tensor, o: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _step(self, rows: Tensor, weights: Tensor, o: Tensor, inflation: float | None) -> Driven:
         """One linear solve for a block of rows; change of o, or o itself if it is additive."""
         x, rate = self.frames.x[:, rows].double(), self.frames.rate[:, rows].double()
         own = self.frames.phi.basis(x) @ self.components.T
@@ -168,10 +197,15 @@ class Hidden:
             direction = o / o.norm(dim=1, keepdim=True)
             fixed = direction[:, :, None] * direction[:, None, :]
             moments.own_own[:, n:, n:] += curvature[:, None, None] * fixed
-        found = Rows(self.gram, rows, moments, self._padding(n)).solve()
+        normal = Rows(self.gram, rows, moments, self._padding(n))
+        found = normal.solve()
+        error = None
+        if inflation is not None:
+            error = uncertainty.standard_errors(normal, found, len(self.frames), inflation)
         # The residual of the undivided equation, near enough.
         square = found.mean_square * divisor.square().mean(0)
-        return found.weights, found.own[:, :n] @ self.components, found.own[:, n:], square
+        phi = found.own[:, :n] @ self.components
+        return Driven(found.weights, phi, found.own[:, n:], square, error)
 
     def _padding(self, n: int) -> Tensor:
         """Keeps o smooth where a row receives little."""

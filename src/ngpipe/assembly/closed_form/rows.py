@@ -9,6 +9,7 @@ All in float64: the Gram matrix squares the condition number of the data.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -43,6 +44,26 @@ class Gram:
                 "definite: activity spans too few directions; leave "
                 "the smallest out of training.closed_form.ridges"
             )
+
+    @cached_property
+    def inverse(self) -> Float[Tensor, "pre pre"]:
+        """(C + r)^-1."""
+        return torch.cholesky_inverse(self.factor)
+
+    @cached_property
+    def eigenvalues(self) -> Float[Tensor, " pre"]:
+        """Of C, rising, and not negative."""
+        return torch.linalg.eigvalsh(self.moment).clamp_min(0)
+
+    @property
+    def shares(self) -> Float[Tensor, " pre"]:
+        """Share l / (l + r) of W that the ridge leaves along every eigenvector of C."""
+        return self.eigenvalues / (self.eigenvalues + self.padding)
+
+    @cached_property
+    def shrunk(self) -> Float[Tensor, " pre"]:
+        """Diagonal of r^2 (C + r)^-2: share of a weight's variance that the ridge takes away."""
+        return self.padding**2 * self.inverse.square().sum(1)
 
     def half_solve(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
         """L^-1 times the columns of ``right``."""
@@ -118,7 +139,7 @@ class Rows:
         moments: Moments,
         padding: Float[Tensor, "column column"],
     ) -> None:
-        self.gram, self.moments = gram, moments
+        self.gram, self.rows, self.moments = gram, rows, moments
         crossed = moments.sent_own
         n, n_rows, columns = crossed.shape
         unit = crossed.new_zeros(n, n_rows)
@@ -159,8 +180,8 @@ class Rows:
     def variances(self) -> Float[Tensor, "row pre"]:
         """Diagonal of the inverse of every row's full normal matrix, W's part, per frame."""
         back = self.gram.other_half(self.eliminated.flatten(0, 1).T).T.view_as(self.eliminated)
-        inverse = self.gram.other_half(torch.eye(len(self.gram.factor)).to(self.gram.factor))
-        plain = inverse.square().sum(1) - self.gram.other_half(self.forbidden.T).T.square()
+        forbidden = self.gram.other_half(self.forbidden.T).T
+        plain = self.gram.inverse.diagonal() - forbidden.square()
         return plain + (back * torch.cholesky_solve(back, self.schur)).sum(1)
 
     def _allowed(self, half: Float[Tensor, "row k pre"]) -> Float[Tensor, "row k pre"]:

@@ -18,16 +18,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.frames import CHUNK_ELEMENTS, Frames, Transfer
+from ngpipe.assembly.closed_form.frames import CHUNK_ELEMENTS, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.errors import DivergenceError
 
 GAIN = 0.9
 """Fall of the held-out error that makes a smaller ridge worth while."""
 PATIENCE = 2
 """Ridges without such a gain after which the search ends."""
 SMALL_CHANGE = 0.1
-"""Relative fall of the loss below which a search is over."""
+"""Relative fall of the loss below which a search is over, if residuals are not noise."""
 
 
 @runtime_checkable
@@ -69,6 +70,8 @@ class Search:
         held_out: frames that choose the ridge.
         rows: neurons whose rows of W are used.
         roughness: weight on psi's squared second differences, relative to its curvature.
+        noisy: whether residuals are independent noise; then a search goes on as long as the fall of
+            the loss is more than what fitted noise would give.
         report: told the loss after every step.
     """
 
@@ -80,20 +83,32 @@ class Search:
         *,
         roughness: float,
         report: Report,
+        noisy: bool = False,
     ) -> None:
         self.frames, self.held_out, self.rows = frames, held_out, rows
         self.roughness, self.report = roughness, report
         self.target, self.own = frames.target(rows), frames.own(rows)
         self.level = self.target.square().mean(0)
+        self.noisy = noisy
 
     def run(self, transfer: Transfer, ridges: Sequence[float], iterations: int) -> Fit:
-        """Follow psi from one ridge to the next smaller one, as long as held-out frames gain."""
+        """Follow psi from one ridge to the next smaller one, as long as held-out frames gain.
+
+        A search that ends worse than it began, as one does that fits noise, leaves psi as it was.
+        """
+        begun = self._fit(self._at(transfer, ridges[0]), ridges[0])
         best: Fit | None = None
         patience = PATIENCE
         for ridge in ridges:
-            state = self._descend(transfer, ridge, iterations)
+            try:
+                state = self._descend(transfer, ridge, iterations)
+            except DivergenceError:
+                if best is None:
+                    raise
+                self.report(f"psi, ridge {ridge:.0e} too small for these frames", loss=best.loss)
+                break
             transfer = state.transfer
-            now = Fit(transfer, self.frames.phi, state.loss, self._held_out(state), ridge)
+            now = self._fit(state, ridge)
             self.report(f"psi, ridge {ridge:.0e}", loss=now.loss, held_out=now.held_out)
             patience = (
                 PATIENCE if best is None or now.held_out < GAIN * best.held_out else patience - 1
@@ -102,7 +117,10 @@ class Search:
                 best = now
             if patience == 0:
                 break
-        return best
+        return min(best, begun, key=lambda fit: fit.held_out)
+
+    def _fit(self, state: _State, ridge: float) -> Fit:
+        return Fit(state.transfer, self.frames.phi, state.loss, self._held_out(state), ridge)
 
     def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _State:
         """Levenberg-Marquardt at one ridge."""
@@ -117,15 +135,21 @@ class Search:
                     break
                 damping *= 30
             self.report(f"psi, ridge {ridge:.0e}", loss=state.loss)
-            if state.loss > (1 - SMALL_CHANGE) * before:
+            if state.loss > (1 - self._small_change(state)) * before:
                 break
         return state
+
+    def _small_change(self, state: _State) -> float:
+        """Relative fall of the loss that is not worth another step."""
+        if not self.noisy:
+            return SMALL_CHANGE
+        return state.transfer.coefficients.numel() / self.target.numel()
 
     def _at(self, transfer: Transfer, ridge: float) -> _State:
         sent = transfer.sent(self.frames.x)
         moments = Moments.of(sent, self.own, self.target)
         gram = Gram(sent.T @ sent / len(sent), ridge)
-        rows = Rows(gram, self.rows, moments, self.frames.padding())
+        rows = Rows(gram, self.rows, moments, smoothness(self.frames.phi, self.target.device))
         fit = rows.solve()
         return _State(transfer, sent, rows, fit, float((fit.mean_square / self.level).mean()))
 

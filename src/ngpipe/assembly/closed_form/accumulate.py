@@ -1,0 +1,55 @@
+"""Normal equations accumulated over stretches of frames, and rows of W from them, in blocks.
+
+Memory does not depend on the number of frames: the Gram matrix, the moments of one block of rows
+(:data:`BLOCK_BYTES`), and one stretch of frames (``frames.STRETCH_BYTES``).
+"""
+
+from collections.abc import Iterator
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.frames import Equations, Transfer, smoothness
+from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
+
+BLOCK_BYTES = 512 * 2**20
+"""Memory for the moments of a block of rows."""
+
+
+def solve_rows(
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], gram: Gram
+) -> Iterator[tuple[Int[Tensor, " block"], Rows]]:
+    """Normal equations of many rows with one Gram matrix, block by block.
+
+    Args:
+        equations: frames to solve for.
+        transfer: what senders send.
+        rows: whose rows.
+        gram: of what is sent.
+    """
+    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.phi.n))
+    padding = smoothness(equations.phi, gram.moment.device)
+    for block in rows.split(size):
+        yield block, Rows(gram, block, moments(equations, transfer, block), padding)
+
+
+def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre pre"]:
+    """Mean over all frames of what is sent times itself, one stretch of frames at a time."""
+    total, n = 0, len(equations)
+    for part in equations.stretches(equations.n_neurons):
+        sent = transfer.sent(part.x)
+        total = total + sent.T @ sent / n
+    return total
+
+
+def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"]) -> Moments:
+    """Moments of some rows over all frames, one stretch of frames at a time."""
+    total, seen = None, 0
+    for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
+        now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
+        seen += len(part)
+        if total is None:
+            total = now
+        else:
+            total.accumulate(now, len(part) / seen)
+    return total

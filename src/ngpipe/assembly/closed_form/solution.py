@@ -1,0 +1,66 @@
+"""What the closed form finds."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.frames import Transfer
+from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.closed_form.uncertainty import Diagnosis
+
+
+@dataclass
+class Solution:
+    """W, phi, psi and types, in a gauge of their own: psi(0) = 0 and of unit mean square."""
+
+    weights: Float[Tensor, "post pre"]
+    """W [1/tau]."""
+    phi: Spline
+    phi_coefficients: Float[Tensor, "neuron basis"]
+    """phi_i [1/tau]."""
+    transfers: list[Transfer]
+    """psi as each group of receivers sees it."""
+    receiver_group: Int[Tensor, " neuron"]
+    types: Int[Tensor, " neuron"]
+    mean_square: Float[Tensor, " neuron"]
+    """Mean squared residual of every row [1/tau^2]."""
+    relative_error: Float[Tensor, " neuron"]
+    """The same over the row's mean squared rate."""
+    held_out: float
+    """Mean squared error on held-out frames over the mean squared rate."""
+    ridge: float
+    omega: KnottedInput | None = None
+    """Hidden input; a multiplicative one of geometric mean 1 at every site."""
+    error: Float[Tensor, "post pre"] | None = None
+    """Standard error of W [1/tau], once all rows are final."""
+    inflation: float = 1.0
+    """What residuals that hang together in time add to the squared errors, as a factor."""
+    diagnosis: Diagnosis | None = None
+    """What the recording can tell about W."""
+
+    def scaled(self) -> Float[Tensor, "post pre"]:
+        """W with every psi scaled to rise from -1 to 1 over half of its reach [1/tau]."""
+        scale = [t.height[t.group] for t in self.transfers]
+        return (self.weights * torch.stack(scale)[self.receiver_group]).float()
+
+    def psi(
+        self,
+        receivers: Int[Tensor, " pair"],
+        senders: Int[Tensor, " pair"],
+        x: Float[Tensor, "pair x"],
+    ) -> Float[Tensor, "pair x"]:
+        """Psi of pairs of neurons, each pair on its own grid [1]."""
+        out = x.new_empty(x.shape, dtype=torch.float64)
+        for k, transfer in enumerate(self.transfers):
+            mine = self.receiver_group[receivers] == k
+            own = transfer.coefficients[transfer.group[senders[mine]]]
+            at_rest = transfer.spline.read(own, own.new_zeros(1, len(own)))[0]
+            out[mine] = transfer.spline.read(own, x[mine].double().T).T - at_rest[:, None]
+        return out
+
+    def phi_curves(self, x: Float[Tensor, "neuron x"]) -> Float[Tensor, "neuron x"]:
+        """phi_i on each neuron's own grid [1/tau]."""
+        return self.phi.read(self.phi_coefficients, x.double().T).T

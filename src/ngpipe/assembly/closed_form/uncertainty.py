@@ -1,0 +1,160 @@
+r"""How sure every weight is, and what a recording can tell about W at all.
+
+Given psi, a row of W is linear least squares with a ridge r over n frames. With C the mean of
+f f^T, f what is sent freed of what the row's own functions explain, the expected squared error is
+
+.. math:: E (\hat W_{ij} - W_{ij})^2 = \frac{q s_i^2}{n} [(C + r)^{-1}]_{jj}
+    + \tau_i^2\, r^2 [(C + r)^{-2}]_{jj}
+
+First what noise does: s_i^2 is the residual variance, and q says by how much residuals that hang
+together in time raise the error. The first and the second half of the recording tell: W of all of
+it is about the mean of their W, so q is the mean square of half their difference over what
+independent residuals would give (a delete-half jackknife; Shao & Wu 1989, Ann. Statist. 17:1176).
+Second what the ridge takes away, or rather the data do not hold: weights of
+variance tau_i^2 along directions that activity does not visit (Hoerl & Kennard 1970,
+Technometrics 12:55). Errors of psi, and so of what rows share, are not in it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.frames import Equations, Transfer
+from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
+
+SPLIT_ROWS = 16
+"""Rows of W that are worked out from either half of the recording."""
+POOR = 0.9
+"""Expected R2 of W below which a recording does not identify it."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a recording can tell about W, without the truth."""
+
+    n_frames: int
+    n_neurons: int
+    directions: float
+    """Directions of the senders' activity that tell more about W than its own spread does."""
+    condition_number: float
+    """Largest over smallest eigenvalue of the Gram matrix with its ridge."""
+    expected_r2: float
+    """R2 of W that noise and unvisited directions leave to expect."""
+
+    def frames_for(self, missing: float) -> float:
+        """Frames after which noise would leave 1 - R2 of W at ``missing``."""
+        now = 1 / max(self.expected_r2, 1e-12) - 1
+        return self.n_frames * now * (1 - missing) / missing
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        says = (
+            f"{self.n_frames:,} frames excite {self.directions:.0f} directions of "
+            f"{self.n_neurons} (condition number {self.condition_number:.0e}); expect R2 of W "
+            f"about {self.expected_r2:.{5 if self.expected_r2 > 0.99 else 2}f}"
+        )
+        if self.expected_r2 >= POOR:
+            return says
+        return (
+            f"{says}: these data do not identify W. Record longer, or activity that is more "
+            "varied; use the exact rate if there is one; see connectivity_error for single weights"
+        )
+
+
+def standard_errors(
+    rows: Rows, fit: RowFit, n_frames: int, inflation: float
+) -> Float[Tensor, "row pre"]:
+    """Standard error of every weight of some rows.
+
+    Args:
+        rows: their normal equations.
+        fit: the solution.
+        n_frames: n.
+        inflation: q.
+    """
+    variances, gram = rows.variances(), rows.gram
+    columns = fit.own.shape[1]
+    noise = inflation * fit.mean_square / freedom(gram, columns, n_frames)
+    sampling = noise[:, None] * variances
+    seen = (fit.weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
+    missing = (seen / gram.shares.square().mean())[:, None] * gram.shrunk
+    errors = (sampling + missing).sqrt()
+    # W_ii = 0 is certain.
+    errors[torch.arange(len(errors), device=errors.device), rows.rows] = 0
+    return errors
+
+
+def freedom(gram: Gram, columns: int, n_frames: int) -> float:
+    """Frames that are left for the residual: all, less the effective number of unknowns."""
+    return max(1.0, n_frames - columns - float(gram.shares.sum()))
+
+
+def inflation(
+    equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], gram: Gram
+) -> float:
+    """Q of the rows of some neurons, from the first and the second half of the frames.
+
+    Args:
+        equations: all frames.
+        transfer: what senders send.
+        members: who; a few of them are looked at.
+        gram: of what is sent, over all frames.
+
+    Returns:
+        q; 1 if half of the frames are fewer than the unknowns of a row.
+    """
+    middle = len(equations) // 2
+    if middle < equations.n_neurons + equations.phi.n:
+        return 1.0
+    rows = members[:: max(1, len(members) // SPLIT_ROWS)]
+    weights = []
+    for half in (equations.part(slice(0, middle)), equations.part(slice(middle, None))):
+        of_half = Gram(gram_moment(half, transfer), gram.ridge)
+        weights.append(_weights(half, transfer, rows, of_half))
+    (normal,) = (n for _, n in solve_rows(equations, transfer, rows, gram))
+    errors = standard_errors(normal, normal.solve(), len(equations), 1.0)
+    mine = errors > 0
+    return float(((weights[0] - weights[1])[mine] / (2 * errors[mine])).square().mean())
+
+
+def _weights(
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], gram: Gram
+) -> Float[Tensor, "row pre"]:
+    blocks = solve_rows(equations, transfer, rows, gram)
+    return torch.cat([normal.solve().weights for _, normal in blocks])
+
+
+def diagnosis(
+    gram: Gram,
+    noise: float,
+    weight_variance: float,
+    n_frames: int,
+) -> Diagnosis:
+    r"""What the data can tell, from the eigenvalues l of C.
+
+    .. math:: R^2 = \frac{\tau^2 \bar s^2}{\tau^2 \overline{s^2} + \nu \overline{s^2 / l}},
+        \qquad s = l / (l + r)
+
+    Args:
+        gram: C and r.
+        noise: nu, the residual variance over the effective number of frames [1/tau^2].
+        weight_variance: mean squared weight as found [1/tau^2].
+        n_frames: frames used.
+    """
+    values, ridge = gram.eigenvalues, gram.padding
+    share = values / (values + ridge)
+    sampling = noise * float((values / (values + ridge).square()).mean())
+    spread = max(weight_variance - sampling, 0.0) / float(share.square().mean())
+    told = values / (values + ridge + noise / max(spread, 1e-300))
+    expected = spread * float(share.mean()) ** 2 / max(weight_variance, 1e-300)
+    return Diagnosis(
+        n_frames,
+        len(values),
+        float(told.sum()),
+        float((values.max() + ridge) / (values.min().clamp_min(0) + ridge)),
+        min(1.0, expected),
+    )
