@@ -74,6 +74,16 @@ def with_hidden_input() -> Experiment:
     )
 
 
+def in_closed_form() -> Experiment:
+    """The same by the closed form."""
+    cfg = with_hidden_input()
+    closed_form = {"search_frames": 4, "distil_steps": 50, "field_steps": 50, "input_knots": 17}
+    training = Training.model_validate(
+        {**cfg.training.model_dump(), "solver": "closed_form", "closed_form": closed_form}
+    )
+    return cfg.model_copy(update={"training": training})
+
+
 def learn(cfg: Experiment, directory: Path) -> None:
     simulation, model = directory / "simulation.zarr", directory / "model.safetensors"
     train.run(cfg.training, directory, checkpoints=directory / "checkpoints", **CPU)
@@ -113,16 +123,26 @@ def hidden(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("case", ["without input", "hidden input"])
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("solved")
+    cfg = in_closed_form()
+    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
+    learn(cfg, directory)
+    return directory
+
+
+@pytest.mark.parametrize("case", ["without input", "hidden input", "closed form"])
 def test_recovery_from_a_store_without_truth_gives_the_same_bytes(case, request, tmp_path):
     with_truth, cfg = {
         "without input": ("seeing", experiment),
         "hidden input": ("hidden", with_hidden_input),
+        "closed form": ("solved", in_closed_form),
     }[case]
     directory = request.getfixturevalue(with_truth)
     without_truth(directory / "simulation.zarr", tmp_path / "simulation.zarr")
     left = set(xr.open_zarr(tmp_path / "simulation.zarr"))
-    extra = {"driven", "position"} if case == "hidden input" else set()
+    extra = {"driven", "position"} if case != "without input" else set()
     assert left == {"activity", "drift"} | extra
     learn(cfg(), tmp_path)
     for name in RESULTS:

@@ -164,6 +164,8 @@ class AssemblyGNN(nn.Module):
         self.gates = Gates(network, generator) if received else None
         self.external = external
         self.latent = nn.Parameter(_normal((n_neurons, network.latent_dim), 0.01, generator))
+        if network.one_type:
+            nn.init.zeros_(self.latent.requires_grad_(False))
         self.V = nn.Parameter(_normal((n_neurons, n_neurons), 0.003, generator))
         self.register_buffer("basis", torch.eye(n_neurons))
         self.register_buffer("error", torch.zeros(n_neurons, n_neurons))

@@ -23,6 +23,11 @@ class Network(Section):
         description="If psi* sees the receiver it is a sum of this many products of a function of "
         "a_i and a function of the rest: as many matrix products, never one network per edge.",
     )
+    one_type: bool = Field(
+        False,
+        description="All neurons have one and the same latent, and so one phi*: what a model "
+        "without types misses.",
+    )
     latent_dim: Count = Field(2, description="Dimension of the latent vector a_i.")
     hidden: Count = Field(64, description="Units in each hidden layer of phi* and psi*.")
     hidden_layers: Count = Field(2, description="Hidden layers of phi* and psi*.")
@@ -112,6 +117,16 @@ class ClosedForm(Section):
         1e-10,
         description="Weight on the squared second differences of psi's coefficients, relative to "
         "the curvature of the loss.",
+    )
+    prior: Literal["none", "sparse"] = Field(
+        "none",
+        description="'sparse' takes most weights for zero: an L1 penalty whose weight held-out "
+        "frames choose picks those that are not, which are then fitted without it. For recordings "
+        "too short to know all weights.",
+    )
+    dale: bool = Field(
+        False,
+        description="Dale's law: all weights of a sender have one sign, found from their sum.",
     )
     iterations: Count = Field(10, description="Most Gauss-Newton steps for psi at each ridge.")
     n_types: Count | None = Field(
@@ -218,6 +233,16 @@ class Training(Section):
             raise ValueError(
                 f"batch_frames ({self.batch_frames}) must be a multiple of field.windows "
                 f"({self.field.windows})"
+            )
+        if self.network.one_type and self.network.psi_sees != "activity":
+            raise ValueError(
+                "without types there is nothing for psi to see but activity; set "
+                "network.psi_sees: activity, or network.one_type: false"
+            )
+        if self.network.one_type and self.input == "field" and self.solver != "gradient":
+            raise ValueError(
+                "the closed form finds a hidden input with types only; set solver: gradient, or "
+                "network.one_type: false"
             )
         if self.input == "field" and self.held_out_as == "tail":
             raise ValueError(

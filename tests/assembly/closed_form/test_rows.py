@@ -190,3 +190,63 @@ def test_the_spread_of_weights_is_that_of_repeated_recordings():
     assert float(ratio.std()) == pytest.approx((2 * draws) ** -0.5, rel=0.3)
     free = FRAMES - (N - 1) - COLUMNS
     assert float(torch.stack(square).mean()) * FRAMES / free == pytest.approx(sigma**2, rel=0.01)
+
+
+def shared_dense(weights: torch.Tensor, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """All rows in one system: W of each, and d of all; and its normal matrix."""
+    blocks = [N - 1] * len(ROWS)
+    size = sum(blocks) + COLUMNS
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    right = torch.zeros(size, dtype=torch.float64)
+    for k in range(len(ROWS)):
+        mine = torch.arange((N - 1) * k, (N - 1) * (k + 1))
+        index = torch.cat([mine, torch.arange(size - COLUMNS, size)])
+        x, _ = design(k)
+        matrix[index[:, None], index] += weights[k] * normal(k, ridge)
+        right[index] += weights[k] * (x.T @ TARGET[:, k]) / FRAMES
+    return torch.linalg.solve(matrix, right), matrix
+
+
+@both_ridges
+def test_rows_may_share_the_coefficients_of_their_own_columns(ridge):
+    weights = torch.tensor([1.0, 0.5, 2.0, 3.0]).double()
+    gram = Gram(SENT.T @ SENT / FRAMES, ridge)
+    rows = Rows(gram, ROWS, Moments.of(SENT, OWN, TARGET), PADDINGS[ridge], weights)
+    found, (expected, _) = rows.solve(), shared_dense(weights, ridge)
+    for k in range(len(ROWS)):
+        torch.testing.assert_close(found.own[k], expected[-COLUMNS:], rtol=0, atol=1e-10)
+        others = design(k)[1]
+        mine = expected[(N - 1) * k : (N - 1) * (k + 1)]
+        torch.testing.assert_close(found.weights[k, others], mine, rtol=0, atol=1e-10)
+    given = rows_of(ridge).solve(found.own)
+    torch.testing.assert_close(joined(given), joined(found), rtol=0, atol=1e-10)
+
+
+def test_further_columns_are_projected_from_shared_ones_too():
+    """The weighted sum over rows is the Schur complement of the whole system."""
+    ridge, weights = 1e-15, torch.tensor([1.0, 0.5, 2.0, 3.0]).double()
+    columns = numbers(8, FRAMES, len(ROWS), 3) + 0.5 * SENT[:, :3, None].mT
+    mixed = torch.einsum("trk,trm->rkm", OWN, columns) / FRAMES
+    gram = Gram(SENT.T @ SENT / FRAMES, ridge)
+    rows = Rows(gram, ROWS, Moments.of(SENT, OWN, TARGET), PADDINGS[ridge], weights)
+    moment, right = rows.project(Moments.of(SENT, columns, TARGET), mixed)
+    _, matrix = shared_dense(weights, ridge)
+    crossed = torch.zeros(len(matrix), 3, dtype=torch.float64)
+    own, target = 0, 0
+    solution, _ = shared_dense(weights, ridge)
+    for k in range(len(ROWS)):
+        index = torch.cat(
+            [
+                torch.arange((N - 1) * k, (N - 1) * (k + 1)),
+                torch.arange(len(matrix) - COLUMNS, len(matrix)),
+            ]
+        )
+        x, g = design(k)[0], columns[:, k]
+        crossed[index] += weights[k] * (x.T @ g) / FRAMES
+        own = own + weights[k] * (g.T @ g) / FRAMES
+        target = target + weights[k] * (g.T @ TARGET[:, k]) / FRAMES
+    expected = own - crossed.T @ torch.linalg.solve(matrix, crossed)
+    whole = (weights[:, None, None] * moment).sum(0)
+    torch.testing.assert_close(whole, expected, rtol=0, atol=1e-9)
+    expected = target - crossed.T @ solution
+    torch.testing.assert_close((weights[:, None] * right).sum(0), expected, rtol=0, atol=1e-9)

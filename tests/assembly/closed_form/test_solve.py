@@ -240,3 +240,44 @@ def test_a_recording_with_a_hole_is_refused_by_neuron_and_frame():
     recording = replace(system.recording, activity=broken)
     with pytest.raises(DivergenceError, match=f"neuron 7 at frame {frame} is not finite"):
         ClosedForm(recording, training("activity"), silent)
+
+
+def test_without_types_all_neurons_have_one_phi():
+    """What suits all best: where all have one type, nothing is lost; where not, something is."""
+    system = simulated("activity")
+    cfg = training("activity")
+    one = cfg.model_copy(update={"network": cfg.network.model_copy(update={"one_type": True})})
+    found = ClosedForm(system.recording, one, silent).solve()
+    assert (found.phi_coefficients == found.phi_coefficients[0]).all()
+    x = grids("activity").mean(0).expand(50, -1)
+    low, high = system.phi(x.double())[[0, -1]].sort(0).values
+    between = found.phi_curves(x)[0]
+    # The leaks are 1 and 2, so the best single phi lies between theirs, nearly everywhere.
+    assert ((between >= low - 0.2) & (between <= high + 0.2)).double().mean() > 0.9
+    with_types, without = (
+        1 - r2(f.scaled().double(), system.weights) for f in (solved("activity"), found)
+    )
+    assert without > 10 * with_types
+
+
+def test_frames_read_when_needed_give_the_same_solution():
+    """From a series that is no tensor, and only ever asked for some of its frames."""
+
+    class Reluctant:
+        def __init__(self, values: torch.Tensor) -> None:
+            self._values, self.shape, self.device = values, tuple(values.shape), values.device
+            self.most = 0
+
+        def __len__(self) -> int:
+            return self.shape[0]
+
+        def __getitem__(self, frames: slice | torch.Tensor) -> torch.Tensor:
+            found = self._values[frames]
+            self.most = max(self.most, len(found))
+            return found
+
+    recording = simulated("activity").recording
+    far = replace(recording, activity=Reluctant(recording.activity), rate=Reluctant(recording.rate))
+    found = ClosedForm(far, training("activity"), silent).solve()
+    same_fields(found, solved("activity"))
+    assert far.rate.most < len(recording.activity)

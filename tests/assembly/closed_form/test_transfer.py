@@ -9,6 +9,7 @@ from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 from ngpipe.assembly.closed_form import transfer as transfer_module
 from ngpipe.assembly.closed_form.frames import Frames, Transfer
 from ngpipe.assembly.closed_form.transfer import Search, directions
+from ngpipe.errors import DivergenceError
 
 ROWS = torch.tensor([1, 4, 7, 10, 13])
 RIDGE = 1e-12
@@ -168,16 +169,63 @@ def test_held_out_frames_choose_the_ridge():
         if "held_out" in reached:
             tried.append(reached["held_out"])
 
-    system = exact(1, n_frames=300, noise=20.0)
-    held_out = system.other(50, 400, noise=20.0)
+    system = exact(1, n_frames=300, noise=5.0)
+    held_out = system.other(50, 400, noise=5.0)
     s = Search(system.frames, held_out, ROWS, roughness=1e-10, report=report)
-    chosen = s.run(system.transfer, ridges, 3)
+    chosen = s.run(wrong(system.transfer), ridges, 3)
     assert chosen.ridge == ridges[tried.index(min(tried))]
     assert chosen.held_out == min(tried)
     assert chosen.ridge >= 1e-2
     assert len(tried) < len(ridges)
     clean = exact(1)
     assert search(clean).run(clean.transfer, ridges, 3).ridge < 1e-5
+
+
+def test_a_search_that_fits_noise_leaves_psi_as_it_was():
+    system = exact(1, n_frames=300, noise=20.0)
+    held_out = system.other(50, 400, noise=20.0)
+    s = Search(system.frames, held_out, ROWS, roughness=1e-10, report=silent)
+    chosen = s.run(system.transfer, [1.0, 1e-2], 3)
+    assert torch.equal(chosen.transfer.coefficients, system.transfer.coefficients)
+
+
+def test_a_ridge_too_small_ends_the_path():
+    """25 frames of 16 neurons with their own functions: the last ridge cannot be factorised."""
+    system = exact(1, n_frames=12)
+    told = []
+    s = Search(
+        system.frames,
+        system.other(50, 400),
+        ROWS,
+        roughness=1e-10,
+        report=lambda stage, **reached: told.append(stage),
+    )
+    chosen = s.run(system.transfer, [1e-1, 1e-2, 1e-30], 2)
+    assert chosen.ridge >= 1e-2
+    assert told[-1] == "psi, ridge 1e-30 too small for these frames"
+    with pytest.raises(DivergenceError):
+        s.run(system.transfer, [1e-30], 2)
+
+
+def test_under_noise_a_small_fall_of_the_loss_is_worth_another_step():
+    system = exact(1, n_frames=6000, noise=8.0)
+    start = system.transfer.spline.fit(lambda x: torch.tanh(x / 4), like=system.phi)
+    steps = {}
+    for noisy in (False, True):
+        losses = []
+        s = Search(
+            system.frames,
+            system.other(50, 400, noise=8.0),
+            torch.arange(16),
+            roughness=1e-10,
+            report=lambda stage, losses=losses, **reached: losses.append(reached["loss"]),
+            noisy=noisy,
+        )
+        s.run(changed(system.transfer, start[None]), [1e-4], 10)
+        steps[noisy] = len(losses)
+        # The last step brought no more than fitted noise would: 12 coefficients of 96,000 numbers.
+        assert losses[-2] - losses[-1] < (1e-3 if noisy else 0.1)
+    assert steps[True] > steps[False]
 
 
 def test_the_loss_is_that_of_the_residual():

@@ -6,6 +6,7 @@ Memory does not depend on the number of frames: the Gram matrix, the moments of 
 
 from collections.abc import Iterator
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -53,3 +54,18 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
         else:
             total.accumulate(now, len(part) / seen)
     return total
+
+
+def shared_phi(
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], gram: Gram
+) -> Float[Tensor, " basis"]:
+    """Coefficients of the one phi that suits all of the rows best.
+
+    Rows count equally: each is weighed by its mean squared target.
+    """
+    matrix, right = 0, 0
+    for _, normal in solve_rows(equations, transfer, rows, gram):
+        weight = 1 / normal.moments.target
+        matrix = matrix + torch.einsum("r,rkl->kl", weight, normal.reduced)
+        right = right + weight @ normal.right
+    return torch.linalg.solve(matrix, right)

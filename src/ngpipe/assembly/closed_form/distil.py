@@ -64,7 +64,8 @@ def distil(
         model.V.copy_(weights / model.scales.rate)
         model.error.copy_(error)
         model.basis.copy_(torch.eye(model.n_neurons, device=model.basis.device))
-        model.latent.copy_(_latents(solution, recording, model.latent.shape[1]))
+        if model.latent.requires_grad:
+            model.latent.copy_(_latents(solution, recording, model.latent.shape[1]))
     functions = [model.phi, model.psi, *([model.gates] if model.gates is not None else [])]
     optimizer = torch.optim.Adam(
         [

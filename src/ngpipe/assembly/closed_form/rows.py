@@ -8,7 +8,8 @@ and W_ii = 0, are eliminated in its blocks (Golub & Van Loan, "Matrix computatio
 All in float64: the Gram matrix squares the condition number of the data.
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -127,6 +128,8 @@ class Rows:
         moments: of these rows' equations.
         padding: quadratic form on the coefficients of the own columns, relative to their mean
             square.
+        shared: weight of every row, if all rows are to have the same coefficients of their own
+            columns.
 
     Raises:
         DivergenceError: the own columns of a row are not independent of what is sent.
@@ -138,44 +141,74 @@ class Rows:
         rows: Int[Tensor, " row"],
         moments: Moments,
         padding: Float[Tensor, "column column"],
+        shared: Float[Tensor, " row"] | None = None,
     ) -> None:
-        self.gram, self.rows, self.moments = gram, rows, moments
+        self.gram, self.rows, self.moments, self.shared = gram, rows, moments, shared
         crossed = moments.sent_own
         n, n_rows, columns = crossed.shape
         unit = crossed.new_zeros(n, n_rows)
         unit[rows, torch.arange(n_rows, device=crossed.device)] = 1
-        right = torch.cat([unit, moments.sent_target, crossed.flatten(1)], 1)
-        half = gram.half_solve(right)
+        half = gram.half_solve(torch.cat([unit, crossed.flatten(1)], 1))
         # W = L^-T h has W_ii = 0 if and only if h is orthogonal to L^-1 e_i.
         self.forbidden = half[:, :n_rows].T / half[:, :n_rows].norm(dim=0)[:, None]
-        self.solved = self._allowed(half[:, n_rows : 2 * n_rows].T[:, None])[:, 0]
-        self.eliminated = self._allowed(
-            half[:, 2 * n_rows :].view(n, n_rows, columns).permute(1, 2, 0)
-        )
+        self.eliminated = self._allowed(half[:, n_rows:].view(n, n_rows, columns).permute(1, 2, 0))
         level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
         schur = moments.own_own - self.eliminated @ self.eliminated.mT
-        self.schur, failed = torch.linalg.cholesky_ex(schur + level[:, None, None] * padding)
+        self.reduced = self._together(schur + level[:, None, None] * padding)
+        self.schur, failed = torch.linalg.cholesky_ex(self.reduced)
         if failed.any():
             raise DivergenceError(
                 f"the functions of neuron {int(rows[failed > 0][0])} cannot be told from what it "
                 f"receives with ridge {gram.ridge:.1e}; leave the smallest out of "
                 "training.closed_form.ridges, or record more frames"
             )
-        self.right = moments.own_target - (self.eliminated @ self.solved[..., None])[..., 0]
+        self._aim()
 
-    def solve(self) -> RowFit:
-        """W and d of every row."""
-        own = torch.cholesky_solve(self.right[..., None], self.schur)[..., 0]
+    def solve(self, own: Float[Tensor, "row column"] | None = None) -> RowFit:
+        """W and d of every row; W alone if d is given."""
+        if own is None:
+            own = torch.cholesky_solve(self.right[..., None], self.schur)[..., 0]
         half = self.solved - (own[:, None, :] @ self.eliminated)[:, 0]
-        weights, m = self.gram.other_half(half.T).T, self.moments
-        crossed = torch.einsum("nrk,rk->rn", m.sent_own, own)
+        weights = self.gram.other_half(half.T).T
+        return RowFit(weights, own, self.mean_square(self.gram, self.moments, weights, own))
+
+    def aimed(self, sent_target: Float[Tensor, "pre row"]) -> "Rows":
+        """The same equations with other products of target and what is sent."""
+        other = copy(self)
+        other.moments = replace(self.moments, sent_target=sent_target)
+        other._aim()
+        return other
+
+    @staticmethod
+    def mean_square(
+        gram: Gram,
+        moments: Moments,
+        weights: Float[Tensor, "row pre"],
+        own: Float[Tensor, "row column"],
+    ) -> Float[Tensor, " row"]:
+        """Mean squared residual that any W and d leave."""
+        crossed = torch.einsum("nrk,rk->rn", moments.sent_own, own)
+        products = weights @ gram.moment + 2 * crossed - 2 * moments.sent_target.T
         square = (
-            m.target
-            + (weights * (weights @ self.gram.moment + 2 * crossed - 2 * m.sent_target.T)).sum(1)
-            + torch.einsum("rk,rkl,rl->r", own, m.own_own, own)
-            - 2 * (own * m.own_target).sum(1)
+            moments.target
+            + (weights * products).sum(1)
+            + torch.einsum("rk,rkl,rl->r", own, moments.own_own, own)
+            - 2 * (own * moments.own_target).sum(1)
         )
-        return RowFit(weights, own, square.clamp_min(0))
+        return square.clamp_min(0)
+
+    def _aim(self) -> None:
+        """Right sides of the equations, W eliminated."""
+        half = self.gram.half_solve(self.moments.sent_target)
+        self.solved = self._allowed(half.T[:, None])[:, 0]
+        eliminated = (self.eliminated @ self.solved[..., None])[..., 0]
+        self.right = self._together(self.moments.own_target - eliminated)
+
+    def _together(self, values: Tensor) -> Tensor:
+        """Every row's own, or the weighted sum over rows for each of them."""
+        if self.shared is None:
+            return values
+        return torch.einsum("r...,r->...", values, self.shared).expand_as(values)
 
     def variances(self) -> Float[Tensor, "row pre"]:
         """Diagonal of the inverse of every row's full normal matrix, W's part, per frame."""
@@ -207,6 +240,7 @@ class Rows:
         half = self._allowed(half)
         left = mixed - self.eliminated @ half.mT
         right = more.own_target - (half @ self.solved[..., None])[..., 0]
-        solved = torch.cholesky_solve(torch.cat([left, self.right[..., None]], 2), self.schur)
+        both = torch.cat([self._together(left), self.right[..., None]], 2)
+        solved = torch.cholesky_solve(both, self.schur)
         moment = more.own_own - half @ half.mT - left.mT @ solved[..., :m]
         return moment, right - (left.mT @ solved[..., m:])[..., 0]

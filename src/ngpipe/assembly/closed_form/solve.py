@@ -8,10 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
-from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.accumulate import gram_moment, shared_phi, solve_rows
 from ngpipe.assembly.closed_form.frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
+from ngpipe.assembly.closed_form.prior import Prior, column_signs
 from ngpipe.assembly.closed_form.rows import Gram, RowFit
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.spline import Spline
@@ -72,6 +73,9 @@ class ClosedForm:
         solution = self._rows_of(polished, self.plain, groups.solution, final=True)
         if not self.plain.all():
             solution = self._with_input(solution, final=True)
+            self._know(solution.omega)
+        if self.solver.prior == "sparse" or self.solver.dale:
+            solution = self._with_prior(polished, solution)
         return replace(solution, types=groups.types)
 
     def _first(self) -> Fit:
@@ -110,6 +114,28 @@ class ClosedForm:
         step = len(self.everything) // wanted
         more = replace(self.everything, chosen=self.everything.chosen[::step])
         return self.all_rows(groups.fits, groups.receivers, more, **some)
+
+    def _with_prior(self, groups: Groups, solution: Solution) -> Solution:
+        """Rows of W under what is known of them; their errors stay those without it."""
+        weights, phi = solution.weights.clone(), solution.phi_coefficients.clone()
+        square = solution.mean_square.clone()
+        signs = column_signs(solution.scaled().double()) if self.solver.dale else None
+        for k, fit in enumerate(groups.fits):
+            frames, held_out = (replace(f, phi=fit.phi) for f in (self.frames, self.held_out))
+            sparse = self.solver.prior == "sparse"
+            prior = Prior(frames, held_out, fit.transfer, fit.ridge, sparse=sparse, signs=signs)
+            members = torch.nonzero(groups.receivers == k)[:, 0]
+            few = self.draw(groups.receivers == k)
+            strength = prior.strength(few, square[few])
+            self.report("sparsity", strength=strength)
+            for rows, found in prior.solve(members, square[members], strength):
+                weights[rows], phi[rows] = found.weights, found.own
+                square[rows] = found.mean_square
+        level = solution.mean_square / solution.relative_error
+        solution = replace(solution, weights=weights, phi_coefficients=phi, mean_square=square)
+        loss = float(square.mean() / level.mean())
+        self.report("W", loss=loss, connectivity=solution.scaled())
+        return solution
 
     def _know(self, omega: KnottedInput) -> None:
         """Use an input that was found as if it were known."""
@@ -176,6 +202,7 @@ class ClosedForm:
             roughness=self.solver.roughness,
             report=self.report,
             noisy=self.cfg.target == "finite_difference",
+            one_phi=self.cfg.network.one_type,
         )
 
     def all_rows(
@@ -211,8 +238,11 @@ class ClosedForm:
             if final:
                 about = (equations, fit.transfer, members, gram)
                 solution.inflation = uncertainty.inflation(*about)
+            own = None
+            if self.cfg.network.one_type:
+                own = shared_phi(equations, fit.transfer, members, gram)
             for rows, normal in solve_rows(equations, fit.transfer, members, gram):
-                found = normal.solve()
+                found = normal.solve(None if own is None else own.expand(len(rows), -1))
                 solution.weights[rows], solution.phi_coefficients[rows] = found.weights, found.own
                 solution.mean_square[rows], level[rows] = found.mean_square, normal.moments.target
                 missed[rows] = self._missed(found, fit, rows)

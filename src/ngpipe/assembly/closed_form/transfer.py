@@ -72,6 +72,7 @@ class Search:
         roughness: weight on psi's squared second differences, relative to its curvature.
         noisy: whether residuals are independent noise; then a search goes on as long as the fall of
             the loss is more than what fitted noise would give.
+        one_phi: whether all neurons share one phi.
         report: told the loss after every step.
     """
 
@@ -84,12 +85,13 @@ class Search:
         roughness: float,
         report: Report,
         noisy: bool = False,
+        one_phi: bool = False,
     ) -> None:
         self.frames, self.held_out, self.rows = frames, held_out, rows
         self.roughness, self.report = roughness, report
         self.target, self.own = frames.target(rows), frames.own(rows)
         self.level = self.target.square().mean(0)
-        self.noisy = noisy
+        self.noisy, self.one_phi = noisy, one_phi
 
     def run(self, transfer: Transfer, ridges: Sequence[float], iterations: int) -> Fit:
         """Follow psi from one ridge to the next smaller one, as long as held-out frames gain.
@@ -149,7 +151,9 @@ class Search:
         sent = transfer.sent(self.frames.x)
         moments = Moments.of(sent, self.own, self.target)
         gram = Gram(sent.T @ sent / len(sent), ridge)
-        rows = Rows(gram, self.rows, moments, smoothness(self.frames.phi, self.target.device))
+        padding = smoothness(self.frames.phi, self.target.device)
+        shared = 1 / self.level if self.one_phi else None
+        rows = Rows(gram, self.rows, moments, padding, shared)
         fit = rows.solve()
         return _State(transfer, sent, rows, fit, float((fit.mean_square / self.level).mean()))
 

@@ -27,6 +27,8 @@ from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
 
 SPLIT_ROWS = 16
 """Rows of W that are worked out from either half of the recording."""
+HALF = 1.3
+"""Least frames of half a recording, in multiples of the unknowns of a row."""
 POOR = 0.9
 """Expected R2 of W below which a recording does not identify it."""
 
@@ -105,18 +107,22 @@ def inflation(
         gram: of what is sent, over all frames.
 
     Returns:
-        q; 1 if half of the frames are fewer than the unknowns of a row.
+        q; 1 if half of the frames are too few to tell.
     """
     middle = len(equations) // 2
-    if middle < equations.n_neurons + equations.phi.n:
+    if middle < HALF * (equations.n_neurons + equations.phi.n):
         return 1.0
     rows = members[:: max(1, len(members) // SPLIT_ROWS)]
     weights = []
     for half in (equations.part(slice(0, middle)), equations.part(slice(middle, None))):
         of_half = Gram(gram_moment(half, transfer), gram.ridge)
         weights.append(_weights(half, transfer, rows, of_half))
-    (normal,) = (n for _, n in solve_rows(equations, transfer, rows, gram))
-    errors = standard_errors(normal, normal.solve(), len(equations), 1.0)
+    errors = torch.cat(
+        [
+            standard_errors(normal, normal.solve(), len(equations), 1.0)
+            for _, normal in solve_rows(equations, transfer, rows, gram)
+        ]
+    )
     mine = errors > 0
     return float(((weights[0] - weights[1])[mine] / (2 * errors[mine])).square().mean())
 
