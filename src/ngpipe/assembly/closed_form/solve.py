@@ -26,7 +26,7 @@ START_BEND = 0.43
 """Activity, in standard deviations, at which the first guess of psi bends."""
 FIRM = 0.02
 """Expected 1 - R2 of W with which psi can be searched for."""
-SEARCH_BYTES = 3 * 2**30
+SEARCH_BYTES = 2**30
 """Memory for the frames of a search in noisy data."""
 ENOUGH = 1e-5
 """Expected 1 - R2 of W that no further frames are read for."""
