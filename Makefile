@@ -3,13 +3,14 @@
 # make lint    set up and run the linters
 # make docs    write config/README.md and workflow/schemas from the config models
 # make bench   set up and measure speed, side by side
+# make bench-cost  the same for time and memory against the number of neurons; takes long
 
 PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint docs bench clean
+.PHONY: help test lint docs bench bench-cost clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +38,9 @@ docs: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/run.py
+
+bench-cost: $(VENV)/installed
+	$(BIN)/python bench/cost.py
 
 clean:
 	rm -rf $(VENV) results checkpoints logs benchmarks .snakemake

@@ -80,7 +80,8 @@ class Trainer:
         self.steps = 0 if cfg.solver == "closed_form" else cfg.steps
         self.step = 0
         self.best = Best()
-        if cfg.conditioning == "whitened":
+        # After a closed form, `adopt` does it for what was found.
+        if cfg.conditioning == "whitened" and cfg.solver == "gradient":
             self.whiten()
 
     def run(self) -> Iterator[Progress]:

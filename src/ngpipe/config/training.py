@@ -102,8 +102,9 @@ class ClosedForm(Section):
     )
     search_frames: Positive = Field(
         2.5,
-        description="Evenly spaced frames used in the search for psi, in multiples of the unknowns "
-        "of a row: about one per neuron, and some for the functions.",
+        description="Most evenly spaced frames used in the search for psi, in multiples of the "
+        "unknowns of a row: about one per neuron, and some for the functions. Differences of noisy "
+        "activity get as many as it takes.",
     )
     frames: Positive = Field(
         5.0, description="The same for the last round and for all rows of W in the end."

@@ -17,7 +17,7 @@ def run(path: Path) -> None:
         shape = ", ".join(f"{d} {n}" for d, n in v.sizes.items())
         units = v.attrs.get("units", "?")
         meaning = v.attrs.get("long_name", "")
-        lines.append(f"  {name!s:<14} ({shape})  {v.dtype}  [{units}]  {meaning}")
+        lines.append(f"  {name!s:<18} ({shape})  {v.dtype}  [{units}]  {meaning}")
     lines += ["", *(f"  {k}: {v}" for k, v in dataset.attrs.items() if k != "config")]
     manifest = store.manifest_path(path)
     if manifest.exists():
