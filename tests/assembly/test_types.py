@@ -51,6 +51,14 @@ def test_outliers_are_no_types():
     assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
 
 
+def test_a_tail_is_no_type():
+    """A twentieth of a type strays, further and further: no gap, so no type of its own."""
+    features, types = curves(4, 400, noise=0.005)
+    stray = np.flatnonzero(types == 2)[:8]
+    features[stray] += np.linspace(0.03, 0.4, 8)[:, None] * np.cos(X)
+    assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
+
+
 def test_no_more_types_than_allowed():
     features, _ = curves(9, 200, noise=0.001)
     assert cluster(features, Recovery(max_types=5)).max() + 1 <= 5

@@ -7,6 +7,7 @@ data. The truth is not read.
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
@@ -14,8 +15,10 @@ from ngpipe.config.recovery import Recovery
 
 SUBTYPES = 0.75
 """Mean silhouette from which a cluster is cut again; an even spread along a line reaches 0.6."""
-FEWEST, FEWEST_SHARE = 3, 0.02
-"""Neurons, and share of a cluster, that a part of it must have: outliers are no types."""
+FEWEST = 3
+"""Neurons that a part of a cluster must have: outliers are no types."""
+GAP = 5.0
+"""Gap between parts of a cluster, over the largest within one, from which they are types."""
 
 Features = Float[np.ndarray, "neuron feature"]
 Labels = Int[np.ndarray, " neuron"]
@@ -41,9 +44,9 @@ def cluster(features: Features, cfg: Recovery) -> Labels:
     while open_ones:
         members = open_ones.pop()
         room = cfg.max_types - len(settled) - len(open_ones)
-        parts = _members(_best_cut(features[members], room, SUBTYPES))
-        smallest = max(FEWEST, FEWEST_SHARE * len(members))
-        if len(parts) == 1 or min(map(len, parts)) < smallest:
+        inside = _best_cut(features[members], room, SUBTYPES)
+        parts = _members(inside)
+        if min(map(len, parts)) < FEWEST or _gap(features[members], inside) < GAP:
             settled.append(members)
         else:
             open_ones += [members[part] for part in parts]
@@ -74,6 +77,21 @@ def _best_cut(features: Features, most: int, separation: float) -> Labels:
     if best == 1 or score[best] < separation:
         return np.zeros(len(features), dtype=np.int64)
     return cuts[best]
+
+
+def _gap(features: Features, labels: Labels) -> float:
+    """Smallest distance between clusters over the largest link of the tree within one; 1 if alone.
+
+    The tree is the minimum spanning tree: single linkage.
+    """
+    if labels.max() == 0:
+        return 1.0
+    distance = squareform(pdist(features))
+    apart = distance[labels[:, None] != labels[None, :]].min()
+    links = [
+        minimum_spanning_tree(distance[np.ix_(m, m)]).data.max(initial=0) for m in _members(labels)
+    ]
+    return apart / max(*links, np.finfo(float).tiny)
 
 
 def _members(labels: Labels) -> list[np.ndarray]:

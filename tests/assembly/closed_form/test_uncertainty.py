@@ -21,7 +21,7 @@ EVERYONE = torch.arange(16)
 def solved(frames: Frames, transfer: Transfer, ridge: float) -> tuple[Tensor, Tensor, float]:
     """W, its standard errors, and q."""
     gram = Gram(gram_moment(frames, transfer), ridge)
-    q = uncertainty.inflation(frames, transfer, EVERYONE, gram)
+    q = uncertainty.inflation(frames, transfer, EVERYONE, ridge)
     ((_, normal),) = solve_rows(frames, transfer, EVERYONE, gram)
     fit = normal.solve()
     return fit.weights, uncertainty.standard_errors(normal, fit, len(frames), q), q
@@ -37,8 +37,8 @@ def test_errors_are_those_of_repeated_recordings():
     spread = (torch.stack(weights) - system.weights).square().mean(0).sqrt()[OFF]
     said = torch.stack(errors).square().mean(0).sqrt()[OFF]
     assert float((spread / said).mean()) == pytest.approx(1, abs=0.03)
-    # Noise that does not hang together: q = 1, but half the frames have half less to spare.
-    assert sum(q) / len(q) == pytest.approx((1500 - 25) / (1500 - 50), abs=0.03)
+    # Noise that does not hang together.
+    assert sum(q) / len(q) == pytest.approx(1, abs=0.05)
     assert torch.equal(errors[0].diagonal(), torch.zeros(16).double())
 
 
@@ -89,8 +89,7 @@ def _with_memory(noise: Tensor, memory: float) -> Tensor:
 def test_too_few_frames_to_halve_leave_q_at_one():
     system = exact(1)
     frames = system.other(3, 45)
-    gram = Gram(gram_moment(frames, system.transfer), 1e-3)
-    assert uncertainty.inflation(frames, system.transfer, EVERYONE, gram) == 1.0
+    assert uncertainty.inflation(frames, system.transfer, EVERYONE, 1e-3) == 1.0
 
 
 def few_directions(n: int, directions: int, n_frames: int = 3000) -> tuple[Recording, Tensor]:
@@ -150,6 +149,6 @@ def test_differences_of_a_noisy_recording_have_honest_errors():
     scale = found.transfers[0].height
     off = ~torch.eye(50, dtype=torch.bool)
     z = ((found.weights - system.weights / scale) / found.error)[off]
-    assert float(z.square().mean().sqrt()) == pytest.approx(1, abs=0.06)
+    assert 0.93 < float((z.abs() < 1.96).double().mean()) < 0.97
     reached = r2(found.weights, system.weights)
     assert found.diagnosis.expected_r2 == pytest.approx(reached, abs=0.05)

@@ -236,7 +236,7 @@ class ClosedForm:
                 continue
             gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
             if final:
-                about = (equations, fit.transfer, members, gram)
+                about = (equations, fit.transfer, members, fit.ridge)
                 solution.inflation = uncertainty.inflation(*about)
             own = None
             if self.cfg.network.one_type:

@@ -46,7 +46,7 @@ def standard_errors(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "
         members = torch.nonzero(groups == k)[:, 0]
         transfer = _transfer(model, members, Spline(PSI_BASIS, **axis))
         gram = Gram(gram_moment(source, transfer), RIDGE)
-        inflation = uncertainty.inflation(source, transfer, members, gram)
+        inflation = uncertainty.inflation(source, transfer, members, RIDGE)
         for rows, normal in solve_rows(source, transfer, members, gram):
             noise = residual[:, rows].square().mean(0)
             variances = normal.variances().clamp_min(0)

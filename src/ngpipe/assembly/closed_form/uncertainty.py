@@ -7,9 +7,8 @@ f f^T, f what is sent freed of what the row's own functions explain, the expecte
     + \tau_i^2\, r^2 [(C + r)^{-2}]_{jj}
 
 First what noise does: s_i^2 is the residual variance, and q says by how much residuals that hang
-together in time raise the error. The first and the second half of the recording tell: W of all of
-it is about the mean of their W, so q is the mean square of half their difference over what
-independent residuals would give (a delete-half jackknife; Shao & Wu 1989, Ann. Statist. 17:1176).
+together in time raise the error. The first and the second half of the recording tell: q is the
+mean square of the difference of their W over what independent residuals would give.
 Second what the ridge takes away, or rather the data do not hold: weights of
 variance tau_i^2 along directions that activity does not visit (Hoerl & Kennard 1970,
 Technometrics 12:55). Errors of psi, and so of what rows share, are not in it.
@@ -96,7 +95,7 @@ def freedom(gram: Gram, columns: int, n_frames: int) -> float:
 
 
 def inflation(
-    equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], gram: Gram
+    equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], ridge: float
 ) -> float:
     """Q of the rows of some neurons, from the first and the second half of the frames.
 
@@ -104,7 +103,7 @@ def inflation(
         equations: all frames.
         transfer: what senders send.
         members: who; a few of them are looked at.
-        gram: of what is sent, over all frames.
+        ridge: relative to the mean diagonal of the Gram matrix.
 
     Returns:
         q; 1 if half of the frames are too few to tell.
@@ -113,25 +112,27 @@ def inflation(
     if middle < HALF * (equations.n_neurons + equations.phi.n):
         return 1.0
     rows = members[:: max(1, len(members) // SPLIT_ROWS)]
-    weights = []
-    for half in (equations.part(slice(0, middle)), equations.part(slice(middle, None))):
-        of_half = Gram(gram_moment(half, transfer), gram.ridge)
-        weights.append(_weights(half, transfer, rows, of_half))
-    errors = torch.cat(
-        [
-            standard_errors(normal, normal.solve(), len(equations), 1.0)
-            for _, normal in solve_rows(equations, transfer, rows, gram)
-        ]
-    )
-    mine = errors > 0
-    return float(((weights[0] - weights[1])[mine] / (2 * errors[mine])).square().mean())
+    halves = [
+        _solved(half, transfer, rows, ridge)
+        for half in (equations.part(slice(0, middle)), equations.part(slice(middle, None)))
+    ]
+    (one, first), (other, second) = halves
+    expected = first.square() + second.square()
+    mine = expected > 0
+    return float(((one - other).square()[mine] / expected[mine]).mean())
 
 
-def _weights(
-    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], gram: Gram
-) -> Float[Tensor, "row pre"]:
-    blocks = solve_rows(equations, transfer, rows, gram)
-    return torch.cat([normal.solve().weights for _, normal in blocks])
+def _solved(
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], ridge: float
+) -> tuple[Float[Tensor, "row pre"], Float[Tensor, "row pre"]]:
+    """W and its standard errors, were all residuals independent."""
+    gram = Gram(gram_moment(equations, transfer), ridge)
+    weights, errors = [], []
+    for _, normal in solve_rows(equations, transfer, rows, gram):
+        fit = normal.solve()
+        weights.append(fit.weights)
+        errors.append(standard_errors(normal, fit, len(equations), 1.0))
+    return torch.cat(weights), torch.cat(errors)
 
 
 def diagnosis(
