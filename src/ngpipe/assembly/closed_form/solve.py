@@ -26,6 +26,8 @@ START_BEND = 0.43
 """Activity, in standard deviations, at which the first guess of psi bends."""
 FIRM = 0.02
 """Expected 1 - R2 of W with which psi can be searched for."""
+NOISY_ROWS = 4
+"""Times as many rows for a psi that is found in noise."""
 SEARCH_BYTES = 2**30
 """Memory for the frames of a search in noisy data."""
 ENOUGH = 1e-5
@@ -44,6 +46,7 @@ class ClosedForm:
     def __init__(self, recording: Recording, cfg: Training, report: Report) -> None:
         self.recording, self.cfg, self.solver = recording, cfg, cfg.closed_form
         self.generator = torch.Generator().manual_seed(cfg.seed)
+        self.n_rows = self.solver.rows
         self.report = report
         self.device = recording.activity.device
         n, scales = recording.n_neurons, recording.scales()
@@ -93,7 +96,8 @@ class ClosedForm:
         self.few = self._source(self.recording.training_sample(wanted)).read()
         self.frames = max(self.frames, self.few, key=len)
         self.held_out = self._source(self.recording.selection_frames(wanted)).read()
-        return self.search(self._start(), rows, self.solver.ridges)
+        self.n_rows *= NOISY_ROWS
+        return self.search(self._start(), self.draw(), self.solver.ridges)
 
     def _rows_of(
         self,
@@ -304,7 +308,7 @@ class ClosedForm:
             allowed = allowed & self.plain
         members = torch.nonzero(allowed.cpu())[:, 0]
         order = torch.randperm(len(members), generator=self.generator)
-        return members[order[: n or self.solver.rows]].sort().values.to(self.device)
+        return members[order[: n or self.n_rows]].sort().values.to(self.device)
 
     def nobody(self) -> Int[Tensor, " neuron"]:
         """Everyone in group 0."""
