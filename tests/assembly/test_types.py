@@ -51,6 +51,14 @@ def test_outliers_are_no_types():
     assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
 
 
+def test_errors_of_a_thousandth_make_no_types():
+    """However clear their groups."""
+    features, types = curves(2, 100, noise=0.001)
+    features[:20] *= 1.0005
+    assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
+    assert cluster(np.broadcast_to(-X, (50, len(X))) + 0.0, Recovery()).max() == 0
+
+
 def test_a_tail_is_no_type():
     """A twentieth of a type strays, further and further: no gap, so no type of its own."""
     features, types = curves(4, 400, noise=0.005)

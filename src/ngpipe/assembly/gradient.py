@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ngpipe.arrays import Connectivity
 from ngpipe.assembly import gauge
-from ngpipe.assembly.closed_form.trained import standard_errors
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
 from ngpipe.assembly.knots import Knots
@@ -163,11 +162,9 @@ class Trainer:
         return self.step * n // total > (self.step - 1) * n // total
 
     def finish(self) -> AssemblyGNN:
-        """The model chosen on held-out frames, its basis folded into W, with standard errors."""
+        """The model chosen on held-out frames, its basis folded into W."""
         self.model.load_state_dict(self.best.state)
         self.model.fold()
-        if self.best.step > 0:
-            self.model.error.copy_(standard_errors(self.model, self.recording))
         return self.model
 
     def connectivity(self) -> Connectivity:

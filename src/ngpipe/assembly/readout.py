@@ -82,11 +82,11 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     share of false calls held below ``cfg.false_discovery`` (Benjamini & Hochberg 1995,
     J. R. Stat. Soc. B 57:289).
     """
-    if not model.error.any():
-        return {}
     error = (model.error * scales.connectivity.abs()).cpu().numpy()
     weights = (model.connectivity * scales.connectivity).cpu().numpy()
     off = ~np.eye(len(error), dtype=bool)
+    if not (error[off] > 0).all():
+        return {}
     p_values = 2 * norm.sf(np.abs(weights[off] / error[off]))
     connected = np.zeros(error.shape, dtype=np.int8)
     connected[off] = false_discovery_control(p_values) <= cfg.false_discovery

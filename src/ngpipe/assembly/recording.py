@@ -11,6 +11,7 @@ from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
 from ngpipe.config.inputs import Mode
+from ngpipe.errors import DivergenceError
 
 BLOCK = 20
 """Frames of a held-out block: short, so that a hidden input hardly changes within."""
@@ -104,16 +105,33 @@ class Recording:
         return _spread(self.training_frames, n)
 
     def scales(self) -> Scales:
-        """Units of activity and rate, from a sample of the training frames."""
+        """Units of activity and rate, from a sample of the training frames.
+
+        Raises:
+            DivergenceError: activity is not finite at a training frame.
+        """
+        return self._scales
+
+    @cached_property
+    def _scales(self) -> Scales:
         x, rate = self.batch(self.training_sample(2_000))
-        largest = max(
-            float(self.activity[part].abs().max()) for part in self.training_frames.split(STRETCH)
-        )
+        largest = max(self._largest(part) for part in self.training_frames.split(STRETCH))
         return Scales(
             activity=float(x.std()),
             reach=1.1 * largest,
             rate=float(rate.square().mean().sqrt()),
         )
+
+    def _largest(self, frames: Frames) -> float:
+        x = self.activity[frames]
+        broken = ~x.isfinite()
+        if broken.any():
+            frame, neuron = torch.nonzero(broken)[0].tolist()
+            raise DivergenceError(
+                f"activity or rate of neuron {neuron} at frame {int(frames[frame])} is not finite; "
+                "leave out or interpolate such frames before training"
+            )
+        return float(x.abs().max())
 
     def visited(self, share: float, n: int = 5_000) -> Float[Tensor, "neuron 2"]:
         """Ends of the central ``share`` of each neuron's activity during training."""

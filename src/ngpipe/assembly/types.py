@@ -13,6 +13,8 @@ from sklearn.metrics import silhouette_score
 
 from ngpipe.config.recovery import Recovery
 
+SAME = 1e-3
+"""Spread of curves, relative to their size, below which they are of one type: that of fits."""
 SUBTYPES = 0.75
 """Mean silhouette from which a cluster is cut again; an even spread along a line reaches 0.6."""
 FEWEST = 3
@@ -63,7 +65,8 @@ def _given(features: Features, n_types: int) -> Labels:
 
 def _best_cut(features: Features, most: int, separation: float) -> Labels:
     """The cut with the highest mean silhouette; one cluster if that stays below ``separation``."""
-    if len(features) < 3 or most < 2:
+    spread = np.sqrt(((features - features.mean(0)) ** 2).mean())
+    if len(features) < 3 or most < 2 or spread < SAME * np.sqrt((features**2).mean()):
         return np.zeros(len(features), dtype=np.int64)
     tree = linkage(features, method="ward")
     distance = squareform(pdist(features))

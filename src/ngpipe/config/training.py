@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Fraction, Positive, Section, Seed, Weight, unit
 from ngpipe.config.inputs import Mode
@@ -111,6 +111,7 @@ class ClosedForm(Section):
     )
     ridges: tuple[Positive, ...] = Field(
         (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12),
+        min_length=1,
         description="Ridges tried, falling, relative to the mean diagonal of the Gram matrix of "
         "what is sent; held-out frames choose.",
     )
@@ -130,6 +131,14 @@ class ClosedForm(Section):
         description="Dale's law: all weights of a sender have one sign, found from their sum.",
     )
     iterations: Count = Field(10, description="Most Gauss-Newton steps for psi at each ridge.")
+
+    @field_validator("ridges")
+    @classmethod
+    def _falling(cls, ridges: tuple[float, ...]) -> tuple[float, ...]:
+        if list(ridges) != sorted(set(ridges), reverse=True):
+            raise ValueError("the ridges must fall: give each once, the largest first")
+        return ridges
+
     n_types: Count | None = Field(
         None, description="Number of neuron types. Null: found from the phi_i."
     )
@@ -239,6 +248,11 @@ class Training(Section):
             raise ValueError(
                 "without types there is nothing for psi to see but activity; set "
                 "network.psi_sees: activity, or network.one_type: false"
+            )
+        if self.network.one_type and (self.closed_form.prior != "none" or self.closed_form.dale):
+            raise ValueError(
+                "the prior on W is not made for one phi of all neurons; leave out "
+                "closed_form.prior and closed_form.dale, or set network.one_type: false"
             )
         if self.network.one_type and self.input == "field" and self.solver != "gradient":
             raise ValueError(

@@ -53,6 +53,8 @@ class Checkpoint:
         """Bring the trainer to where it was last saved; returns the rows logged until then."""
         path = self.directory / "last.pt"
         if not path.exists():
+            for stale in self.directory.glob("W_*.npy"):
+                stale.unlink()
             return []
         saved = torch.load(path, map_location=trainer.device, weights_only=True)
         trainer.load_state_dict(saved["trainer"])

@@ -16,10 +16,12 @@ from tqdm import tqdm
 from ngpipe import store
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
+from ngpipe.assembly.closed_form.trained import standard_errors
 from ngpipe.assembly.closed_form.uncertainty import Diagnosis
+from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
-from ngpipe.errors import ConfigError, DeviceError
+from ngpipe.errors import ConfigError, DeviceError, DivergenceError
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.checkpoint import Checkpoint
 from ngpipe.steps.progress import progress
@@ -61,26 +63,39 @@ def run(
         try:
             with _board(tensorboard, trainer.step) as board:
                 _train(trainer, rows, checkpoint, board)
+            model = _finished(trainer)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"training needs more memory than {device} has free; lower training.batch_frames "
-                f"(now {cfg.batch_frames}), for example to {max(1, cfg.batch_frames // 2)}, or use "
-                "--device cpu"
+                f"(now {cfg.batch_frames}) or training.closed_form.frames "
+                f"(now {cfg.closed_form.frames:g}), whichever solver it was, or use --device cpu"
             ) from error
-        _write(trainer, rows, checkpoint, directory, provenance)
+        _write(trainer, model, rows, checkpoint, directory, provenance)
         checkpoint.remove()
+
+
+def _finished(trainer: Trainer) -> AssemblyGNN:
+    """The trained model; standard errors of W, if a recording does not hold them, are left out."""
+    model = trainer.finish()
+    if trainer.best.step > 0:
+        try:
+            model.error.copy_(standard_errors(model, trainer.recording))
+        except DivergenceError as error:
+            tqdm.write(f"no standard errors of W: {error}", file=sys.stderr)
+    return model
 
 
 def _write(
     trainer: Trainer,
+    model: AssemblyGNN,
     rows: list[Row],
     checkpoint: Checkpoint,
     directory: Path,
     provenance: store.Provenance,
 ) -> None:
     """Write the model, its losses, and W during training."""
-    model, table = directory / "model.safetensors", directory / "training.csv"
-    model_file.write(trainer.finish(), trainer.cfg, model, key=provenance.key)
+    file, table = directory / "model.safetensors", directory / "training.csv"
+    model_file.write(model, trainer.cfg, file, key=provenance.key)
     store.write_csv(pd.DataFrame(rows), table)
     steps, snapshots = checkpoint.snapshots()
     dataset = xr.Dataset(
@@ -91,13 +106,13 @@ def _write(
     for row in rows:
         if row.get("stage") == "recording":
             told = {name: row[name] for name in Diagnosis.__dataclass_fields__}
-            notes |= told | {"diagnosis": Diagnosis(**told).sentence}
+            dataset.attrs |= told | {"diagnosis": Diagnosis(**told).sentence}
     store.write(
         dataset,
         directory / "training.zarr",
         store.TRAINING,
         replace(provenance, notes=notes),
-        beside=[model, table],
+        beside=[file, table],
     )
 
 

@@ -43,6 +43,18 @@ def test_few_frames_suffice_for_a_sparse_w():
     assert torch.equal(found.diagonal(), torch.zeros(40).double())
 
 
+def test_fewer_frames_than_unknowns_suffice_for_a_sparse_w():
+    """45 frames for 40 + 10 unknowns a row: least squares has no unique solution."""
+    system, frames, held_out = sparse_system(45, noise=0.3)
+    plain = fitted(frames, system.transfer, EVERYONE, 1e-6)
+    prior = Prior(frames, held_out, system.transfer, 1e-6, sparse=True, signs=None)
+    found = joined(prior, torch.full((40,), 0.09, dtype=torch.float64), 3.0)
+    assert r2(found, system.weights) > 0.97
+    assert r2(plain["weights"], system.weights) < 0.95
+    noise = torch.full((40,), 0.09, dtype=torch.float64)
+    assert prior.strength(EVERYONE, noise) >= 1.0
+
+
 def test_the_penalty_leaves_no_shrinkage():
     """What is left is plain least squares on the weights that are not zero."""
     system, frames, held_out = sparse_system(2000, noise=0.0)
@@ -87,6 +99,7 @@ def test_signs_are_kept():
     assert prior.strength(EVERYONE[:3], torch.ones(3).double()) == 0.0
     found = joined(prior, torch.full((40,), 0.25, dtype=torch.float64), 0.0)
     assert (found * signs >= 0).all()
+    assert torch.equal(found.diagonal(), torch.zeros(40).double())
     assert (plain * signs < 0).any()
     assert r2(found, lawful.weights) > r2(plain, lawful.weights)
 
@@ -100,3 +113,4 @@ def test_the_solver_obeys(prior):
         assert (found.weights * column_signs(found.scaled().double()) >= 0).all()
     else:
         assert 1 - r2(found.scaled().double(), system.weights) < 1e-3
+    assert found.weights.diagonal().abs().max() < 1e-12

@@ -280,4 +280,32 @@ def test_frames_read_when_needed_give_the_same_solution():
     far = replace(recording, activity=Reluctant(recording.activity), rate=Reluctant(recording.rate))
     found = ClosedForm(far, training("activity"), silent).solve()
     same_fields(found, solved("activity"))
-    assert far.rate.most < len(recording.activity)
+    assert far.rate.most <= len(recording.training_frames)
+    assert far.activity.most <= len(recording.training_frames)
+
+
+def test_a_neuron_without_a_rate_is_named():
+    recording = simulated("activity").recording
+    rate = recording.rate.clone()
+    rate[:, 13] = 0
+    with pytest.raises(DivergenceError, match="the rate of neuron 13 is zero at all frames"):
+        ClosedForm(replace(recording, rate=rate), training("activity"), silent)
+
+
+def test_a_hole_that_no_frame_of_the_solver_holds_is_named_too():
+    recording = simulated("activity").recording
+    solver = ClosedForm(recording, training("activity", frames=1.5), silent)
+    used = set((solver.frames.times / recording.dt).round().long().tolist())
+    frame = next(int(f) for f in recording.training_frames if int(f) not in used)
+    activity = recording.activity.clone()
+    activity[frame, 3] = float("inf")
+    broken = replace(recording, activity=activity)
+    with pytest.raises(DivergenceError, match=f"neuron 3 at frame {frame} is not finite"):
+        ClosedForm(broken, training("activity", frames=1.5), silent)
+
+
+def test_one_ridge_is_enough():
+    found = ClosedForm(
+        simulated("sender").recording, training("sender", ridges=(1e-8,)), silent
+    ).solve()
+    assert found.ridge == 1e-8

@@ -180,3 +180,36 @@ def test_the_other_solver_is_untouched(learn):
     table = record(learn("run", training("gradient")))
     assert set(table["stage"]) == {"gradient"}
     assert table["step"].tolist() == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "sees", "types"),
+    [
+        (16, "activity", [{"leak": 1}, {"leak": 2}]),  # everyone is driven
+        (4, "receiver", [{"receiver_width": 1}, {"receiver_width": 4}]),  # and one type is not
+    ],
+)
+def test_hidden_inputs_of_all_neurons_or_of_one_type(tmp_path, n_inputs, sees, types):
+    movie = {"kind": "movie", "n_inputs": n_inputs, "n_images": 5, "n_blobs": 2}
+    cfg = Simulation(n_neurons=16, n_frames=3000, burn_in=50, noise=1.0, types=types, input=movie)
+    simulate.run(cfg, tmp_path / "simulation.zarr", **CPU)
+    learned = training("closed_form").model_dump() | {
+        "input": "field",
+        "field": {"hidden": 16, "hidden_layers": 2},
+        "network": {"hidden": 16, "psi_sees": sees},
+        "batch_frames": 32,
+    }
+    learned["closed_form"] |= {"input_knots": 9, "field_steps": 50}
+    cfg = Training.model_validate(learned)
+    train.run(cfg, tmp_path, checkpoints=tmp_path / "checkpoints", **CPU)
+    recording = recordings.load(tmp_path / "simulation.zarr", cfg, CPU["device"])
+    model = model_file.read(tmp_path / "model.safetensors", recording)
+    off = ~torch.eye(16, dtype=torch.bool)
+    assert model.error[off].isfinite().all()
+    assert (model.error[off] > 0).all()
+    truth = store.read(tmp_path / "simulation.zarr", store.SIMULATION)["connectivity"].values
+    learned_w = model.connectivity.detach()[off]
+    pair = torch.stack([learned_w, torch.from_numpy(truth)[off]])
+    assert float(torch.corrcoef(pair)[0, 1]) ** 2 > 0.5
+    attributes = store.read(tmp_path / "training.zarr", store.TRAINING).attrs
+    assert attributes["diagnosis"].startswith(f"{attributes['n_frames']:,} frames excite")

@@ -24,7 +24,8 @@ def solved(frames: Frames, transfer: Transfer, ridge: float) -> tuple[Tensor, Te
     q = uncertainty.inflation(frames, transfer, EVERYONE, ridge)
     ((_, normal),) = solve_rows(frames, transfer, EVERYONE, gram)
     fit = normal.solve()
-    return fit.weights, uncertainty.standard_errors(normal, fit, len(frames), q), q
+    noise = uncertainty.noise_variance(gram, fit, len(frames), fit.mean_square) / len(frames)
+    return fit.weights, uncertainty.standard_errors(normal, fit.weights, q * noise), q
 
 
 def test_errors_are_those_of_repeated_recordings():
@@ -51,11 +52,10 @@ def test_a_ridge_counts_as_error():
         gram = Gram(gram_moment(frames, system.transfer), ridge)
         ((_, normal),) = solve_rows(frames, system.transfer, EVERYONE, gram)
         fit = normal.solve()
-        errors = uncertainty.standard_errors(normal, fit, len(frames), 1.0)
+        noise = uncertainty.noise_variance(gram, fit, len(frames), fit.mean_square) / len(frames)
+        errors = uncertainty.standard_errors(normal, fit.weights, noise)
         squares.append(((fit.weights - w) / errors).square()[OFF])
-        noise_alone = uncertainty.standard_errors(
-            normal, replace(fit, weights=0 * fit.weights), len(frames), 1.0
-        )
+        noise_alone = uncertainty.standard_errors(normal, 0 * fit.weights, noise)
         assert (errors[OFF] > 2 * noise_alone[OFF]).all()
     assert float(torch.cat(squares).mean()) == pytest.approx(1, abs=0.15)
 
@@ -84,6 +84,45 @@ def _with_memory(noise: Tensor, memory: float) -> Tensor:
     for t in range(1, len(noise)):
         out[t] = memory * out[t - 1] + (1 - memory**2) ** 0.5 * noise[t]
     return out
+
+
+def test_identical_senders_are_each_unknown_by_their_spread():
+    """Only their sum is known: the ridge halves it, and neither noise nor 1 / r comes in."""
+    system = exact(1)
+    x = 2 * numbers(77, 1500, 16)
+    x[:, 5] = x[:, 9]
+    phi = system.frames.phi
+    rate = phi.read(system.phi, x) + system.transfer.sent(x) @ system.weights.T
+    rate = rate + 0.1 * numbers(78, 1500, 16)
+    frames = Frames(x, rate, phi, torch.arange(1500.0))
+    weights, errors, _ = solved(frames, system.transfer, 1e-9)
+    spread = (weights - system.weights)[:, [5, 9]].square().mean().sqrt()
+    others = [k for k in range(16) if k not in (5, 9)]
+    mine = errors[others][:, [5, 9]].square().mean().sqrt()
+    assert 0.5 < float(mine / spread) < 2
+    assert errors[others][:, others].max() < 0.05
+
+
+@pytest.mark.parametrize("n_frames", [45, 66])
+def test_frames_fewer_than_unknowns_are_no_knowledge(n_frames):
+    """The residual of what interpolates is zero; held-out frames tell."""
+    recording = simulated("activity").recording
+    noise = 5 * torch.randn(recording.rate.shape, generator=_generator(4))
+    short = Recording(
+        recording.activity[:n_frames],
+        recording.rate[:n_frames] + noise[:n_frames],
+        recording.dt,
+        held_out=0.1,
+    )
+    found = ClosedForm(short, training("activity"), silent).solve()
+    reached = r2(found.weights, simulated("activity").weights)
+    assert reached < 0.3
+    assert found.diagnosis.expected_r2 < 0.5
+    assert "do not identify" in found.diagnosis.sentence
+    off = ~torch.eye(50, dtype=torch.bool)
+    scale = found.transfers[0].height
+    z = ((found.weights - simulated("activity").weights / scale) / found.error)[off]
+    assert float(z.abs().median()) < 3
 
 
 def test_too_few_frames_to_halve_leave_q_at_one():

@@ -186,8 +186,15 @@ class Source:
                 f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
                 "leave out or interpolate such frames before training"
             )
-        times = self.recording.times(chosen)
+        times = self.recording.times(chosen).to(x.device)
         omega = None if self.given is None else self.given(times)
+        if omega is not None and self.mode == "multiplicative" and not omega.all():
+            frame, neuron = torch.nonzero(omega == 0)[0].tolist()
+            raise DivergenceError(
+                f"the multiplicative input of neuron {neuron} is 0 at frame {int(chosen[frame])}, "
+                "and the equations of the closed form are divided by it; leave such frames out, "
+                "or set training.solver: gradient"
+            )
         return Frames(x, rate, self.phi, times, omega, self.mode)
 
 

@@ -93,9 +93,10 @@ def _regrouped(
 ) -> Groups:
     """Psi anew for given groups of senders, and all rows."""
     start = shared.transfer.split(senders)
+    ridges = solver.solver.ridges[1:] or solver.solver.ridges
     fits, receivers = [], solver.nobody()
     if solver.cfg.network.psi_sees == "sender":
-        fits = [solver.search(start, solver.draw(), solver.solver.ridges[1:])]
+        fits = [solver.search(start, solver.draw(), ridges)]
     else:
         fits, receivers = receiver_groups(solver, start, solution.relative_error)
     return Groups(fits, receivers, senders, solver.all_rows(fits, receivers))
@@ -103,6 +104,8 @@ def _regrouped(
 
 def _types(solver: "ClosedForm", solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
     """Types, or at least so many groups, from the phi_i where all neurons have data."""
+    if solver.cfg.network.one_type:
+        return solver.nobody()
     low, high = common_range(solver.recording.visited(VISITED).cpu().numpy())
     x = torch.linspace(low, high, GRID, device=solver.device)
     everyone = torch.arange(solver.recording.n_neurons, device=solver.device)

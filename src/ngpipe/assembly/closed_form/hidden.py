@@ -90,6 +90,8 @@ class Driven:
     mean_square: Float[Tensor, " site"]
     error: Float[Tensor, "site pre"] | None = None
     """Standard errors of W, if asked for."""
+    noise: Float[Tensor, " site"] | None = None
+    """Residual variance of the divided equation, likewise."""
 
     @classmethod
     def joined(cls, parts: "list[Driven]") -> "Driven":
@@ -199,13 +201,15 @@ class Hidden:
             moments.own_own[:, n:, n:] += curvature[:, None, None] * fixed
         normal = Rows(self.gram, rows, moments, self._padding(n))
         found = normal.solve()
-        error = None
+        error = noise = None
         if inflation is not None:
-            error = uncertainty.standard_errors(normal, found, len(self.frames), inflation)
+            length = len(self.frames)
+            noise = uncertainty.noise_variance(self.gram, found, length, found.mean_square)
+            error = uncertainty.standard_errors(normal, found.weights, inflation * noise / length)
         # The residual of the undivided equation, near enough.
         square = found.mean_square * divisor.square().mean(0)
         phi = found.own[:, :n] @ self.components
-        return Driven(found.weights, phi, found.own[:, n:], square, error)
+        return Driven(found.weights, phi, found.own[:, n:], square, error, noise)
 
     def _padding(self, n: int) -> Tensor:
         """Keeps o smooth where a row receives little."""

@@ -1,6 +1,6 @@
 """What the closed form finds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -27,19 +27,36 @@ class Solution:
     types: Int[Tensor, " neuron"]
     mean_square: Float[Tensor, " neuron"]
     """Mean squared residual of every row [1/tau^2]."""
-    relative_error: Float[Tensor, " neuron"]
-    """The same over the row's mean squared rate."""
+    level: Float[Tensor, " neuron"]
+    """Mean squared rate of every row [1/tau^2]."""
+    noise: Float[Tensor, " neuron"]
+    """Residual variance of every row [1/tau^2], once all rows are final."""
     held_out: float
     """Mean squared error on held-out frames over the mean squared rate."""
     ridge: float
+    error: Float[Tensor, "post pre"]
+    """Standard error of W [1/tau], once all rows are final."""
     omega: KnottedInput | None = None
     """Hidden input; a multiplicative one of geometric mean 1 at every site."""
-    error: Float[Tensor, "post pre"] | None = None
-    """Standard error of W [1/tau], once all rows are final."""
     inflation: float = 1.0
     """What residuals that hang together in time add to the squared errors, as a factor."""
     diagnosis: Diagnosis | None = None
-    """What the recording can tell about W."""
+    """What the recording can tell about W; of several groups of rows, about the worst."""
+
+    def copy(self) -> "Solution":
+        """The same, its rows free to be changed."""
+        rows = ("weights", "phi_coefficients", "mean_square", "level", "noise", "error")
+        return replace(self, **{name: getattr(self, name).clone() for name in rows})
+
+    def told(self, diagnosis: Diagnosis) -> None:
+        """Keep the worst diagnosis."""
+        if self.diagnosis is None or diagnosis.expected_r2 < self.diagnosis.expected_r2:
+            self.diagnosis = diagnosis
+
+    @property
+    def relative_error(self) -> Float[Tensor, " neuron"]:
+        """Mean squared residual of every row over its mean squared rate."""
+        return self.mean_square / self.level
 
     def scaled(self) -> Float[Tensor, "post pre"]:
         """W with every psi scaled to rise from -1 to 1 over half of its reach [1/tau]."""

@@ -19,6 +19,7 @@ from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.transfer import Fit, Report, Search
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.training import Training
+from ngpipe.errors import DivergenceError
 
 HELD_OUT_FRAMES = 300
 """Frames that choose ridge and basis."""
@@ -28,8 +29,10 @@ FIRM = 0.02
 """Expected 1 - R2 of W with which psi can be searched for."""
 NOISY_ROWS = 4
 """Times as many rows for a psi that is found in noise."""
-SEARCH_BYTES = 2**30
-"""Memory for the frames of a search in noisy data."""
+NOISY_HELD_OUT = 3_000
+"""Held-out frames that choose between searches in noise."""
+NOISY_FRAMES = 30_000
+"""Most frames for it."""
 ENOUGH = 1e-5
 """Expected 1 - R2 of W that no further frames are read for."""
 
@@ -62,6 +65,13 @@ class ClosedForm:
         self.frames = self._source(recording.training_sample(wanted)).read()
         self.few = self.frames.thinned(int(self.solver.search_frames * unknowns))
         self.held_out = self._source(recording.selection_frames(HELD_OUT_FRAMES)).read()
+        self.all_frames_every: int | None = None
+        silent = torch.nonzero(self.frames.rate.abs().sum(0) == 0)[:, 0]
+        if len(silent):
+            raise DivergenceError(
+                f"the rate of neuron {int(silent[0])} is zero at all frames, so there is nothing "
+                "to find of its row; leave such neurons out of the recording"
+            )
 
     def solve(self) -> Solution:
         """The whole recovery."""
@@ -89,13 +99,13 @@ class ClosedForm:
             return shared
         # Differences of activity hold its noise; an exact rate has none, whatever it misses.
         wanted = self.all_rows([shared], self.nobody(), final=True).diagnosis.frames_for(FIRM)
-        bytes_per_frame = 5 * 8 * self.recording.n_neurons
-        wanted = int(min(wanted, SEARCH_BYTES // bytes_per_frame, len(self.everything)))
+        wanted = int(min(wanted, NOISY_FRAMES, len(self.everything)))
         if wanted < 1.5 * len(self.few):
             return shared
-        self.few = self._source(self.recording.training_sample(wanted)).read()
-        self.frames = max(self.frames, self.few, key=len)
-        self.held_out = self._source(self.recording.selection_frames(wanted)).read()
+        every = -(-len(self.everything) // wanted)
+        self.few = self.everything.part(slice(None, None, every))
+        held_out = self.recording.selection_frames(NOISY_HELD_OUT)
+        self.held_out = self._source(held_out).read()
         self.n_rows *= NOISY_ROWS
         return self.search(self._start(), self.draw(), self.solver.ridges)
 
@@ -110,47 +120,54 @@ class ClosedForm:
         """Some rows of W; in the end with their errors, and from as many frames as it takes."""
         some = {"wanted": wanted, "before": before, "final": final}
         solution = self.all_rows(groups.fits, groups.receivers, self.frames, **some)
-        if not final:
+        if solution.diagnosis is None:
             return solution
-        wanted = int(min(solution.diagnosis.frames_for(ENOUGH), len(self.everything)))
-        if wanted < 1.5 * len(self.frames):
+        enough = int(min(solution.diagnosis.frames_for(ENOUGH), len(self.everything)))
+        if enough < 1.5 * len(self.frames):
             return solution
-        step = len(self.everything) // wanted
-        more = replace(self.everything, chosen=self.everything.chosen[::step])
-        return self.all_rows(groups.fits, groups.receivers, more, **some)
+        self.all_frames_every = len(self.everything) // enough
+        return self.all_rows(groups.fits, groups.receivers, self._equations(), **some)
+
+    def _equations(self) -> Equations:
+        """Frames that rows of W are solved from in the end."""
+        if self.all_frames_every is None:
+            return self.frames
+        return self.everything.part(slice(None, None, self.all_frames_every))
 
     def _with_prior(self, groups: Groups, solution: Solution) -> Solution:
         """Rows of W under what is known of them; their errors stay those without it."""
-        weights, phi = solution.weights.clone(), solution.phi_coefficients.clone()
-        square = solution.mean_square.clone()
+        found = solution.copy()
         signs = column_signs(solution.scaled().double()) if self.solver.dale else None
         for k, fit in enumerate(groups.fits):
-            frames, held_out = (replace(f, phi=fit.phi) for f in (self.frames, self.held_out))
+            equations, held_out = (
+                replace(f, phi=fit.phi) for f in (self._equations(), self.held_out)
+            )
             sparse = self.solver.prior == "sparse"
-            prior = Prior(frames, held_out, fit.transfer, fit.ridge, sparse=sparse, signs=signs)
+            prior = Prior(equations, held_out, fit.transfer, fit.ridge, sparse=sparse, signs=signs)
             members = torch.nonzero(groups.receivers == k)[:, 0]
             few = self.draw(groups.receivers == k)
-            strength = prior.strength(few, square[few])
+            strength = prior.strength(few, solution.noise[few])
             self.report("sparsity", strength=strength)
-            for rows, found in prior.solve(members, square[members], strength):
-                weights[rows], phi[rows] = found.weights, found.own
-                square[rows] = found.mean_square
-        level = solution.mean_square / solution.relative_error
-        solution = replace(solution, weights=weights, phi_coefficients=phi, mean_square=square)
-        loss = float(square.mean() / level.mean())
-        self.report("W", loss=loss, connectivity=solution.scaled())
-        return solution
+            if strength == 0 and signs is None:
+                continue
+            for rows, fitted in prior.solve(members, solution.noise[members], strength):
+                found.weights[rows], found.phi_coefficients[rows] = fitted.weights, fitted.own
+                found.mean_square[rows] = fitted.mean_square
+        loss = float(found.mean_square.mean() / found.level.mean())
+        self.report("W", loss=loss, connectivity=found.scaled())
+        return found
 
     def _know(self, omega: KnottedInput) -> None:
         """Use an input that was found as if it were known."""
         n = self.recording.n_neurons
-        self.few, self.frames, self.held_out = (
-            replace(f, omega=omega.at(f.times, n), mode=omega.mode)
-            for f in (self.few, self.frames, self.held_out)
-        )
-        self.everything = replace(
-            self.everything, given=lambda times: omega.at(times, n), mode=omega.mode
-        )
+
+        def knowing(equations: Equations) -> Equations:
+            if isinstance(equations, Source):
+                return replace(equations, given=lambda times: omega.at(times, n), mode=omega.mode)
+            return replace(equations, omega=omega.at(equations.times, n), mode=omega.mode)
+
+        self.few, self.everything = knowing(self.few), knowing(self.everything)
+        self.frames, self.held_out = knowing(self.frames), knowing(self.held_out)
 
     def _with_input(self, solution: Solution, *, final: bool = False) -> Solution:
         """Hidden input of the driven neurons, and their rows anew."""
@@ -158,11 +175,12 @@ class ClosedForm:
         hats = Hats(self.solver.input_knots, self.recording.duration)
         everyone = self.recording.sites.driven
         values = solution.weights.new_empty(len(everyone), hats.n)
-        weights, phi = solution.weights.clone(), solution.phi_coefficients.clone()
-        square, error = solution.mean_square.clone(), solution.error
+        found = solution.copy()
         for k, transfer in enumerate(solution.transfers):
             mine = solution.receiver_group[everyone] == k
             driven = everyone[mine]
+            if not len(driven):
+                continue
             hidden = Hidden(
                 frames,
                 transfer,
@@ -172,20 +190,21 @@ class ClosedForm:
                 solution.phi_coefficients,
             )
             inflation = solution.inflation if final else None
-            found = hidden.solve(driven, weights[driven], self.report, inflation=inflation)
-            weights[driven], phi[driven], values[mine] = found.weights, found.phi, found.values
-            square[driven] = found.mean_square
+            rows = hidden.solve(driven, solution.weights[driven], self.report, inflation=inflation)
+            found.weights[driven], found.phi_coefficients[driven] = rows.weights, rows.phi
+            found.mean_square[driven], values[mine] = rows.mean_square, rows.values
+            found.level[driven] = frames.rate[:, driven].double().square().mean(0)
             if final:
-                error[driven] = found.error
-        omega = KnottedInput(hats, everyone, values, self.cfg.input_mode)
-        return replace(
-            solution, weights=weights, phi_coefficients=phi, mean_square=square, omega=omega
-        )
+                found.error[driven], found.noise[driven] = rows.error, rows.noise
+                found.told(_diagnosis(hidden.gram, found, driven, len(frames)))
+        found.omega = KnottedInput(hats, everyone, values, self.cfg.input_mode)
+        return found
 
     def _polished(self, groups: Groups) -> Groups:
         """Psi on a finer basis and all frames."""
         finer = Spline(self.solver.fine_basis, **self.axis)
-        fine, held_out = replace(self.frames, phi=finer), replace(self.held_out, phi=finer)
+        fine = replace(max(self.frames, self.few, key=len), phi=finer)
+        held_out = replace(self.held_out, phi=finer)
         fits = []
         for k, fit in enumerate(groups.fits):
             search = self._search(fine, held_out, self.draw(groups.receivers == k))
@@ -198,7 +217,7 @@ class ClosedForm:
         search = self._search(self.few, self.held_out, rows)
         return search.run(start, ridges, self.solver.iterations)
 
-    def _search(self, frames: Frames, held_out: Frames, rows: Int[Tensor, " row"]) -> Search:
+    def _search(self, frames: Equations, held_out: Frames, rows: Int[Tensor, " row"]) -> Search:
         return Search(
             frames,
             held_out,
@@ -230,38 +249,54 @@ class ClosedForm:
             final: with standard errors and a diagnosis.
         """
         wanted = torch.ones_like(self.plain) if wanted is None else wanted
-        spline = fits[0].phi
-        equations = replace(self.few if equations is None else equations, phi=spline)
+        equations = replace(self.few if equations is None else equations, phi=fits[0].phi)
         solution = self._blank(fits, group, before)
-        missed, level = torch.zeros_like(solution.mean_square), solution.mean_square.clone()
+        missed = torch.zeros_like(solution.mean_square)
         for k, fit in enumerate(fits):
             members = torch.nonzero(wanted & (group == k))[:, 0]
-            if not len(members):
-                continue
-            gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
-            if final:
-                about = (equations, fit.transfer, members, fit.ridge)
-                solution.inflation = uncertainty.inflation(*about)
-            own = None
-            if self.cfg.network.one_type:
-                own = shared_phi(equations, fit.transfer, members, gram)
-            for rows, normal in solve_rows(equations, fit.transfer, members, gram):
-                found = normal.solve(None if own is None else own.expand(len(rows), -1))
-                solution.weights[rows], solution.phi_coefficients[rows] = found.weights, found.own
-                solution.mean_square[rows], level[rows] = found.mean_square, normal.moments.target
-                missed[rows] = self._missed(found, fit, rows)
-                if final:
-                    solution.error[rows] = uncertainty.standard_errors(
-                        normal, found, len(equations), solution.inflation
-                    )
-            if final:
-                solution.diagnosis = _diagnosis(gram, solution, members, equations)
-        mean = level[wanted].mean()
-        solution.relative_error = solution.mean_square / level
-        solution.held_out = float(missed[wanted].mean() / mean)
-        loss = float(solution.mean_square[wanted].mean() / mean)
-        self.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())
+            if len(members):
+                missed[members] = self._solve_group(solution, fit, members, equations, final=final)
+        if wanted.any():
+            mean = solution.level[wanted].mean()
+            solution.held_out = float(missed[wanted].mean() / mean)
+            loss = float(solution.mean_square[wanted].mean() / mean)
+            weights = solution.scaled()
+            self.report("W", loss=loss, held_out=solution.held_out, connectivity=weights)
         return solution
+
+    def _solve_group(
+        self,
+        solution: Solution,
+        fit: Fit,
+        members: Int[Tensor, " row"],
+        equations: Equations,
+        *,
+        final: bool,
+    ) -> Float[Tensor, " row"]:
+        """Rows that see one psi, into the solution; returns their held-out mean squares."""
+        gram, n = Gram(gram_moment(equations, fit.transfer), fit.ridge), len(equations)
+        q = 1.0
+        if final:
+            q = uncertainty.inflation(equations, fit.transfer, members, fit.ridge)
+            solution.inflation = max(solution.inflation, q)
+        own, missed = None, []
+        if self.cfg.network.one_type:
+            own = shared_phi(equations, fit.transfer, members, gram)
+        for rows, normal in solve_rows(equations, fit.transfer, members, gram):
+            found = normal.solve(None if own is None else own.expand(len(rows), -1))
+            solution.weights[rows], solution.phi_coefficients[rows] = found.weights, found.own
+            solution.mean_square[rows] = found.mean_square
+            solution.level[rows] = normal.moments.target
+            missed.append(self._missed(found, fit, rows))
+            if final:
+                noise = uncertainty.noise_variance(gram, found, n, missed[-1])
+                solution.noise[rows] = noise
+                solution.error[rows] = uncertainty.standard_errors(
+                    normal, found.weights, q * noise / n
+                )
+        if final:
+            solution.told(_diagnosis(gram, solution, members, n))
+        return torch.cat(missed)
 
     def _blank(
         self, fits: list[Fit], group: Int[Tensor, " neuron"], before: Solution | None
@@ -270,8 +305,11 @@ class ClosedForm:
         n, spline = self.recording.n_neurons, fits[0].phi
         weights = torch.zeros(n, n, dtype=torch.float64, device=self.device)
         phi, square = weights.new_zeros(n, spline.n), weights.new_zeros(n)
+        level = torch.ones_like(square)
         if before is not None:
-            weights, square = before.weights.clone(), before.mean_square.clone()
+            weights, square, level = (
+                value.clone() for value in (before.weights, before.mean_square, before.level)
+            )
             phi = spline.refit(before.phi, before.phi_coefficients)
         return Solution(
             weights=weights,
@@ -281,7 +319,8 @@ class ClosedForm:
             receiver_group=group,
             types=self.nobody(),
             mean_square=square,
-            relative_error=torch.zeros_like(square),
+            level=level,
+            noise=torch.zeros_like(square),
             held_out=float("nan"),
             ridge=fits[0].ridge,
             error=torch.zeros_like(weights),
@@ -324,10 +363,9 @@ class ClosedForm:
 
 
 def _diagnosis(
-    gram: Gram, solution: Solution, rows: Int[Tensor, " row"], equations: Equations
+    gram: Gram, solution: Solution, rows: Int[Tensor, " row"], n_frames: int
 ) -> uncertainty.Diagnosis:
     """What the recording tells about the rows that see one psi."""
-    n = len(equations)
-    noise = solution.mean_square[rows].mean() / uncertainty.freedom(gram, solution.phi.n, n)
-    variance = solution.weights[rows].square().mean()
-    return uncertainty.diagnosis(gram, float(noise), float(variance), n)
+    noise = solution.inflation * float(solution.noise[rows].mean()) / n_frames
+    variance = float(solution.weights[rows].square().mean())
+    return uncertainty.diagnosis(gram, noise, variance, n_frames)

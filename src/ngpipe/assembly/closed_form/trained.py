@@ -1,7 +1,10 @@
-"""Standard errors of W of a model that an optimiser has trained.
+r"""Standard errors of W of a model that an optimiser has trained.
 
-As in :mod:`.uncertainty`, for the psi* and Omega* that the model has learned, with the model's own
-residuals: what the optimiser left unexplained counts as noise.
+Least squares for the psi* and Omega* that the model has learned say how well W could be known
+(:mod:`.uncertainty`); how far the model's W is from theirs is what the optimiser has left undone:
+
+.. math:: \mathrm{error}_{ij}^2 = \mathrm{error}_{\mathrm{LS},ij}^2
+    + (W_{ij} - W_{\mathrm{LS},ij})^2
 """
 
 import torch
@@ -10,16 +13,21 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.frames import Source, Transfer
+from ngpipe.assembly.closed_form.frames import Equations, Source, Transfer
 from ngpipe.assembly.closed_form.rows import Gram
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster
 from ngpipe.config.recovery import Recovery
+from ngpipe.errors import DivergenceError
 
 FRAMES = 10
-"""Frames read, in multiples of the neurons."""
+"""Frames read, in multiples of the neurons; differences of activity are all read."""
+FEWEST = 1.5
+"""The same, below which there is nothing to be said."""
+TIMES = 32
+"""Times at which a field is evaluated at once."""
 PSI_BASIS, PHI_BASIS = 48, 12
 RIDGE = 1e-12
 """Keeps the factor of the Gram matrix real; an optimiser has no ridge."""
@@ -32,37 +40,44 @@ def standard_errors(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "
     Args:
         model: the trained model.
         recording: what it was trained on.
+
+    Raises:
+        DivergenceError: the recording has too few frames, or directions, to tell.
     """
     axis = {"unit": model.scales.bend, "reach": model.scales.reach}
-    n, chosen = model.n_neurons, recording.training_sample(FRAMES * recording.n_neurons)
-    given = None if model.external is None else model.omega
-    source = Source(recording, chosen, Spline(PHI_BASIS, **axis), given, model.mode)
-    residual = _residual(model, source)
-    errors = torch.zeros(n, n, dtype=torch.float64, device=model.latent.device)
+    equations = _equations(model, recording, Spline(PHI_BASIS, **axis))
+    n = len(equations)
+    if n < FEWEST * (model.n_neurons + PHI_BASIS):
+        raise DivergenceError(
+            f"{n} training frames cannot tell how well {model.n_neurons} weights of a row are known"
+        )
+    errors = torch.zeros_like(model.V, dtype=torch.float64)
+    weights = model.connectivity.double()
     groups = _receivers(model)
-    # A Gram matrix of few frames has too large an inverse.
-    design = (len(chosen) - n) / len(chosen) * len(recording.training_frames)
     for k in range(int(groups.max()) + 1):
         members = torch.nonzero(groups == k)[:, 0]
         transfer = _transfer(model, members, Spline(PSI_BASIS, **axis))
-        gram = Gram(gram_moment(source, transfer), RIDGE)
-        inflation = uncertainty.inflation(source, transfer, members, RIDGE)
-        for rows, normal in solve_rows(source, transfer, members, gram):
-            noise = residual[:, rows].square().mean(0)
-            variances = normal.variances().clamp_min(0)
-            errors[rows] = (variances * (inflation * noise / design)[:, None]).sqrt()
-    errors.fill_diagonal_(0)
-    return errors
+        gram = Gram(gram_moment(equations, transfer), RIDGE)
+        q = uncertainty.inflation(equations, transfer, members, RIDGE)
+        for rows, normal in solve_rows(equations, transfer, members, gram):
+            fit = normal.solve()
+            noise = uncertainty.noise_variance(gram, fit, n, fit.mean_square)
+            error = uncertainty.standard_errors(normal, fit.weights, q * noise / n)
+            errors[rows] = (error.square() + (weights[rows] - fit.weights).square()).sqrt()
+    return errors.fill_diagonal_(0)
 
 
-def _residual(model: AssemblyGNN, source: Source) -> Float[Tensor, "frame neuron"]:
-    """What the model misses, divided by a multiplicative input like the equations of the rows."""
-    everyone = torch.arange(model.n_neurons, device=model.latent.device)
-    missed = []
-    for part in source.stretches(4 * model.n_neurons):
-        residual = (part.rate - model(part.times, part.x)).double()
-        missed.append(residual / part.divisor(everyone))
-    return torch.cat(missed)
+def _equations(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:
+    """Frames to solve for, with the input as the model has it."""
+    if model.external is None and recording.rate is None:
+        return Source(recording, recording.training_frames, phi)
+    chosen = recording.training_sample(FRAMES * recording.n_neurons)
+
+    def given(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+        return torch.cat([model.omega(part) for part in times.split(TIMES)])
+
+    known = None if model.external is None else given
+    return Source(recording, chosen, phi, known, model.mode).read()
 
 
 def _receivers(model: AssemblyGNN) -> Int[Tensor, " neuron"]:

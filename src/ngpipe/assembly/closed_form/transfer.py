@@ -18,7 +18,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.frames import CHUNK_ELEMENTS, Frames, Transfer, smoothness
+from ngpipe.assembly.closed_form.accumulate import gram_moment, moments
+from ngpipe.assembly.closed_form.frames import (
+    CHUNK_ELEMENTS,
+    Equations,
+    Frames,
+    Transfer,
+    smoothness,
+)
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.errors import DivergenceError
@@ -27,6 +34,8 @@ GAIN = 0.9
 """Fall of the held-out error that makes a smaller ridge worth while."""
 PATIENCE = 2
 """Ridges without such a gain after which the search ends."""
+SAMPLE = 200
+"""Frames over which the mean square of psi is fixed."""
 SMALL_CHANGE = 0.1
 """Relative fall of the loss below which a search is over, if residuals are not noise."""
 
@@ -56,7 +65,6 @@ class Fit:
 @dataclass
 class _State:
     transfer: Transfer
-    sent: Tensor
     rows: Rows
     fit: RowFit
     loss: float
@@ -78,7 +86,7 @@ class Search:
 
     def __init__(
         self,
-        frames: Frames,
+        frames: Equations,
         held_out: Frames,
         rows: Int[Tensor, " row"],
         *,
@@ -89,8 +97,9 @@ class Search:
     ) -> None:
         self.frames, self.held_out, self.rows = frames, held_out, rows
         self.roughness, self.report = roughness, report
-        self.target, self.own = frames.target(rows), frames.own(rows)
-        self.level = self.target.square().mean(0)
+        few = frames.part(slice(None, None, max(1, len(frames) // SAMPLE)))
+        self.sample = few if isinstance(few, Frames) else few.read()
+        self.level = self._mean_squares()
         self.noisy, self.one_phi = noisy, one_phi
 
     def run(self, transfer: Transfer, ridges: Sequence[float], iterations: int) -> Fit:
@@ -131,8 +140,8 @@ class Search:
             moment, right = self._normal_equations(state)
             before = state.loss
             while damping < 1e6:
-                trial = self._at(self._stepped(state, moment, right, damping), ridge)
-                if trial.loss < state.loss:
+                trial = self._tried(self._stepped(state, moment, right, damping), ridge)
+                if trial is not None and trial.loss < state.loss:
                     state, damping = trial, max(damping / 10, 1e-10)
                     break
                 damping *= 30
@@ -145,23 +154,46 @@ class Search:
         """Relative fall of the loss that is not worth another step."""
         if not self.noisy:
             return SMALL_CHANGE
-        return state.transfer.coefficients.numel() / self.target.numel()
+        return state.transfer.coefficients.numel() / (len(self.frames) * len(self.rows))
+
+    def _tried(self, transfer: Transfer, ridge: float) -> _State | None:
+        """A trial; None if its equations cannot be solved."""
+        try:
+            return self._at(transfer, ridge)
+        except DivergenceError:
+            return None
 
     def _at(self, transfer: Transfer, ridge: float) -> _State:
-        sent = transfer.sent(self.frames.x)
-        moments = Moments.of(sent, self.own, self.target)
-        gram = Gram(sent.T @ sent / len(sent), ridge)
-        padding = smoothness(self.frames.phi, self.target.device)
+        gram = Gram(gram_moment(self.frames, transfer), ridge)
+        padding = smoothness(self.frames.phi, self.level.device)
         shared = 1 / self.level if self.one_phi else None
-        rows = Rows(gram, self.rows, moments, padding, shared)
+        found = moments(self.frames, transfer, self.rows)
+        rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        return _State(transfer, sent, rows, fit, float((fit.mean_square / self.level).mean()))
+        return _State(transfer, rows, fit, float((fit.mean_square / self.level).mean()))
+
+    def _mean_squares(self) -> Float[Tensor, " row"]:
+        """Mean squared target of every row."""
+        width = len(self.rows)
+        parts = [p.target(self.rows).square().sum(0) for p in self.frames.stretches(width)]
+        return torch.stack(parts).sum(0) / len(self.frames)
 
     def _normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
-        columns = directions(self.frames, state.transfer, state.fit.weights).double()
-        mixed = self.own.transpose(0, 1).mT @ columns.transpose(0, 1) / len(columns)
-        more = Moments.of(state.sent, columns, self.target)
-        moment, right = state.rows.project(more, mixed)
+        """Of psi's coefficients, W and phi eliminated, summed over rows."""
+        n, transfer = self.frames.n_neurons, state.transfer
+        wide = self.frames.phi.n + 2 * transfer.coefficients.numel()
+        total, crossed, seen = None, 0, 0
+        for part in self.frames.stretches(n + len(self.rows) * wide):
+            columns = directions(part, transfer, state.fit.weights).double()
+            own = part.own(self.rows).transpose(0, 1)
+            crossed = crossed + own.mT @ columns.transpose(0, 1) / len(self.frames)
+            now = Moments.of(transfer.sent(part.x), columns, part.target(self.rows))
+            seen += len(part)
+            if total is None:
+                total = now
+            else:
+                total.accumulate(now, len(part) / seen)
+        moment, right = state.rows.project(total, crossed)
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
 
@@ -176,10 +208,10 @@ class Search:
             old.spline.roughness(c),
         )
         system = moment + curvature * (damping * eye + self.roughness * rough)
-        system = system + curvature * len(c) * _gauge(old, self.frames)
+        system = system + curvature * len(c) * _gauge(old, self.sample)
         step = torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
         coefficients = old.coefficients + step.view_as(old.coefficients)
-        return _normalised(replace(old, coefficients=coefficients), self.frames)
+        return _normalised(replace(old, coefficients=coefficients), self.sample)
 
     def _held_out(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
@@ -212,10 +244,9 @@ def directions(
 
 def _metric(transfer: Transfer, frames: Frames) -> Float[Tensor, "group basis basis"]:
     """Mean over the visited activities of each group of b b^T."""
-    thin = frames.x[:: max(1, len(frames) // 200)]
     metrics = []
     for k in range(len(transfer.coefficients)):
-        basis = transfer.spline.basis(thin[:, transfer.group == k].flatten().double())
+        basis = transfer.spline.basis(frames.x[:, transfer.group == k].flatten().double())
         metrics.append(basis.T @ basis / len(basis))
     return torch.stack(metrics)
 

@@ -3,7 +3,7 @@ r"""How sure every weight is, and what a recording can tell about W at all.
 Given psi, a row of W is linear least squares with a ridge r over n frames. With C the mean of
 f f^T, f what is sent freed of what the row's own functions explain, the expected squared error is
 
-.. math:: E (\hat W_{ij} - W_{ij})^2 = \frac{q s_i^2}{n} [(C + r)^{-1}]_{jj}
+.. math:: E (\hat W_{ij} - W_{ij})^2 = \frac{q s_i^2}{n} [(C + r)^{-1} C (C + r)^{-1}]_{jj}
     + \tau_i^2\, r^2 [(C + r)^{-2}]_{jj}
 
 First what noise does: s_i^2 is the residual variance, and q says by how much residuals that hang
@@ -23,9 +23,12 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
 from ngpipe.assembly.closed_form.frames import Equations, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
+from ngpipe.errors import DivergenceError
 
 SPLIT_ROWS = 16
 """Rows of W that are worked out from either half of the recording."""
+FREE = 0.05
+"""Share of the frames that unknowns must leave for the residual to tell the noise."""
 HALF = 1.3
 """Least frames of half a recording, in multiples of the unknowns of a row."""
 POOR = 0.9
@@ -44,10 +47,12 @@ class Diagnosis:
     """Largest over smallest eigenvalue of the Gram matrix with its ridge."""
     expected_r2: float
     """R2 of W that noise and unvisited directions leave to expect."""
+    noise_share: float
+    """Share of the variance of W as found that is noise."""
 
     def frames_for(self, missing: float) -> float:
         """Frames after which noise would leave 1 - R2 of W at ``missing``."""
-        now = 1 / max(self.expected_r2, 1e-12) - 1
+        now = self.noise_share / max(1 - self.noise_share, 1e-12)
         return self.n_frames * now * (1 - missing) / missing
 
     @property
@@ -66,22 +71,37 @@ class Diagnosis:
         )
 
 
+def noise_variance(
+    gram: Gram, fit: RowFit, n_frames: int, held_out: Float[Tensor, " row"]
+) -> Float[Tensor, " row"]:
+    """s_i^2 [1/tau^2]: from the residual, or on held-out frames if it has no freedom left.
+
+    Args:
+        gram: C and r.
+        fit: the solution.
+        n_frames: n.
+        held_out: mean squared error of the rows on frames they were not fitted to.
+    """
+    free = n_frames - fit.own.shape[1] - float(gram.shares.sum())
+    if free < FREE * n_frames:
+        return held_out
+    return fit.mean_square * n_frames / free
+
+
 def standard_errors(
-    rows: Rows, fit: RowFit, n_frames: int, inflation: float
+    rows: Rows, weights: Float[Tensor, "row pre"], noise: Float[Tensor, " row"]
 ) -> Float[Tensor, "row pre"]:
     """Standard error of every weight of some rows.
 
     Args:
         rows: their normal equations.
-        fit: the solution.
-        n_frames: n.
-        inflation: q.
+        weights: the solution.
+        noise: q s_i^2 / n.
     """
-    variances, gram = rows.variances(), rows.gram
-    columns = fit.own.shape[1]
-    noise = inflation * fit.mean_square / freedom(gram, columns, n_frames)
+    gram = rows.gram
+    variances = (rows.variances() - gram.shrunk / gram.padding).clamp_min(0)
     sampling = noise[:, None] * variances
-    seen = (fit.weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
+    seen = (weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
     missing = (seen / gram.shares.square().mean())[:, None] * gram.shrunk
     errors = (sampling + missing).sqrt()
     # W_ii = 0 is certain.
@@ -89,20 +109,15 @@ def standard_errors(
     return errors
 
 
-def freedom(gram: Gram, columns: int, n_frames: int) -> float:
-    """Frames that are left for the residual: all, less the effective number of unknowns."""
-    return max(1.0, n_frames - columns - float(gram.shares.sum()))
-
-
 def inflation(
     equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], ridge: float
 ) -> float:
-    """Q of the rows of some neurons, from the first and the second half of the frames.
+    """What residuals that hang together in time add to squared errors: q, at least 1.
 
     Args:
         equations: all frames.
         transfer: what senders send.
-        members: who; a few of them are looked at.
+        members: who; some of them are looked at.
         ridge: relative to the mean diagonal of the Gram matrix.
 
     Returns:
@@ -111,27 +126,28 @@ def inflation(
     middle = len(equations) // 2
     if middle < HALF * (equations.n_neurons + equations.phi.n):
         return 1.0
-    rows = members[:: max(1, len(members) // SPLIT_ROWS)]
-    halves = [
-        _solved(half, transfer, rows, ridge)
-        for half in (equations.part(slice(0, middle)), equations.part(slice(middle, None)))
-    ]
-    (one, first), (other, second) = halves
+    rows = members[:: -(-len(members) // SPLIT_ROWS)]
+    halves = (equations.part(slice(0, middle)), equations.part(slice(middle, None)))
+    try:
+        (one, first), (other, second) = (_solved(h, transfer, rows, ridge) for h in halves)
+    except DivergenceError:
+        return 1.0
     expected = first.square() + second.square()
     mine = expected > 0
-    return float(((one - other).square()[mine] / expected[mine]).mean())
+    return max(1.0, float(((one - other).square()[mine] / expected[mine]).mean()))
 
 
 def _solved(
     equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], ridge: float
 ) -> tuple[Float[Tensor, "row pre"], Float[Tensor, "row pre"]]:
     """W and its standard errors, were all residuals independent."""
-    gram = Gram(gram_moment(equations, transfer), ridge)
+    gram, n = Gram(gram_moment(equations, transfer), ridge), len(equations)
     weights, errors = [], []
     for _, normal in solve_rows(equations, transfer, rows, gram):
         fit = normal.solve()
+        noise = noise_variance(gram, fit, n, fit.mean_square) / n
         weights.append(fit.weights)
-        errors.append(standard_errors(normal, fit, len(equations), 1.0))
+        errors.append(standard_errors(normal, fit.weights, noise))
     return torch.cat(weights), torch.cat(errors)
 
 
@@ -148,13 +164,14 @@ def diagnosis(
 
     Args:
         gram: C and r.
-        noise: nu, the residual variance over the effective number of frames [1/tau^2].
+        noise: nu = q s^2 / n [1/tau^2].
         weight_variance: mean squared weight as found [1/tau^2].
         n_frames: frames used.
     """
     values, ridge = gram.eigenvalues, gram.padding
     share = values / (values + ridge)
     sampling = noise * float((values / (values + ridge).square()).mean())
+    noise_share = min(1.0, sampling / max(weight_variance, 1e-300))
     spread = max(weight_variance - sampling, 0.0) / float(share.square().mean())
     told = values / (values + ridge + noise / max(spread, 1e-300))
     expected = spread * float(share.mean()) ** 2 / max(weight_variance, 1e-300)
@@ -164,4 +181,5 @@ def diagnosis(
         float(told.sum()),
         float((values.max() + ridge) / (values.min().clamp_min(0) + ridge)),
         min(1.0, expected),
+        noise_share,
     )
