@@ -4,10 +4,10 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int
-from scipy.stats import false_discovery_control, norm
 from torch import Tensor
 
 from ngpipe.assembly import gauge
+from ngpipe.assembly.calls import called
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
@@ -76,21 +76,15 @@ def _features(
 
 
 def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict[str, tuple]:
-    """Standard errors of W, and which connections exist.
-
-    A connection is called present if its weight differs from zero in a two-sided normal test, the
-    share of false calls held below ``cfg.false_discovery`` (Benjamini & Hochberg 1995,
-    J. R. Stat. Soc. B 57:289).
-    """
+    """Standard errors of W, and which connections exist; nothing if the model has no errors."""
     error = (model.error * scales.connectivity.abs()).cpu().numpy()
     weights = (model.connectivity * scales.connectivity).cpu().numpy()
     off = ~np.eye(len(error), dtype=bool)
     if not (error[off] > 0).all():
         return {}
-    p_values = 2 * norm.sf(np.abs(weights[off] / error[off]))
     connected = np.zeros(error.shape, dtype=np.int8)
-    connected[off] = false_discovery_control(p_values) <= cfg.false_discovery
-    about = {"false_discovery": cfg.false_discovery}
+    connected[off], width = called(weights[off] / error[off], cfg.false_discovery)
+    about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
         "connectivity_error": (("post", "pre"), error),
         "connected": (("post", "pre"), connected, about),
