@@ -102,7 +102,7 @@ def test_a_step_ends_at_unit_mean_square_rising_through_zero(groups):
     upside_down = changed(start, -4 * start.coefficients + 0.3)
     for transfer in (start, upside_down):
         state = s._at(transfer, RIDGE)
-        new = s._stepped(state, *s._normal_equations(state), 1e-6)
+        new = s._moved(state.transfer, s._step(state, *s._normal_equations(state), 1e-6))
         at_rest = new.spline.read(new.coefficients, torch.zeros(1, groups).double())
         torch.testing.assert_close(at_rest, torch.zeros_like(at_rest), rtol=0, atol=1e-12)
         assert (new.height > 0).all()
@@ -264,7 +264,7 @@ def test_steps_leave_scale_and_offset_alone(monkeypatch):
     system = exact(3, n_frames=400, noise=0.5)
     s, start = search(system), wrong(system.transfer)
     state = s._at(start, RIDGE)
-    new = s._stepped(state, *s._normal_equations(state), 1e-6)
+    new = s._moved(state.transfer, s._step(state, *s._normal_equations(state), 1e-6))
     change = new.coefficients - start.coefficients
     for k in range(3):
         x = system.frames.x[::2, start.group == k]  # frames that the step is held to

@@ -34,6 +34,8 @@ GAIN = 0.9
 """Fall of the held-out error that makes a smaller ridge worth while."""
 PATIENCE = 2
 """Ridges without such a gain after which the search ends."""
+NO_CHANGE = 0.1
+"""Share of the smallest worthwhile fall of the loss that a step must promise to be tried."""
 SAMPLE = 200
 """Frames over which the mean square of psi is fixed."""
 SMALL_CHANGE = 0.1
@@ -140,7 +142,11 @@ class Search:
             moment, right = self._normal_equations(state)
             before = state.loss
             while damping < 1e6:
-                trial = self._tried(self._stepped(state, moment, right, damping), ridge)
+                step = self._step(state, moment, right, damping)
+                promised = float(2 * right @ step - step @ moment @ step)
+                if promised < NO_CHANGE * self._small_change(state) * before:
+                    break
+                trial = self._tried(self._moved(state.transfer, step), ridge)
                 if trial is not None and trial.loss < state.loss:
                     state, damping = trial, max(damping / 10, 1e-10)
                     break
@@ -197,8 +203,8 @@ class Search:
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
 
-    def _stepped(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Transfer:
-        """Psi after a damped step."""
+    def _step(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Tensor:
+        """A damped step of psi's coefficients."""
         old = state.transfer
         c = old.coefficients.flatten()
         curvature = moment.diagonal().mean()
@@ -209,9 +215,12 @@ class Search:
         )
         system = moment + curvature * (damping * eye + self.roughness * rough)
         system = system + curvature * len(c) * _gauge(old, self.sample)
-        step = torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
-        coefficients = old.coefficients + step.view_as(old.coefficients)
-        return _normalised(replace(old, coefficients=coefficients), self.sample)
+        return torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
+
+    def _moved(self, transfer: Transfer, step: Float[Tensor, " coefficient"]) -> Transfer:
+        """Psi after a step."""
+        coefficients = transfer.coefficients + step.view_as(transfer.coefficients)
+        return _normalised(replace(transfer, coefficients=coefficients), self.sample)
 
     def _held_out(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
