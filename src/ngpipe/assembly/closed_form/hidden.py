@@ -109,7 +109,8 @@ class Hidden:
         ridge: of the Gram matrix.
         hats: knots in time.
         mode: how the input acts.
-        phi: coefficients of phi_i of neurons whose phi is known, to span those of the others.
+        phi: coefficients of all phi_i as far as they are known, whose main directions span those
+            of the driven neurons.
     """
 
     def __init__(
