@@ -108,3 +108,33 @@ def test_a_model_without_a_field_has_no_input_to_read():
     assert "external_input" not in recovery
     assert recovery["psi"].attrs["of"] == "activity"
     assert np.all(recovery["psi"].values == recovery["psi"].values[0])
+
+
+@pytest.mark.parametrize("factor", [0.2, -3.0])
+def test_errors_follow_the_gauge_of_their_weights(factor):
+    """Whatever scale psi was learned at: the same errors, and the same calls."""
+    read = []
+    for scale in (1.0, factor):
+        model = random_model(N, "sender")
+        model.fold()
+        model.phi, model.psi = SharedPhi(), WidePsi()
+        with torch.no_grad():
+            amplitude = 0.5 * numbers(3, N) - np.log(abs(scale))
+            model.latent.copy_(torch.stack([TYPES - 0.5, amplitude], -1))
+            weights = numbers(4, N, N) * (numbers(5, N, N) > 0)
+            model.V.copy_(abs(scale) * weights).fill_diagonal_(0)
+            model.error.copy_(abs(scale) * 0.1 * (1 + numbers(6, N, N).abs())).fill_diagonal_(0)
+        read.append(read_out(model, RECORDING, Recovery()))
+    one, other = read
+    for name in ("connectivity", "connectivity_error", "connected"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-5)
+    assert one["connected"].attrs["false_discovery"] == 0.05
+    error = one["connectivity_error"].values
+    assert (error[~np.eye(N, dtype=bool)] > 0).all()
+    strong = np.abs(one["connectivity"].values) > 6 * error
+    assert one["connected"].values[strong & ~np.eye(N, dtype=bool)].all()
+
+
+def test_without_errors_nothing_is_called():
+    recovery = read_out(random_model(N), RECORDING, Recovery(n_types=1))
+    assert not {"connectivity_error", "connected"} & set(recovery)
