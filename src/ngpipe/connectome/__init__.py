@@ -1,0 +1,45 @@
+"""Connectome-constrained networks: fit, drive, attribute, trace.
+
+The public names of connectome_interpreter's module activation_maximisation, so that a script works
+by changing its import.
+"""
+
+from ngpipe.connectome.attribution import get_gradients, saliency
+from ngpipe.connectome.fitting import train_model
+from ngpipe.connectome.frames import (
+    activity_by_column,
+    add_sign,
+    get_input_activation,
+    get_neuron_activation,
+    input_from_df,
+)
+from ngpipe.connectome.network import LinearNetwork, MultilayeredNetwork, training_mode
+from ngpipe.connectome.paths import (
+    activated_path_for_ngl,
+    activations_to_df,
+    activations_to_df_batched,
+    get_activations_for_path,
+)
+from ngpipe.connectome.stimulus_search import activation_maximisation, guess_optimal_stimulus
+from ngpipe.connectome.targets import TargetActivation
+
+__all__ = [
+    "LinearNetwork",
+    "MultilayeredNetwork",
+    "TargetActivation",
+    "activated_path_for_ngl",
+    "activation_maximisation",
+    "activations_to_df",
+    "activations_to_df_batched",
+    "activity_by_column",
+    "add_sign",
+    "get_activations_for_path",
+    "get_gradients",
+    "get_input_activation",
+    "get_neuron_activation",
+    "guess_optimal_stimulus",
+    "input_from_df",
+    "saliency",
+    "train_model",
+    "training_mode",
+]

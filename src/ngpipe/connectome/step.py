@@ -1,0 +1,110 @@
+r"""One step of a connectome network, with every option explicit.
+
+Neurons are rows and samples are columns throughout, ``(neuron, batch)``. From the state x to the
+response y, before any external input:
+
+.. math::
+    z_i &= a_i d_i(x) \sum_j W_{ij} x_j + b_i \\
+    y_i &= \frac{1}{\tau_i} \tanh([z_i \ge \theta] z_i) + (1 - \frac{1}{\tau_i}) x_i
+
+with slope a, bias b, threshold :math:`\theta` and divisive inhibition d, of the edges K(i) that
+divide (weights w < 0, strengths s):
+
+.. math::
+    d_i = \prod_{k \in K(i)} \max(0, 1 + w_k s_k x_k) \quad\text{or}\quad
+    d_i = \max(0, 1 + \sum_{k \in K(i)} w_k s_k x_k).
+
+Source: connectome_interpreter 2.8.1 (product, :math:`\tau = 1`) and its later versions (sum).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.connectome.weights import SparseProduct, StraightThrough
+
+State = Float[Tensor, "neuron batch"]
+"""Activity of all neurons in each sample [1]."""
+
+
+@dataclass(frozen=True)
+class DivisiveInhibition:
+    """Edges that divide, and how they combine."""
+
+    post: Int[Tensor, " edge"]
+    pre: Int[Tensor, " edge"]
+    weight: Float[Tensor, " edge"]
+    """Weight times strength, at most 0."""
+    combine: Literal["product", "sum"]
+
+    def gain(self, x: State) -> State:
+        """What every slope is multiplied by, 0 to 1."""
+        change = self.weight[:, None] * x[self.pre]
+        at = self.post[:, None].expand_as(change)
+        ones = torch.ones_like(x)
+        if self.combine == "sum":
+            return ones.scatter_add(0, at, change).clamp(min=0)
+        factor = (1 + change).clamp(min=0)
+        return ones.scatter_reduce(0, at, factor, "prod", include_self=True)
+
+    def divide(self, slope: Tensor | float, x: Tensor) -> Tensor:
+        """Slopes, each times its gain; a negative one that is divided vanishes."""
+        state = x if x.ndim == 2 else x[:, None]
+        divided = torch.zeros_like(state, dtype=torch.bool).index_fill(0, self.post, True)
+        slopes = torch.as_tensor(slope).to(state)
+        slopes = slopes[:, None] if slopes.ndim == 1 else slopes
+        result = torch.where(divided & (slopes < 0), 0.0, slopes * self.gain(state))
+        return result if x.ndim == 2 else result[:, 0]
+
+
+@dataclass(frozen=True)
+class Response:
+    """Constants of a step. Per-neuron values are columns ``(neuron, 1)``, or one number."""
+
+    weights: Tensor
+    """W, sparse CSR, ``[post, pre]``."""
+    transposed: Tensor
+    slope: Tensor | float
+    bias: Tensor | float
+    tau: Tensor | float
+    """Time constant of the leak [steps]; the number 1: no leak."""
+    threshold: float
+    divisive: DivisiveInhibition | None
+    nonlinear: bool
+    """False: y is z itself, without threshold and tanh."""
+    surrogate: bool
+    """Let gradients pass the threshold as if it were not there."""
+    custom: Callable[[Tensor, Tensor], Tensor] | None
+    """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
+
+    def __call__(self, x: State) -> State:
+        """Response to a state, before external input."""
+        return self.respond(SparseProduct.apply(x, self.weights, self.transposed), x)
+
+    def respond(self, incoming: State, x: State) -> State:
+        """Response to the drive W x of a state x."""
+        if self.custom is not None:
+            return self.custom(incoming, x)
+        slope = self.slope if self.divisive is None else self.divisive.divide(self.slope, x)
+        y = slope * incoming + self.bias
+        if self.nonlinear:
+            y = torch.tanh(at_least(y, self.threshold, self.surrogate))
+        if isinstance(self.tau, float) and self.tau == 1.0:
+            return y
+        return y / self.tau + (1 - 1 / self.tau) * x
+
+
+def at_least(x: Tensor, threshold: float, surrogate: bool) -> Tensor:
+    """Values below the threshold are 0; NaN stays."""
+    kept = torch.where(x < threshold, 0.0, x)
+    return StraightThrough.apply(x, kept) if surrogate else kept
+
+
+def at_most_one(x: Tensor, surrogate: bool) -> Tensor:
+    """Values above 1 are 1; NaN stays."""
+    kept = torch.where(x > 1, 1.0, x)
+    return StraightThrough.apply(x, kept) if surrogate else kept

@@ -1,0 +1,137 @@
+"""Sparse weights of a connectome: read from any matrix, and multiplied with a gradient.
+
+W and its transpose are kept as CSR arrays, so that the product and its gradient are both a product
+of CSR rows with a dense matrix, neurons by batch.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from ngpipe.errors import ArgumentError, ArgumentTypeError
+
+SPARSE_BETA = "Sparse CSR tensor support is in beta state"
+SPARSE_CHECKS = "Sparse invariant checks are implicitly disabled"
+SPARSE_KINDS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc)
+
+
+def as_csr(weights: Any, name: str = "all_weights") -> sparse.csr_array:  # noqa: ANN401
+    """A square matrix as CSR with sorted indices and no duplicates, in float32 or float64.
+
+    Args:
+        weights: dense numpy array, any scipy sparse matrix or array, or a dense or sparse tensor.
+        name: what the caller calls it.
+
+    Raises:
+        ArgumentTypeError: not a matrix.
+        ArgumentError: not square, or holding NaN or infinity.
+    """
+    matrix = _scipy(weights, name)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ArgumentError(
+            f"{name} has shape {tuple(matrix.shape)}, expected a square matrix: one row and one "
+            "column a neuron"
+        )
+    matrix.sum_duplicates()
+    bad = int((~np.isfinite(matrix.data)).sum())
+    if bad:
+        raise ArgumentError(
+            f"{name} holds {bad} values that are not finite; set them to 0 where there is no "
+            "connection"
+        )
+    return matrix
+
+
+def _scipy(weights: Any, name: str) -> sparse.csr_array:  # noqa: ANN401
+    if isinstance(weights, Tensor):
+        weights = _from_tensor(weights.detach().cpu())
+    if not (sparse.issparse(weights) or isinstance(weights, np.ndarray)):
+        raise ArgumentTypeError(
+            f"{name} is a {type(weights).__name__}, expected a numpy array, a scipy sparse matrix "
+            "or a torch tensor"
+        )
+    if weights.ndim != 2 or weights.dtype.kind not in "fiub":
+        raise ArgumentTypeError(
+            f"{name} has {weights.ndim} axes of {weights.dtype}, expected a matrix of real numbers"
+        )
+    kind = np.float64 if weights.dtype.itemsize == 8 else np.float32
+    return sparse.csr_array(weights, dtype=kind, copy=True)
+
+
+def _from_tensor(weights: Tensor) -> sparse.coo_array | np.ndarray:
+    if weights.dtype in (torch.float16, torch.bfloat16):
+        weights = weights.float()
+    if weights.layout not in SPARSE_KINDS:
+        return weights.numpy()
+    coo = (weights if weights.is_sparse else weights.to_sparse_coo()).coalesce()
+    return sparse.coo_array((coo.values().numpy(), coo.indices().numpy()), shape=tuple(coo.shape))
+
+
+def csr_buffers(matrix: sparse.csr_array, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Arrays of W and of its transpose, by name: what a network registers as buffers."""
+    buffers = {}
+    for prefix, oriented in (("w", matrix), ("wt", sparse.csr_array(matrix.T))):
+        oriented.sort_indices()
+        buffers[f"{prefix}_rows"] = torch.from_numpy(oriented.indptr.astype(np.int32))
+        buffers[f"{prefix}_columns"] = torch.from_numpy(oriented.indices.astype(np.int32))
+        buffers[f"{prefix}_values"] = torch.from_numpy(oriented.data).to(dtype)
+    return buffers
+
+
+def sparse_csr(rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    """A square CSR tensor of the arrays given, without torch's note that CSR is in beta."""
+    n = len(rows) - 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=SPARSE_BETA)
+        warnings.filterwarnings("ignore", message=SPARSE_CHECKS)
+        return torch.sparse_csr_tensor(rows, columns, values, (n, n))
+
+
+class SparseProduct(torch.autograd.Function):
+    r"""W x with the gradient :math:`W^\top g`, both as CSR products. W has no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, transposed: Tensor) -> Tensor:  # noqa: ANN401
+        """The product, ``(neuron, batch)``."""
+        ctx.weights, ctx.transposed = weights, transposed
+        return weights @ x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """The gradient of x; itself a sparse product, so that it can be differentiated again."""
+        product = SparseProduct.apply(gradient.contiguous(), ctx.transposed, ctx.weights)
+        return product, None, None
+
+
+class StraightThrough(torch.autograd.Function):
+    """The value of ``exact`` with the gradient of ``x``: for bounds whose own gradient is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, exact: Tensor) -> Tensor:  # noqa: ANN401
+        """The exact values."""
+        return exact.view_as(exact)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """The gradient as it comes."""
+        return gradient, None
+
+
+def digest(buffers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    """SHA-256 of a connectome as 32 bytes: its buffers in the order of their names, and names.
+
+    Weights count in single precision, so that a network has one digest in every dtype.
+    """
+    sha = hashlib.sha256(repr(list(names)).encode())
+    for key in sorted(buffers):
+        tensor = buffers[key].detach().cpu()
+        tensor = tensor.float() if tensor.is_floating_point() else tensor.long()
+        sha.update(f"{key} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().numpy().tobytes())
+    return torch.tensor(list(sha.digest()), dtype=torch.uint8)
