@@ -99,7 +99,7 @@ def get_input_activation(
     sensory_indices: Any,  # noqa: ANN401
     idx_to_group: Mapping[Any, Any],
     selected_indices: Any = None,  # noqa: ANN401
-    activation_threshold: float = 0,
+    activation_threshold: float = 0.0,
     batch_names: Sequence[Any] | None = None,
 ) -> pd.DataFrame:
     """Mean input of groups of sensory neurons over time.

@@ -112,7 +112,7 @@ def cut_divisive(
     return kept, edges
 
 
-def strengths(divisive: Divisive, strength: float | Mapping[Any, float]) -> np.ndarray:
+def strengths(divisive: Divisive, strength: Any) -> np.ndarray:  # noqa: ANN401
     """Strength of each pre group, in the order of the keys.
 
     Raises:

@@ -50,8 +50,8 @@ def activations_to_df(  # noqa: PLR0913 (the signature of existing scripts)
     sensory_indices: Any,  # noqa: ANN401
     inidx_mapping: Mapping[Any, Any] | None = None,
     outidx_mapping: Mapping[Any, Any] | None = None,
-    activation_threshold: float = 0,
-    connectivity_threshold: float = 0,
+    activation_threshold: float = 0.0,
+    connectivity_threshold: float = 0.0,
     high_ram: bool = True,
 ) -> pd.DataFrame:
     r"""Connections between active groups, by layer.
@@ -92,8 +92,8 @@ def activations_to_df_batched(  # noqa: PLR0913 (the signature of existing scrip
     sensory_indices: Any,  # noqa: ANN401
     inidx_mapping: Mapping[Any, Any] | None = None,
     outidx_mapping: Mapping[Any, Any] | None = None,
-    activation_threshold: float = 0,
-    connectivity_threshold: float = 0,
+    activation_threshold: float = 0.0,
+    connectivity_threshold: float = 0.0,
     high_ram: bool = True,
 ) -> pd.DataFrame:
     """The same for ``(batch, sensor, time)`` and ``(batch, neuron, time)``, with a column batch.
@@ -158,9 +158,9 @@ def get_activations_for_path(
                 "path has layer 1, whose activity before it is the input: give model_in and "
                 "sensory_indices, or activation_start >= 1"
             )
-        before = _sensory_means(side, as_array(model_in), as_list(sensory_indices), 0)
+        before = _sensory_means(side, as_array(model_in), as_list(sensory_indices), 0.0)
     everyone = np.arange(len(values))
-    means = [before] + [side.mean(everyone, column, 0) for column in values.T]
+    means = [before] + [side.mean(everyone, column, 0.0) for column in values.T]
     table = np.stack(means)
     ends = {
         "pre_activation": table[layer - 1, [number[str(name)] for name in path["pre"]]],
