@@ -8,7 +8,7 @@ post type in column (u + du, v + dv), where both exist (convolutional wiring; La
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from ngpipe.wiring.origin import Origin
 OFFSET_COLUMNS = ("pre", "post", "du", "dv", "weight")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TypeConnectome:
     """Cell types and what connects a sender to receivers some columns away.
 
@@ -39,7 +39,7 @@ class TypeConnectome:
 
     types: pd.DataFrame
     offsets: pd.DataFrame
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
     def __post_init__(self) -> None:
         for table, name, columns in (
