@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,8 @@ from ngpipe.wiring import stored
 from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.origin import Origin
 
+Weights = sparse.csr_array | sparse.sparray | sparse.spmatrix | np.ndarray
+"""What a connectome is made from, [post, pre]; it holds a ``csr_array``."""
 Group = str | int | Sequence | np.ndarray
 """A value of a column of the neuron table, several of them, or an array of indices."""
 
@@ -41,7 +42,7 @@ class Connectome:
         ConnectomeError: shapes, ids, signs or weights that contradict one another.
     """
 
-    weights: sparse.csr_array
+    weights: Weights
     neurons: pd.DataFrame
     unit: str = "synapses"
     origin: Origin = field(default_factory=Origin)
@@ -125,21 +126,21 @@ class Connectome:
             pre, post = self.ids[pre], self.ids[post]
         return pd.DataFrame({"pre": pre, "post": post, "weight": rows.data})
 
-    def signed(
-        self, missing: Literal["refuse", "excitatory", "inhibitory", "drop"] = "refuse"
-    ) -> "Connectome":
+    def signed(self, missing: str = "refuse") -> "Connectome":
         """Weights with the sign of their sender: ``W[i, j] -> sign_j W[i, j]``.
 
         Signs act on columns, so each neuron excites or inhibits all its targets (Dale's law). A
         connectome that is signed already is returned as it is, if no sender contradicts its sign.
 
         Args:
-            missing: what to do with senders without a sign: refuse, take them as excitatory or
-                inhibitory, or drop what they send.
+            missing: what to do with senders without a sign: ``refuse``, take them as
+                ``excitatory`` or ``inhibitory``, or ``drop`` what they send.
 
         Raises:
             ConnectomeError: senders without a sign, or whose weights say otherwise.
         """
+        fills = {"refuse": 0, "excitatory": 1, "inhibitory": -1, "drop": 0}
+        edge_lists.check_choice("missing", missing, fills)
         signs = self._signs()
         sends = np.diff(self.weights.tocsc().indptr) > 0
         if self.is_signed:
@@ -152,19 +153,19 @@ class Connectome:
                 f"{_few(self.ids[unknown])}; fill the column 'sign' with +1 or -1, or say "
                 "signed(missing='excitatory'), 'inhibitory' or 'drop'"
             )
-        fill = {"refuse": 0, "excitatory": 1, "inhibitory": -1, "drop": 0}[missing]
-        factor = np.where(np.isnan(signs), fill, signs).astype(np.float32)
+        factor = np.where(np.isnan(signs), fills[missing], signs).astype(np.float32)
         weights = self._scaled(factor[self.weights.indices])
         counts = {"senders_without_sign": int(unknown.sum())}
         return replace(self, weights=weights, origin=self.origin.counted(counts))
 
-    def normalised(self, by: Literal["input", "output"] = "input") -> "Connectome":
+    def normalised(self, by: str = "input") -> "Connectome":
         r"""Fractions: :math:`W_{ij} / \sum_k |W_{ik}|`, so that every row sums to 1 in size.
 
         Rows (``input``) or columns (``output``) without any weight stay empty.
         """
-        axis = {"input": 1, "output": 0}[by]
-        total = np.asarray(abs(self.weights).sum(axis=axis, dtype=np.float64)).ravel()
+        axes = {"input": 1, "output": 0}
+        edge_lists.check_choice("by", by, axes)
+        total = np.asarray(abs(self.weights).sum(axis=axes[by], dtype=np.float64)).ravel()
         where = self._rows() if by == "input" else self.weights.indices
         return replace(
             self,
@@ -191,12 +192,25 @@ class Connectome:
         neurons = self.neurons.iloc[index]
         return replace(self, weights=weights, neurons=neurons, origin=self.origin.counted(counts))
 
+    def column(self, column: str) -> pd.Series:
+        """A column of the neuron table.
+
+        Raises:
+            ConnectomeError: no such column.
+        """
+        if column not in self.neurons:
+            raise ConnectomeError(
+                f"the neurons have no column '{column}', only {list(self.neurons)}; add it with "
+                f"described({column}=...)"
+            )
+        return self.neurons[column]
+
     def groups(self, column: str = "cell_type") -> dict[object, np.ndarray]:
         """Indices of the neurons of each value of a column, in order of first appearance.
 
         Neurons whose value is missing are in no group.
         """
-        labels = self._column(column)
+        labels = self.column(column)
         codes, values = pd.factorize(labels)
         order = np.argsort(codes, kind="stable")
         ends = np.searchsorted(codes[order], np.arange(len(values) + 1))
@@ -208,7 +222,7 @@ class Connectome:
         Raises:
             ConnectomeError: no such column, or no neuron with one of the values.
         """
-        labels = self._column(column)
+        labels = self.column(column)
         several = isinstance(value, list | tuple | set | np.ndarray | pd.Index)
         values = list(value) if several else [value]
         absent = [v for v in values if not (labels == v).any()]
@@ -229,9 +243,7 @@ class Connectome:
         post, pre = (self._members(group, column) for group in (post_group, pre_group))
         return self.weights[post][:, pre]
 
-    def by_type(
-        self, column: str = "cell_type", how: Literal["sum", "mean_input"] = "sum"
-    ) -> xr.DataArray:
+    def by_type(self, column: str = "cell_type", how: str = "sum") -> xr.DataArray:
         """Weights between groups, dims (post, pre).
 
         Args:
@@ -239,6 +251,7 @@ class Connectome:
             how: ``sum`` of all weights from group to group, or ``mean_input``: what a neuron of
                 the post group receives from all of the pre group, on average.
         """
+        edge_lists.check_choice("how", how, ("sum", "mean_input"))
         groups = self.groups(column)
         members = sparse.csr_array(
             (
@@ -325,14 +338,6 @@ class Connectome:
                 f"the weights hold signs already, and those sent by {_few(senders)} contradict "
                 "their 'sign'; take the sizes of the weights (mapped(abs)), or correct the column"
             )
-
-    def _column(self, column: str) -> pd.Series:
-        if column not in self.neurons:
-            raise ConnectomeError(
-                f"the neurons have no column '{column}', only {list(self.neurons)}; add it with "
-                f"described({column}=...)"
-            )
-        return self.neurons[column]
 
     def _members(self, group: Group, column: str) -> np.ndarray:
         if isinstance(group, np.ndarray) and group.dtype.kind in "iu":

@@ -54,8 +54,8 @@ class Layout:
         for name, value in given.items():
             if name not in names:
                 raise ConnectomeError(f"no option '{name}'; a file's layout is told by {names}")
-            if name in choices and value not in choices[name]:
-                raise ConnectomeError(f"{name}={value!r}, expected one of {choices[name]}")
+            if name in choices:
+                check_choice(name, value, choices[name])
         return cls(**given)
 
 
@@ -84,7 +84,7 @@ def assemble(
     if repeated and layout.duplicates == "refuse":
         _refuse_duplicates(table[known], layout)
     if layout.sign is not None and "sign" not in neurons:
-        neurons = neurons.assign(sign=_sender_signs(pre, np.sign(values), len(neurons)))
+        neurons = neurons.assign(sign=sender_signs(pre, np.sign(values), len(neurons)))
     counts = {
         "rows": len(table),
         "rows_of_unknown_neurons": int((~known).sum()),
@@ -143,6 +143,16 @@ def check_neurons(neurons: pd.DataFrame) -> None:
         )
     if "sign" in neurons:
         _check_signs(neurons)
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a word that is none of those expected.
+
+    Raises:
+        ConnectomeError: naming the argument.
+    """
+    if value not in choices:
+        raise ConnectomeError(f"{name}={value!r}, expected one of {list(choices)}")
 
 
 def few(values: Iterable, n: int = 5) -> str:
@@ -254,8 +264,14 @@ def _numbers(column: pd.Series, name: str) -> np.ndarray:
     return values
 
 
-def _sender_signs(pre: np.ndarray, signs: np.ndarray, n: int) -> np.ndarray:
-    """The sign of senders whose edges agree; missing for the others."""
+def sender_signs(pre: np.ndarray, signs: np.ndarray, n: int) -> np.ndarray:
+    """The sign of senders whose edges agree; missing for the others.
+
+    Args:
+        pre: sender of each edge, an index below ``n``.
+        signs: sign of each edge, or any number of that sign.
+        n: number of senders.
+    """
     positive = np.bincount(pre, signs > 0, n) > 0
     negative = np.bincount(pre, signs < 0, n) > 0
     return np.where(positive == negative, np.nan, np.where(positive, 1.0, -1.0))

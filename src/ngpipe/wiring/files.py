@@ -91,7 +91,7 @@ def graph(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     readers = {".graphml": nx.read_graphml, ".gml": nx.read_gml, ".json": _node_link}
     try:
         found = readers[path.suffix](path)
-    except nx.NetworkXException as error:
+    except (nx.NetworkXException, SyntaxError) as error:  # XML that is none is a SyntaxError
         raise ValueError(str(error)) from error
     if not found.is_directed():
         raise StoreError(
