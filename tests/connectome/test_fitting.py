@@ -31,7 +31,7 @@ def test_slopes_are_found(problem):
     )  # fmt: skip
     assert history["mse_loss"][-1] < 0.1 * history["mse_loss"][0]
     assert history["val_loss"][-1] < 0.15 * history["val_loss"][0]
-    np.testing.assert_allclose(model.slope, truth.slope, atol=0.7)
+    np.testing.assert_allclose(model.slope[:3], truth.slope[:3], atol=0.1)  # d is silent
 
 
 def test_history_is_the_loss_of_all_rows(problem):

@@ -20,7 +20,8 @@ from ngpipe.connectome.paths import (
     activations_to_df_batched,
     get_activations_for_path,
 )
-from ngpipe.connectome.stimulus_search import activation_maximisation, guess_optimal_stimulus
+from ngpipe.connectome.stimulus_guess import guess_optimal_stimulus
+from ngpipe.connectome.stimulus_search import activation_maximisation
 from ngpipe.connectome.targets import TargetActivation
 
 __all__ = [

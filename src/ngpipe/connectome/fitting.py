@@ -3,8 +3,8 @@ r"""Train slopes, biases, divisive strengths and leaks towards target activities
 .. math::
     L = \frac{1}{T} \sum_{t} |x_{n_t}^{(l_t)} - v_t| + \lambda \langle |p - p_0| \rangle
 
-with the mean over all trained parameters p. Gradients pass thresholds and bounds (straight-through,
-Bengio et al. 2013, arXiv 1308.3432), so that silent neurons can be woken.
+with the mean over all trained parameters p. Gradients pass thresholds and bounds
+(:class:`ngpipe.connectome.step.Held`), so that silent neurons can be woken.
 
 ``preset="seed"``: targets are averaged within samples first, the penalty is the sum of |p - p_0|
 and has no effect on the gradient, as in connectome_interpreter 2.8.1.

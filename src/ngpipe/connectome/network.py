@@ -5,7 +5,6 @@ later; the same public names and arguments.
 """
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,18 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ngpipe.connectome.construction import device_of, dtype_of, takes_network
 from ngpipe.connectome.drive import Clamps, Sensors, as_inputs, clamps_of, sensory_indices
 from ngpipe.connectome.groups import Divisive, cut_divisive, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
-from ngpipe.connectome.step import DivisiveInhibition, Response, State
+from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
 from ngpipe.connectome.weights import (
-    StraightThrough,
     as_csr,
     csr_buffers,
     digest,
     sparse_csr,
 )
-from ngpipe.errors import ArgumentError, DeviceError
+from ngpipe.errors import ArgumentError
 
 PARTS = (
     "w_rows",
@@ -121,7 +120,7 @@ class MultilayeredNetwork(nn.Module):
         self.activations: Any = []
         matrix = as_csr(all_weights)
         self.groups = None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
-        dtype = dtype or _dtype_of(all_weights)
+        dtype = dtype or dtype_of(all_weights)
         self._set_connectome(matrix, sensory_indices, dtype)
         self._set_parameters(
             {
@@ -132,7 +131,7 @@ class MultilayeredNetwork(nn.Module):
             divisive_strength,
         )
         self.register_buffer("connectome_digest", self._digest(dict(self.named_buffers())))
-        self.to(_device(device))
+        self.to(device_of(device))
 
     def _set_connectome(self, matrix: Any, sensors: Any, dtype: torch.dtype) -> None:  # noqa: ANN401
         n = matrix.shape[0]
@@ -221,7 +220,7 @@ class MultilayeredNetwork(nn.Module):
         if self.tau_param is None:
             return max(self.tau, 1.0)
         # A gradient that stopped below 1 would never come back.
-        return StraightThrough.apply(self.tau_param, self.tau_param.clamp(min=1.0))
+        return Held.apply(self.tau_param, self.tau_param.clamp(min=1.0), 1.0)
 
     def set_param_grads(
         self,
@@ -386,7 +385,7 @@ class MultilayeredNetwork(nn.Module):
         function = self.custom_activation_function
         if function is None:
             return None
-        if _takes_network(function):
+        if takes_network(function):
             return lambda incoming, x: function(self, incoming, x)
         return lambda incoming, x: function(incoming)
 
@@ -413,31 +412,6 @@ def training_mode(
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(before[name])
-
-
-def _takes_network(function: Callable) -> bool:
-    """Whether a response is a function of (network, W x, x) or of W x alone."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.kind in positional and p.default is p.empty]
-    return len(required) >= 2
-
-
-def _dtype_of(weights: Any) -> torch.dtype:  # noqa: ANN401
-    floating = isinstance(weights, Tensor) and weights.is_floating_point()
-    return weights.dtype if floating else torch.float32
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device {device} was asked for, but torch finds no CUDA; use 'cpu'")
-    return device
 
 
 def _safe(function: Callable, *args: Any) -> Any:  # noqa: ANN401

@@ -19,13 +19,16 @@ Source: connectome_interpreter 2.8.1 (product, :math:`\tau = 1`) and its later v
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.connectome.weights import SparseProduct, StraightThrough
+from ngpipe.connectome.weights import SparseProduct
+
+STEEPNESS = 10.0
+"""How fast a surrogate gradient falls with distance from a bound [1 / activity]."""
 
 State = Float[Tensor, "neuron batch"]
 """Activity of all neurons in each sample [1]."""
@@ -77,7 +80,7 @@ class Response:
     nonlinear: bool
     """False: y is z itself, without threshold and tanh."""
     surrogate: bool
-    """Let gradients pass the threshold as if it were not there."""
+    """Let gradients pass the threshold, see :class:`Held`."""
     custom: Callable[[Tensor, Tensor], Tensor] | None
     """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
 
@@ -98,13 +101,36 @@ class Response:
         return y / self.tau + (1 - 1 / self.tau) * x
 
 
+class Held(torch.autograd.Function):
+    r"""Values held at a bound, with a gradient beyond it: :math:`1 / (1 + k\,d)^2` at distance d.
+
+    The gradient of what is held is 0 and would never let it go. With this surrogate it is small
+    where others count, and decides where there is no other. Source: Zenke & Ganguli 2018, Neural
+    Comput. 30:1514, eq. 10 and appendix.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, held: Tensor, bound: float) -> Tensor:  # noqa: ANN401
+        """The values held; where ``held`` differs from x, x is beyond the bound."""
+        ctx.save_for_backward(x, held)
+        ctx.bound = bound
+        return held.view_as(held)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """The gradient, smaller the farther beyond the bound."""
+        x, held = ctx.saved_tensors
+        passes = 1 / (1 + STEEPNESS * (x - ctx.bound).abs()).square()
+        return gradient * torch.where(x == held, 1.0, passes), None, None
+
+
 def at_least(x: Tensor, threshold: float, surrogate: bool) -> Tensor:
     """Values below the threshold are 0; NaN stays."""
     kept = torch.where(x < threshold, 0.0, x)
-    return StraightThrough.apply(x, kept) if surrogate else kept
+    return Held.apply(x, kept, threshold) if surrogate else kept
 
 
 def at_most_one(x: Tensor, surrogate: bool) -> Tensor:
     """Values above 1 are 1; NaN stays."""
     kept = torch.where(x > 1, 1.0, x)
-    return StraightThrough.apply(x, kept) if surrogate else kept
+    return Held.apply(x, kept, 1.0) if surrogate else kept

@@ -8,8 +8,8 @@ For each sample on its own, with targets v, stimulus u and activities x:
 
 The stimulus is held within a box by projection after each step, so that a step is in units of
 activity and a bound is reached, not approached; gradients pass bounds and thresholds
-(straight-through, Bengio et al. 2013, arXiv 1308.3432), so that none of them is dead. What is
-returned is the best stimulus met, and its losses are the last ones reported.
+(:class:`ngpipe.connectome.step.Held`), so that none of them is dead. What is returned is the best
+stimulus met, and its losses are the last ones reported.
 
 ``preset="seed"``: one loss of all samples, gradients that stop at bounds, and the tanh of the last
 stimulus returned, as in connectome_interpreter 2.8.1.
@@ -21,16 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
-from ngpipe.connectome.frames import add_sign
-from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.progress import Progress
 from ngpipe.connectome.step import State
 from ngpipe.connectome.targets import TargetActivation, Targets, as_targets
-from ngpipe.connectome.weights import as_csr
 from ngpipe.errors import ArgumentError, DivergenceError
 
 SNAPSHOT_EVERY = 5
@@ -142,12 +138,12 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     n_samples = int(target_activations.batch_size)
     targets = _targets_of(model, target_activations)
     options = Options(
-        iterations=_at_least("num_iterations", num_iterations, 0),
+        iterations=at_least("num_iterations", num_iterations, 0),
         rate=learning_rate,
         in_lambda=in_reg_lambda,
         out_lambda=out_reg_lambda,
         penalties=custom_reg_functions or {},
-        window=_at_least("n_runs", n_runs, 1) if early_stopping else None,
+        window=at_least("n_runs", n_runs, 1) if early_stopping else None,
         tolerance=stopping_threshold,
         normalize=normalize_gradients,
         bounds=bounds if model.rules.mended else BOUNDS,
@@ -159,7 +155,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         wandb=wandb,
         project="connectome_interpreter",
     )
-    copies = 1 if input_tensor is not None else _at_least("restarts", restarts, 1)
+    copies = 1 if input_tensor is not None else at_least("restarts", restarts, 1)
     start = _start(model, input_tensor, n_samples, copies, seed, options.bounds)
     if model.rules.mended:
         search = _Search(model, targets.repeated(copies, n_samples), options)
@@ -382,7 +378,7 @@ def _targets_of(model: MultilayeredNetwork, wanted: TargetActivation) -> Targets
     )
 
 
-def _at_least(name: str, value: int, least: int) -> int:
+def at_least(name: str, value: int, least: int) -> int:
     if value < least:
         raise ArgumentError(f"{name} is {value}, expected at least {least}")
     return int(value)
@@ -395,52 +391,3 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _without_batch(found: Found) -> Found:
     stimulus, output, act, out, ins, snapshots = found
     return stimulus[0], output[0], act, out, ins, [snapshot[0] for snapshot in snapshots]
-
-
-def guess_optimal_stimulus(
-    inprop: Any,  # noqa: ANN401
-    sensory_indices: Any,  # noqa: ANN401
-    idx_to_sign: Mapping[Any, Any],
-    targets: TargetActivation,
-    longest_plen: int = 3,
-) -> np.ndarray:
-    r"""A stimulus to start from: signed effective connectivity from sensors to targets.
-
-    An input of time t acts on layer l through l - t + 1 synapses, hence
-
-    .. math::
-        u_{b,s}(t) = \sum_{(l, n, v) \in b} v \, (W^{\,l - t + 1})_{ns}
-
-    over paths of 1 to ``longest_plen`` synapses. Matrix powers are not formed.
-
-    Args:
-        inprop: weights ``[pre, post]``.
-        sensory_indices: neurons that receive input, in the order of the result.
-        idx_to_sign: -1 for inhibitory neurons.
-        targets: what is wanted in each sample.
-        longest_plen: longest path [synapses].
-
-    Returns:
-        ``(batch, sensor, time)`` float32 with time = min(longest_plen, last target layer + 1).
-        Its last column is the input that reaches the last target layer over one synapse.
-
-    Raises:
-        ArgumentError: a target or sensory neuron out of range.
-    """
-    backward = sparse.csr_array(add_sign(as_csr(inprop, "inprop"), idx_to_sign)).T.tocsr()
-    n, table = backward.shape[0], targets.targets_df
-    sensors = check_indices(sensory_indices, n, "sensory_indices")
-    neuron = check_indices(table["neuron"].to_numpy(), n, "targets: neuron")
-    layer = table["layer"].to_numpy(dtype=np.int64)
-    batch = table["batch"].to_numpy(dtype=np.int64)
-    columns = int(min(_at_least("longest_plen", longest_plen, 1), layer.max() + 1))
-    first = int(layer.max()) + 1 - columns
-    stimulus = np.zeros((int(targets.batch_size), len(sensors), columns), dtype=np.float32)
-    for at in np.unique(layer):
-        here = layer == at
-        reach = np.zeros((n, len(stimulus)))
-        np.add.at(reach, (neuron[here], batch[here]), table["value"].to_numpy(float)[here])
-        for time in range(int(at), max(first, int(at) + 1 - longest_plen) - 1, -1):
-            reach = backward @ reach
-            stimulus[:, :, time - first] += reach[sensors].T
-    return stimulus

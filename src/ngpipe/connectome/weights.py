@@ -109,20 +109,6 @@ class SparseProduct(torch.autograd.Function):
         return product, None, None
 
 
-class StraightThrough(torch.autograd.Function):
-    """The value of ``exact`` with the gradient of ``x``: for bounds whose own gradient is 0."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, exact: Tensor) -> Tensor:  # noqa: ANN401
-        """The exact values."""
-        return exact.view_as(exact)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """The gradient as it comes."""
-        return gradient, None
-
-
 def digest(buffers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
     """SHA-256 of a connectome as 32 bytes: its buffers in the order of their names, and names.
 
