@@ -150,6 +150,17 @@ def check_indices(indices: Iterable[Any], n: int, name: str) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def check_count(name: str, value: int, least: int) -> int:
+    """A whole number of at least ``least``.
+
+    Raises:
+        ArgumentError: it is less.
+    """
+    if value < least:
+        raise ArgumentError(f"{name} is {value}, expected at least {least}")
+    return int(value)
+
+
 def neurons_of(key: Any, groups: Groups | None, n: int, name: str) -> np.ndarray:  # noqa: ANN401
     """Neurons that a key names: those of a group, or the neuron of that index.
 

@@ -15,13 +15,14 @@ from torch.utils.checkpoint import checkpoint
 
 from ngpipe.connectome.construction import device_of, dtype_of, takes_network
 from ngpipe.connectome.drive import Clamps, Sensors, as_inputs, clamps_of, sensory_indices
-from ngpipe.connectome.groups import Divisive, cut_divisive, groups_of, strengths
+from ngpipe.connectome.groups import Divisive, check_count, cut_divisive, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
 from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
 from ngpipe.connectome.weights import (
     as_csr,
     csr_buffers,
     digest,
+    refuse_other_connectome,
     sparse_csr,
 )
 from ngpipe.errors import ArgumentError
@@ -108,9 +109,7 @@ class MultilayeredNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.rules = rules_of(preset)
-        if num_layers < 1:
-            raise ArgumentError(f"num_layers is {num_layers}, expected at least 1")
-        self.num_layers = int(num_layers)
+        self.num_layers = check_count("num_layers", num_layers, 1)
         self.threshold, self.tanh_steepness = float(threshold), float(tanh_steepness)
         self.default_bias = float(default_bias)
         self.tau = self.rules.tau if tau is None else float(tau)
@@ -176,15 +175,11 @@ class MultilayeredNetwork(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:  # noqa: ANN401
         """Refuse the state of another connectome before anything is copied."""
-        stated = state_dict.get(f"{prefix}connectome_digest")
         here = {key.removeprefix(prefix): value for key, value in state_dict.items()}
-        for what, found in (("its digest", stated), ("its weights", _safe(self._digest, here))):
-            if found is not None and not torch.equal(found.cpu(), self.connectome_digest.cpu()):
-                raise ArgumentError(
-                    f"the state belongs to another connectome: {what} is {_hex(found)}, this "
-                    f"network's is {_hex(self.connectome_digest)}; build the network from the "
-                    "weights, sensory_indices and groups that it was saved with"
-                )
+        found = {"its digest": here.get("connectome_digest")}
+        with contextlib.suppress(KeyError):  # torch says which parts are missing
+            found["the digest of its weights"] = self._digest(here)
+        refuse_other_connectome(found, self.connectome_digest)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
@@ -412,15 +407,3 @@ def training_mode(
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(before[name])
-
-
-def _safe(function: Callable, *args: Any) -> Any:  # noqa: ANN401
-    """None where parts are missing: torch then says which."""
-    try:
-        return function(*args)
-    except KeyError:
-        return None
-
-
-def _hex(value: Tensor) -> str:
-    return bytes(value.cpu().tolist()).hex()[:12]

@@ -7,8 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from ngpipe.connectome.frames import add_sign
-from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.stimulus_search import at_least
+from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.targets import TargetActivation
 from ngpipe.connectome.weights import as_csr
 
@@ -49,7 +48,7 @@ def guess_optimal_stimulus(
     neuron = check_indices(table["neuron"].to_numpy(), n, "targets: neuron")
     layer = table["layer"].to_numpy(dtype=np.int64)
     batch = table["batch"].to_numpy(dtype=np.int64)
-    columns = int(min(at_least("longest_plen", longest_plen, 1), layer.max() + 1))
+    columns = int(min(check_count("longest_plen", longest_plen, 1), layer.max() + 1))
     first = int(layer.max()) + 1 - columns
     stimulus = np.zeros((int(targets.batch_size), len(sensors), columns), dtype=np.float32)
     for at in np.unique(layer):

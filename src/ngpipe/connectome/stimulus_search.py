@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ngpipe.connectome.groups import check_count
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.progress import Progress
 from ngpipe.connectome.step import State
@@ -138,12 +139,12 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     n_samples = int(target_activations.batch_size)
     targets = _targets_of(model, target_activations)
     options = Options(
-        iterations=at_least("num_iterations", num_iterations, 0),
+        iterations=check_count("num_iterations", num_iterations, 0),
         rate=learning_rate,
         in_lambda=in_reg_lambda,
         out_lambda=out_reg_lambda,
         penalties=custom_reg_functions or {},
-        window=at_least("n_runs", n_runs, 1) if early_stopping else None,
+        window=check_count("n_runs", n_runs, 1) if early_stopping else None,
         tolerance=stopping_threshold,
         normalize=normalize_gradients,
         bounds=bounds if model.rules.mended else BOUNDS,
@@ -155,7 +156,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         wandb=wandb,
         project="connectome_interpreter",
     )
-    copies = 1 if input_tensor is not None else at_least("restarts", restarts, 1)
+    copies = 1 if input_tensor is not None else check_count("restarts", restarts, 1)
     start = _start(model, input_tensor, n_samples, copies, seed, options.bounds)
     if model.rules.mended:
         search = _Search(model, targets.repeated(copies, n_samples), options)
@@ -376,12 +377,6 @@ def _targets_of(model: MultilayeredNetwork, wanted: TargetActivation) -> Targets
         samples=int(wanted.batch_size),
         like=model.w_values,
     )
-
-
-def at_least(name: str, value: int, least: int) -> int:
-    if value < least:
-        raise ArgumentError(f"{name} is {value}, expected at least {least}")
-    return int(value)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

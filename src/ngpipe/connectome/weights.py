@@ -121,3 +121,22 @@ def digest(buffers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
         sha.update(f"{key} {tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().numpy().tobytes())
     return torch.tensor(list(sha.digest()), dtype=torch.uint8)
+
+
+def refuse_other_connectome(found: Mapping[str, Tensor | None], expected: Tensor) -> None:
+    """Refuse a state whose digests are not those of a network.
+
+    Raises:
+        ArgumentError: one differs.
+    """
+    for what, value in found.items():
+        if value is not None and not torch.equal(value.cpu(), expected.cpu()):
+            raise ArgumentError(
+                f"the state belongs to another connectome: {what} is {_hex(value)}, "
+                f"this network's is {_hex(expected)}; build the network from the weights, "
+                "sensory_indices and groups that it was saved with"
+            )
+
+
+def _hex(value: Tensor) -> str:
+    return bytes(value.cpu().tolist()).hex()[:12]
