@@ -4,9 +4,11 @@ import copy
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from networks import GROUPS, chain, divided, weights
+from scipy import sparse
 
 from ngpipe.connectome import LinearNetwork, MultilayeredNetwork, training_mode
 from ngpipe.errors import ArgumentError
@@ -301,3 +303,18 @@ def test_attributes_of_existing_scripts(W):
     x = torch.ones(N, 1, dtype=torch.float64)
     assert model.divnorm(slopes, x).min() < 2.0
     assert torch.equal(MultilayeredNetwork(W, SENSORY).divnorm(slopes, x), slopes)
+
+
+def test_a_connectome_is_taken_as_it_is(W, rng):
+    from ngpipe.connectome import activations_to_df, add_sign
+    from ngpipe.wiring.connectome import Connectome
+
+    neurons = pd.DataFrame({"id": range(N)})
+    connectome = Connectome(sparse.csr_array(W), neurons)
+    u = rng.random((3, LAYERS))
+    out = MultilayeredNetwork(connectome, SENSORY, LAYERS)(u)
+    torch.testing.assert_close(out, MultilayeredNetwork(W, SENSORY, LAYERS)(u))
+    assert add_sign(connectome, {}).toarray() == pytest.approx(W, abs=1e-6)
+    table = activations_to_df(connectome, u, out, SENSORY)
+    first = table.iloc[0]
+    assert first["weight"] == pytest.approx(W[int(first["post"]), int(first["pre"])], abs=1e-6)

@@ -14,7 +14,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.weights import as_csr
+from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 
@@ -146,10 +146,10 @@ def add_sign(inprop: Any, idx_to_sign: Mapping[Any, Any]) -> sparse.coo_matrix: 
     Outputs of a neuron with sign -1 become -|w|; any other sign, or none, leaves them as they are.
 
     Args:
-        inprop: weights, pre in the rows.
+        inprop: weights, pre in the rows, or a connectome.
         idx_to_sign: sign of each neuron.
     """
-    coo = as_csr(inprop, "inprop").tocoo()
+    coo = inprop_csr(inprop).tocoo()
     negative = np.zeros(coo.shape[0], dtype=bool)
     negative[[int(idx) for idx, sign in idx_to_sign.items() if sign == -1]] = True
     data = np.where(negative[coo.row], -np.abs(coo.data), coo.data)

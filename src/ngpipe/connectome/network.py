@@ -59,7 +59,8 @@ class MultilayeredNetwork(nn.Module):
     no unit; time is in steps.
 
     Args:
-        all_weights: W, pre neurons in the columns: numpy array, scipy sparse or tensor.
+        all_weights: W, pre neurons in the columns: numpy array, scipy sparse, tensor, or a
+            :class:`~ngpipe.wiring.connectome.Connectome`.
         sensory_indices: neurons that receive input.
         num_layers: steps.
         threshold: z below it gives no response [1].

@@ -15,7 +15,7 @@ from scipy import sparse
 from ngpipe.connectome.frames import as_array, as_list
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.targets import check_columns
-from ngpipe.connectome.weights import as_csr
+from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
 
 COLUMNS = ["pre", "post", "weight", "layer", "pre_activation", "post_activation"]
@@ -63,7 +63,7 @@ def activations_to_df(  # noqa: PLR0913 (the signature of existing scripts)
     over all neurons of the groups; activity is the mean over neurons above the threshold.
 
     Args:
-        inprop: weights ``[pre, post]``; negative ones are kept.
+        inprop: weights ``[pre, post]``; negative ones are kept, or a connectome.
         model_input: ``(sensor, time)``; its first time step is used.
         out: ``(neuron, time)``, the activity of all neurons.
         sensory_indices: the sensory neurons, in the order of the rows of ``model_input``.
@@ -207,7 +207,7 @@ class _Tracer:
         pre_mapping: Mapping[Any, Any] | None,
         post_mapping: Mapping[Any, Any] | None,
     ) -> None:
-        matrix = as_csr(inprop, "inprop")
+        matrix = inprop_csr(inprop)
         self.n = matrix.shape[0]
         self.sensors = as_list(sensory_indices)
         check_indices(self.sensors, self.n, "sensory_indices")

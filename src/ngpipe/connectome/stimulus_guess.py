@@ -9,7 +9,7 @@ from scipy import sparse
 from ngpipe.connectome.frames import add_sign
 from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.targets import TargetActivation
-from ngpipe.connectome.weights import as_csr
+from ngpipe.connectome.weights import inprop_csr
 
 
 def guess_optimal_stimulus(
@@ -29,7 +29,7 @@ def guess_optimal_stimulus(
     over paths of 1 to ``longest_plen`` synapses. Matrix powers are not formed.
 
     Args:
-        inprop: weights ``[pre, post]``.
+        inprop: weights ``[pre, post]``, or a connectome.
         sensory_indices: neurons that receive input, in the order of the result.
         idx_to_sign: -1 for inhibitory neurons.
         targets: what is wanted in each sample.
@@ -42,7 +42,7 @@ def guess_optimal_stimulus(
     Raises:
         ArgumentError: a target or sensory neuron out of range.
     """
-    backward = sparse.csr_array(add_sign(as_csr(inprop, "inprop"), idx_to_sign)).T.tocsr()
+    backward = sparse.csr_array(add_sign(inprop_csr(inprop), idx_to_sign)).T.tocsr()
     n, table = backward.shape[0], targets.targets_df
     sensors = check_indices(sensory_indices, n, "sensory_indices")
     neuron = check_indices(table["neuron"].to_numpy(), n, "targets: neuron")

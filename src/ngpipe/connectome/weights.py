@@ -15,24 +15,35 @@ from scipy import sparse
 from torch import Tensor
 
 from ngpipe.errors import ArgumentError, ArgumentTypeError
+from ngpipe.wiring.connectome import Connectome
 
 SPARSE_BETA = "Sparse CSR tensor support is in beta state"
-SPARSE_CHECKS = "Sparse invariant checks are implicitly disabled"
 SPARSE_KINDS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc)
+
+
+def inprop_csr(inprop: Any) -> sparse.csr_array:  # noqa: ANN401
+    """Weights with pre neurons in the rows, as :func:`as_csr`; a connectome is turned round.
+
+    Raises:
+        ArgumentError: as :func:`as_csr`.
+    """
+    turned = inprop.weights.T if isinstance(inprop, Connectome) else inprop
+    return as_csr(turned, "inprop")
 
 
 def as_csr(weights: Any, name: str = "all_weights") -> sparse.csr_array:  # noqa: ANN401
     """A square matrix as CSR with sorted indices and no duplicates, in float32 or float64.
 
     Args:
-        weights: dense numpy array, any scipy sparse matrix or array, or a dense or sparse tensor.
+        weights: dense numpy array, any scipy sparse matrix or array, a dense or sparse tensor, or
+            a connectome (``[post, pre]``).
         name: what the caller calls it.
 
     Raises:
         ArgumentTypeError: not a matrix.
         ArgumentError: not square, or holding NaN or infinity.
     """
-    matrix = _scipy(weights, name)
+    matrix = _scipy(weights.weights if isinstance(weights, Connectome) else weights, name)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ArgumentError(
             f"{name} has shape {tuple(matrix.shape)}, expected a square matrix: one row and one "
@@ -89,8 +100,7 @@ def sparse_csr(rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
     n = len(rows) - 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=SPARSE_BETA)
-        warnings.filterwarnings("ignore", message=SPARSE_CHECKS)
-        return torch.sparse_csr_tensor(rows, columns, values, (n, n))
+        return torch.sparse_csr_tensor(rows, columns, values, (n, n), check_invariants=False)
 
 
 class SparseProduct(torch.autograd.Function):
