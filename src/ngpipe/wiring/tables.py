@@ -32,7 +32,7 @@ def read(
     Args:
         path: an edge list (.csv, .tsv, .parquet, .feather), a labelled square sheet (.csv, .tsv),
             a matrix (.npy, .npz also of scipy, .mtx, .pt, .zarr), a graph (.graphml, .gml,
-            node-link .json), or a store that :meth:`Connectome.save` wrote.
+            node-link .json), or a store that :meth:`Connectome.save` wrote, which has all the rest.
         neurons: table of the neurons, or the file that holds it; a matrix without labels has
             neurons 0 .. N-1 in the order of the table.
         unit: of the weights.
