@@ -191,6 +191,14 @@ class TestRefusals:
         assert "missing='guess', expected" in message(connectome.signed, "guess")
         assert "how='max', expected" in message(connectome.by_type, how="max")
 
+    def test_values_of_another_length(self, connectome):
+        assert "column 'side' got 1 values, expected 4" in message(connectome.described, side=["L"])
+        assert "mapped got 2 values, expected 5" in message(connectome.mapped, np.ones(2))
+
+    def test_groups_without_members(self, connectome):
+        unknown = connectome.described(cell_type=[None] * 4)
+        assert "no neuron has a value of 'cell_type'" in message(unknown.by_type)
+
     def test_a_neuron_table_without_ids(self, table):
         found = message(Connectome.from_edges, table, pd.DataFrame({"name": IDS}))
         assert "has columns ['name'], expected 'id'" in found

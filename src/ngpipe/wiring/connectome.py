@@ -253,6 +253,10 @@ class Connectome:
         """
         edge_lists.check_choice("how", how, ("sum", "mean_input"))
         groups = self.groups(column)
+        if not groups:
+            raise ConnectomeError(
+                f"no neuron has a value of '{column}', so there are no groups; fill that column"
+            )
         members = sparse.csr_array(
             (
                 np.ones(sum(map(len, groups.values()))),
@@ -273,6 +277,7 @@ class Connectome:
     def mapped(self, values: Callable[[np.ndarray], np.ndarray] | np.ndarray) -> "Connectome":
         """The same edges with other weights, in the order of ``weights.data``; 0 removes one."""
         data = values(self.weights.data) if callable(values) else np.asarray(values)
+        self._check_length("mapped", data, self.n_edges)
         parts = (data.astype(np.float32), self.weights.indices, self.weights.indptr)
         return replace(self, weights=sparse.csr_array(parts, shape=self.weights.shape))
 
@@ -284,6 +289,7 @@ class Connectome:
         neurons = self.neurons.copy()
         for name, values in columns.items():
             given = neurons["id"].map(values) if isinstance(values, Mapping) else values
+            self._check_length(f"column '{name}'", given, len(self))
             neurons[name] = np.asarray(given)
         return replace(self, neurons=neurons)
 
@@ -312,6 +318,13 @@ class Connectome:
             StoreError: no such store, or one that holds no connectome.
         """
         return cls(*stored.read(Path(path)))
+
+    @staticmethod
+    def _check_length(name: str, values: Sequence | np.ndarray, n: int) -> None:
+        if len(values) != n:
+            raise ConnectomeError(
+                f"{name} got {len(values)} values, expected {n}: give one for each"
+            )
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.weights.indptr, self.weights.indices, self.weights.data
