@@ -74,28 +74,26 @@ class TargetActivation:
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets as tensors, made once; T of them."""
+    """Targets as tensors, made once and sorted by layer; T of them."""
 
     sample: Int[Tensor, " target"]
     neuron: Int[Tensor, " target"]
-    layer: Int[Tensor, " target"] | None
-    """None: the mean over all layers."""
     value: Float[Tensor, " target"]
     share: Float[Tensor, " target"]
     """One over the targets of the same sample."""
+    counts: dict[int, int] | None
+    """Targets by layer, ascending; None: of the mean over all layers."""
 
     def reached(self, layers: Sequence[State]) -> Float[Tensor, " target"]:
         """What the neurons do in the layers of a run: only the rows needed are read."""
-        if self.layer is None:
+        if self.counts is None:
             rows = [x[self.neuron, self.sample] for x in layers]
             return torch.stack(rows).mean(dim=0)
-        found, order = [], []
-        for layer in torch.unique(self.layer).tolist():
-            at = torch.nonzero(self.layer == layer)[:, 0]
-            found.append(layers[layer][self.neuron[at], self.sample[at]])
-            order.append(at)
-        place = torch.argsort(torch.cat(order)) if order else self.layer
-        return torch.cat(found)[place] if found else self.value
+        if not self.counts:
+            return self.value
+        sizes = list(self.counts.values())
+        at = zip(self.counts, self.neuron.split(sizes), self.sample.split(sizes), strict=True)
+        return torch.cat([layers[layer][neuron, sample] for layer, neuron, sample in at])
 
     def of_samples(self, per_target: Tensor, n: int) -> Float[Tensor, " sample"]:
         """Mean over the targets of each of n samples; 0 where there are none."""
@@ -103,15 +101,13 @@ class Targets:
 
     def repeated(self, times: int, n: int) -> "Targets":
         """The same targets for several copies of n samples, one after the other."""
-        shift = n * torch.arange(times, device=self.sample.device).repeat_interleave(
-            len(self.sample)
-        )
+        copy = torch.arange(times, device=self.sample.device).repeat(len(self.sample))
         return Targets(
-            self.sample.repeat(times) + shift,
-            self.neuron.repeat(times),
-            None if self.layer is None else self.layer.repeat(times),
-            self.value.repeat(times),
-            self.share.repeat(times),
+            self.sample.repeat_interleave(times) + n * copy,
+            self.neuron.repeat_interleave(times),
+            self.value.repeat_interleave(times),
+            self.share.repeat_interleave(times),
+            self.counts and {layer: times * count for layer, count in self.counts.items()},
         )
 
 
@@ -123,19 +119,21 @@ def as_targets(
     Raises:
         ArgumentError: a batch, neuron or layer out of range.
     """
-    sample = check_indices(table["batch"].to_numpy(), samples, "targets: batch")
-    index = check_indices(table[neuron].to_numpy(), n, f"targets: {neuron}")
-    layer = None
+    counts = None
     if "layer" in table.columns:
         layer = check_indices(table["layer"].to_numpy(), layers, "targets: layer")
-        layer = torch.from_numpy(layer).to(like.device)
-    share = 1 / np.bincount(sample, minlength=samples)[sample] if len(sample) else sample
+        table = table.iloc[np.argsort(layer, kind="stable")]
+        found, count = np.unique(layer, return_counts=True)
+        counts = dict(zip(found.tolist(), count.tolist(), strict=True))
+    sample = check_indices(table["batch"].to_numpy(), samples, "targets: batch")
+    index = check_indices(table[neuron].to_numpy(), n, f"targets: {neuron}")
+    share = 1 / np.maximum(np.bincount(sample, minlength=samples), 1)[sample]
     return Targets(
         torch.from_numpy(sample).to(like.device),
         torch.from_numpy(index).to(like.device),
-        layer,
         torch.from_numpy(table["value"].to_numpy(dtype=np.float64, copy=True)).to(like),
-        torch.from_numpy(np.asarray(share, dtype=np.float64)).to(like),
+        torch.from_numpy(share).to(like),
+        counts,
     )
 
 
