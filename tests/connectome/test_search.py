@@ -59,6 +59,9 @@ def test_restarts_never_hurt_and_run_as_one_batch(rng, model):
         )
         return act[-1] + outs[-1] + ins[-1]
 
+    _, out, act, *_ = activation_maximisation(model, WANTED, seed=3, restarts=4)
+    off = (out[5, 2] - 0.6) ** 2 + (out[7, 2] - 0.3) ** 2 + (out[9, 1] - 0.2) ** 2
+    assert act[-1] == pytest.approx(off / 3, abs=1e-6)
     assert loss(16) < loss(1) - 1e-4
     assert loss(4) <= loss(1) + 1e-6
 
@@ -70,6 +73,7 @@ def test_a_seed_gives_a_sample_one_start_in_batches_of_any_size(model):
         return found if n > 1 else found[None]
 
     assert np.array_equal(start(1)[0], start(5)[0])
+    assert np.array_equal(start(3)[1], start(5)[1])
     assert not np.allclose(start(5)[0], start(5)[1])
     assert np.array_equal(start(5), start(5))
 
@@ -85,13 +89,16 @@ def test_no_global_randomness(model):
 def test_samples_stop_early_on_their_own(rng, model):
     start = torch.tensor(rng.random((2, 4, 4)), dtype=torch.float32)
     rows = pd.DataFrame({"batch": [0, 1], "layer": [0, 2], "neuron": [0, 5], "value": [0.0, 0.9]})
-    together, _, act, *_ = activation_maximisation(
-        model, TargetActivation(rows), start, 80, stopping_threshold=1e-2
-    )
+    options = {"num_iterations": 80, "stopping_threshold": 0.1, "n_runs": 4, "learning_rate": 0.02}
+    together, _, act, *_ = activation_maximisation(model, TargetActivation(rows), start, **options)
     assert len(act) < 81
-    one = TargetActivation({2: {5: 0.9}})
-    alone, *_ = activation_maximisation(model, one, start[1:], 80, stopping_threshold=1e-2)
-    np.testing.assert_allclose(together[1], alone, atol=1e-4)
+    alone = [
+        activation_maximisation(model, TargetActivation({k: {n: v}}), start[b : b + 1], **options)
+        for b, (k, n, v) in enumerate([(0, 0, 0.0), (2, 5, 0.9)])
+    ]
+    assert len(alone[0][2]) != len(alone[1][2])  # one settles while the other still moves
+    for b in range(2):
+        np.testing.assert_allclose(together[b], alone[b][0], atol=1e-4)
 
 
 def test_penalties_shrink_the_stimulus_and_custom_ones_apply(model):

@@ -111,10 +111,12 @@ def test_the_mean_of_a_group_is_over_its_active_neurons():
 
 
 def test_pre_and_post_may_be_grouped_differently():
-    pre = {i: f"pre {name}" for i, name in TYPES.items()}
+    pre = {0: "x", 1: "y", 2: "y", 3: "z", 4: "x"}
     table = activations_to_df(INPROP, IN, OUT, [0, 1], pre, TYPES, activation_threshold=0.05)
-    assert table[["pre", "post", "layer"]].values.tolist() == [
-        ["pre S", "A", 1], ["pre A", "B", 2],
+    ends = ["pre", "post", "layer", "pre_activation"]
+    assert table[ends].values.tolist() == [
+        ["x", "A", 1, 0.8], ["y", "A", 1, 0.4],
+        ["y", "A", 2, 0.3], ["y", "B", 2, 0.3], ["z", "B", 2, 0.5],
     ]  # fmt: skip
 
 
