@@ -25,7 +25,9 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
     offsets = gauge.offsets(model, recording)
     phi = (model.phi_curves(x) + offsets.phi[:, None]).cpu().numpy()
     low, high = common_range(visited.cpu().numpy())
-    types = cluster(_features(model, phi, x, low, high), cfg)
+    types = np.zeros(model.n_neurons, dtype=np.int64)
+    if (model.latent != model.latent[0]).any():
+        types = cluster(_features(model, phi, x, low, high), cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
     recovered = xr.Dataset(
