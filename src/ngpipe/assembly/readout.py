@@ -79,8 +79,10 @@ def _features(
 
 def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict[str, tuple]:
     """Standard errors of W, and which connections exist; nothing if the model has no errors."""
-    error = (model.error * scales.connectivity.abs()).cpu().numpy()
-    weights = (model.connectivity * scales.connectivity).cpu().numpy()
+    scaled = model.connectivity * scales.connectivity
+    of_scale = scaled * scales.error
+    error = (model.error * scales.connectivity).hypot(of_scale).cpu().numpy()
+    weights = scaled.cpu().numpy()
     off = ~np.eye(len(error), dtype=bool)
     if not (error[off] > 0).all():
         return {}
