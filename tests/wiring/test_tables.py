@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.config.connectivity import File
 from ngpipe.errors import ConfigError
 from ngpipe.wiring.ensembles import weights
@@ -39,7 +39,7 @@ def save_npz_many(matrix, path):
 def save_zarr(matrix, path):
     provenance = store.Provenance("wire", "k", {})
     dataset = xr.Dataset({"connectivity": (("post", "pre"), matrix)})
-    store.write(dataset, path, {"connectivity": store.RECOVERY["connectivity"]}, provenance)
+    store.write(dataset, path, {"connectivity": schemas.RECOVERY["connectivity"]}, provenance)
 
 
 def save_zarr_many(matrix, path):

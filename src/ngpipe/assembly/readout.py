@@ -17,7 +17,7 @@ from ngpipe.config.recovery import Recovery
 
 @torch.no_grad()
 def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
-    """All that was recovered, as ``store.RECOVERY`` describes it."""
+    """All that was recovered, as ``schemas.RECOVERY`` describes it."""
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
