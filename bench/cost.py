@@ -23,7 +23,7 @@ import torch
 from matplotlib.axes import Axes
 from run import best_of
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
@@ -276,7 +276,7 @@ def unheard(stage: str, **reached: int | float | torch.Tensor) -> None:
 
 def r2(solution: Solution, simulation: Path) -> float:
     """Squared correlation of found and true weights between different neurons."""
-    truth = store.read(simulation, store.SIMULATION)["connectivity"].values
+    truth = store.read(simulation, schemas.SIMULATION)["connectivity"].values
     between = ~np.eye(len(truth), dtype=bool)
     return float(agreement(solution.scaled().numpy()[between], truth[between])["r2"])
 

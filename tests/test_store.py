@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from ngpipe import keys, store
+from ngpipe import keys, schemas, store
 from ngpipe.errors import StoreError
 
 FRAMES, NEURONS = 30, 5
@@ -40,7 +40,7 @@ def dataset(rng):
 def written(dataset, provenance, tmp_path):
     """Path of the dataset's store."""
     path = tmp_path / "simulation.zarr"
-    store.write(dataset, path, store.SIMULATION, provenance)
+    store.write(dataset, path, schemas.SIMULATION, provenance)
     return path
 
 
@@ -68,7 +68,7 @@ def room(dataset):
 
 class TestRoundTrip:
     def test_what_is_written_is_read(self, dataset, written):
-        found = store.read(written, store.SIMULATION)
+        found = store.read(written, schemas.SIMULATION)
         assert set(found.variables) == set(dataset.variables)
         for name in dataset.variables:
             assert found[name].dtype == dataset[name].dtype
@@ -87,7 +87,7 @@ class TestRoundTrip:
     def test_it_says_units_names_config_and_version(self, written):
         found = xr.open_zarr(written)
         for name in found.data_vars:
-            variable = store.SIMULATION[name]
+            variable = schemas.SIMULATION[name]
             assert found[name].attrs == {"units": variable.units, "long_name": variable.long_name}
         assert found["time"].attrs == {"units": "tau", "long_name": "time"}
         assert json.loads(found.attrs["config"]) == CONFIG
@@ -95,7 +95,7 @@ class TestRoundTrip:
         assert found.attrs["source"] == f"ngpipe {store.versions()['ngpipe']}"
 
     @pytest.mark.parametrize(
-        "schema", [store.SIMULATION, store.TRAINING, store.RECOVERY, store.ROLLOUT]
+        "schema", [schemas.SIMULATION, schemas.TRAINING, schemas.RECOVERY, schemas.ROLLOUT]
     )
     def test_every_variable_of_a_schema_has_a_unit_and_a_name(self, schema):
         for variable in schema.values():
@@ -104,13 +104,13 @@ class TestRoundTrip:
 
     def test_the_dataset_handed_over_is_left_as_it_was(self, dataset, provenance, tmp_path):
         before = dataset.copy(deep=True)
-        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        store.write(dataset, tmp_path / "s.zarr", schemas.SIMULATION, provenance)
         xr.testing.assert_identical(dataset, before)
 
     def test_nan_and_infinity_survive(self, dataset, provenance, tmp_path):
         dataset["activity"].values[3:5, 1] = np.nan, np.inf
-        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
-        found = store.read(tmp_path / "s.zarr", store.SIMULATION)
+        store.write(dataset, tmp_path / "s.zarr", schemas.SIMULATION, provenance)
+        found = store.read(tmp_path / "s.zarr", schemas.SIMULATION)
         np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
 
     @pytest.mark.usefixtures("small_blocks")
@@ -118,9 +118,9 @@ class TestRoundTrip:
     def test_block_by_block_gives_the_same_bytes_as_at_once(
         self, dataset, provenance, tmp_path, length
     ):
-        store.write(dataset, tmp_path / "whole.zarr", store.SIMULATION, provenance)
+        store.write(dataset, tmp_path / "whole.zarr", schemas.SIMULATION, provenance)
         blockwise = store.writing(
-            room(dataset), tmp_path / "blocks.zarr", store.SIMULATION, provenance
+            room(dataset), tmp_path / "blocks.zarr", schemas.SIMULATION, provenance
         )
         with blockwise as blocks:
             fill(blocks, dataset["activity"].values, length)
@@ -129,7 +129,10 @@ class TestRoundTrip:
 
     @pytest.mark.usefixtures("small_blocks")
     def test_chunks_are_whole_rows_of_bounded_size(self, written):
-        assert store.read(written, store.SIMULATION)["activity"].encoding["chunks"] == (7, NEURONS)
+        assert store.read(written, schemas.SIMULATION)["activity"].encoding["chunks"] == (
+            7,
+            NEURONS,
+        )
         assert store.block_length(NEURONS) == 7
         assert store.block_length(1000, 1000) == 1
 
@@ -138,7 +141,7 @@ class TestAllOrNothing:
     def fail_half_way(self, dataset, path, provenance):
         with (
             pytest.raises(ZeroDivisionError),
-            store.writing(room(dataset), path, store.SIMULATION, provenance) as blocks,
+            store.writing(room(dataset), path, schemas.SIMULATION, provenance) as blocks,
         ):
             blocks.put("activity", 0, dataset["activity"].values[:12])
             raise ZeroDivisionError
@@ -165,12 +168,12 @@ class TestAllOrNothing:
         before = contents(written.parent)
         monkeypatch.setattr(xr.Dataset, "to_zarr", full)
         with pytest.raises(OSError, match="No space left"):
-            store.write(-dataset, written, store.SIMULATION, provenance)
+            store.write(-dataset, written, schemas.SIMULATION, provenance)
         assert contents(written.parent) == before
 
     def test_no_other_process_sees_a_half_written_store(self, dataset, tmp_path, provenance):
         path = tmp_path / "simulation.zarr"
-        with store.writing(room(dataset), path, store.SIMULATION, provenance) as blocks:
+        with store.writing(room(dataset), path, schemas.SIMULATION, provenance) as blocks:
             fill(blocks, dataset["activity"].values, 10)
             assert not path.exists()
             assert not store.manifest_path(path).exists()
@@ -178,8 +181,8 @@ class TestAllOrNothing:
 
     def test_the_new_store_replaces_the_old_one_wholly(self, dataset, written, provenance):
         smaller = -dataset.drop_vars("connectivity")
-        store.write(smaller, written, store.SIMULATION, provenance)
-        found = store.read(written, store.SIMULATION)
+        store.write(smaller, written, schemas.SIMULATION, provenance)
+        found = store.read(written, schemas.SIMULATION)
         assert set(found.data_vars) == {"activity", "neuron_type"}
         np.testing.assert_array_equal(found["activity"].values, smaller["activity"].values)
         assert store.read_json(written.with_suffix(".json"))["digest"] == keys.tree_digest(written)
@@ -190,7 +193,7 @@ class TestAllOrNothing:
     ):
         before = contents(written.parent)
         with pytest.raises(StoreError, match="activity"):
-            store.write(dataset.drop_vars("activity"), written, store.SIMULATION, provenance)
+            store.write(dataset.drop_vars("activity"), written, schemas.SIMULATION, provenance)
         assert contents(written.parent) == before
 
 
@@ -198,7 +201,7 @@ class TestRefusals:
     def test_all_mistakes_are_named_at_once(self, dataset):
         broken = dataset.transpose("neuron", ...).rename(post="pre", pre="post")
         broken = broken.drop_vars("neuron_type")
-        schema = {**store.SIMULATION, "gain": store.Variable(("neuron",), "1/tau", "gain")}
+        schema = {**schemas.SIMULATION, "gain": schemas.Variable(("neuron",), "1/tau", "gain")}
         with pytest.raises(StoreError) as caught:
             store.check(broken, schema, where="results/runs/x/simulation.zarr")
         head, _, tail = str(caught.value).partition(" over {")
@@ -213,26 +216,26 @@ class TestRefusals:
         assert tail.endswith("}. Re-run the rule that wrote it.")
 
     def test_what_is_optional_may_be_missing(self, dataset):
-        store.check(dataset[["activity"]], store.SIMULATION, where="here")
+        store.check(dataset[["activity"]], schemas.SIMULATION, where="here")
 
     def test_a_missing_store_names_its_remedy(self, tmp_path):
         with pytest.raises(StoreError, match=r"no store at .*absent\.zarr.*snakemake"):
-            store.read(tmp_path / "absent.zarr", store.SIMULATION)
+            store.read(tmp_path / "absent.zarr", schemas.SIMULATION)
 
     def test_a_foreign_directory_is_refused_by_name(self, tmp_path):
         (tmp_path / "foreign.zarr").mkdir()
         (tmp_path / "foreign.zarr" / "notes.txt").write_text("not a store")
         with pytest.raises(StoreError, match=r"foreign\.zarr is not a readable zarr store"):
-            store.read(tmp_path / "foreign.zarr", store.SIMULATION)
+            store.read(tmp_path / "foreign.zarr", schemas.SIMULATION)
 
     def test_a_store_of_another_stage_is_refused_by_name(self, written):
         with pytest.raises(StoreError, match=r"(?s)simulation\.zarr does not hold.*'activity_hat'"):
-            store.read(written, store.ROLLOUT)
+            store.read(written, schemas.ROLLOUT)
 
     def test_broken_metadata_is_refused_by_name(self, written):
         (written / ".zmetadata").write_text("{")
         with pytest.raises(StoreError, match=r"simulation\.zarr is not a readable zarr store"):
-            store.read(written, store.SIMULATION)
+            store.read(written, schemas.SIMULATION)
 
     @pytest.mark.usefixtures("small_blocks")
     @pytest.mark.parametrize(
@@ -248,14 +251,14 @@ class TestRefusals:
         """Zarr itself would read zeros there, without a word."""
         (written / chunk).unlink()
         with pytest.raises(StoreError, match=rf"simulation\.zarr is truncated: {words}"):
-            store.read(written, store.SIMULATION)
+            store.read(written, schemas.SIMULATION)
 
     @pytest.mark.usefixtures("small_blocks")
     def test_a_chunk_cut_short_is_refused_by_name(self, written):
         chunk = written / "activity" / "1.0"
         os.truncate(chunk, chunk.stat().st_size // 2)
         with pytest.raises(StoreError, match="truncated: 'activity' holds 4 of 5 chunks"):
-            store.read(written, store.SIMULATION)
+            store.read(written, schemas.SIMULATION)
 
     def test_a_lost_variable_is_refused_by_name(self, written):
         (written / "activity" / "0.0").unlink()
@@ -263,14 +266,14 @@ class TestRefusals:
         (written / "activity" / ".zattrs").unlink()
         (written / "activity").rmdir()
         with pytest.raises(StoreError, match="truncated: 'activity' holds 0 of 1 chunks"):
-            store.read(written, store.SIMULATION)
+            store.read(written, schemas.SIMULATION)
 
     @pytest.mark.usefixtures("small_blocks")
     def test_a_chunk_of_zeros_is_no_loss(self, dataset, provenance, tmp_path):
         dataset["activity"].values[7:14] = 0
-        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        store.write(dataset, tmp_path / "s.zarr", schemas.SIMULATION, provenance)
         assert (tmp_path / "s.zarr" / "activity" / "1.0").exists()
-        found = store.read(tmp_path / "s.zarr", store.SIMULATION)
+        found = store.read(tmp_path / "s.zarr", schemas.SIMULATION)
         np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
 
     @pytest.mark.parametrize("version", [2, 3])
@@ -280,7 +283,7 @@ class TestRefusals:
         dataset["activity"].values[7:14] = 0
         path, chunks = tmp_path / "recording.zarr", {"activity": {"chunks": (7, NEURONS)}}
         dataset.to_zarr(path, zarr_format=version, consolidated=True, encoding=chunks)
-        found = store.read(path, store.SIMULATION)
+        found = store.read(path, schemas.SIMULATION)
         np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
 
 
@@ -325,23 +328,23 @@ class TestManifest:
 
     def test_says_what_it_cost(self, dataset, tmp_path):
         provenance = store.Provenance("simulate", "k", {}, started=time.perf_counter() - 3)
-        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance)
+        store.write(dataset, tmp_path / "s.zarr", schemas.SIMULATION, provenance)
         manifest = store.read_json(tmp_path / "s.json")
         assert 3 <= manifest["wall_seconds"] < 60
         assert 50 < manifest["peak_memory_mb"] < 50_000
 
     def test_the_digest_tells_stores_apart(self, dataset, written, provenance):
         before = store.read_json(written.with_suffix(".json"))["digest"]
-        store.write(dataset, written, store.SIMULATION, provenance)
+        store.write(dataset, written, schemas.SIMULATION, provenance)
         again = store.read_json(written.with_suffix(".json"))["digest"]
         dataset["activity"].values[4, 2] += 1
-        store.write(dataset, written, store.SIMULATION, provenance)
+        store.write(dataset, written, schemas.SIMULATION, provenance)
         assert before == again != store.read_json(written.with_suffix(".json"))["digest"]
 
     def test_holds_digests_of_the_files_beside(self, dataset, provenance, tmp_path):
         model = tmp_path / "model.bin"
         model.write_bytes(b"weights")
-        store.write(dataset, tmp_path / "s.zarr", store.SIMULATION, provenance, beside=[model])
+        store.write(dataset, tmp_path / "s.zarr", schemas.SIMULATION, provenance, beside=[model])
         manifest = store.read_json(tmp_path / "s.json")
         assert manifest["files"] == {"model.bin": keys.file_digest(model)}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import validate
@@ -29,7 +29,7 @@ def recover(directory: Path, simulation: dict, training: dict) -> pd.Series:
     recording = recordings.load(path, cfg.training, CPU)
     model = model_file.read(directory / "model.safetensors", recording)
     found = read_out(model, recording, cfg.recovery)
-    return _scores(found, store.read(path, store.SIMULATION).load())
+    return _scores(found, store.read(path, schemas.SIMULATION).load())
 
 
 def _scores(found: xr.Dataset, truth: xr.Dataset) -> pd.Series:

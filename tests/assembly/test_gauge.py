@@ -324,10 +324,10 @@ def test_smoothing_removes_independent_errors_and_little_else():
     position = grid_sites(12, 144).position.numpy()
     image = smooth_image(position)
     noise = 0.06 * np.random.default_rng(1).standard_normal(144)
-    smooth = gauge.smoothed(image + noise, position, 0.06).numpy()
+    smooth = gauge.smoothed(image + noise, position, 0.06)[0].numpy()
     before, after = np.std(noise), np.std(smooth - image)
     assert after < before / 2
-    kept = gauge.smoothed(image, position, 0.005).numpy()
+    kept = gauge.smoothed(image, position, 0.005)[0].numpy()
     np.testing.assert_allclose(kept, image, rtol=0, atol=0.01)
 
 
@@ -344,7 +344,7 @@ def test_smoothing_takes_any_image_and_says_nothing(image, overrated):
     """Covariances at the edge of what was foreseen are no reason to warn a user."""
     position = grid_sites(6, 36).position.numpy()
     noise = 0.02 * np.random.default_rng(3).standard_normal(36)
-    smooth = gauge.smoothed(image(position) + noise, position, 0.02 * overrated).numpy()
+    smooth = gauge.smoothed(image(position) + noise, position, 0.02 * overrated)[0].numpy()
     assert np.std(smooth - image(position)) < 1.5 * overrated * np.std(noise)
 
 
@@ -357,20 +357,24 @@ def test_scales_of_input_come_back_from_rows_of_weights():
     scale = (0.5 * numbers(6, side**2)).exp()
     weights = 0.1 * cauchy(7, n, n)
     weights[: side**2] /= scale[:, None]
-    found = gauge.input_scale(weights, scale * true_image, field)
+    found, said = gauge.input_scale(weights, scale * true_image, field)
     assert torch.all(found[side**2 :] == 1)
     error = (found[: side**2] / scale).log()
     assert float(error.square().mean().sqrt()) < 0.025
-    rough = gauge.input_scale(weights, scale * true_image, field, smooth=False)
+    rough, rough_said = gauge.input_scale(weights, scale * true_image, field, smooth=False)
     rough = (rough[: side**2] / scale).log()
     assert float(rough.std()) == pytest.approx(math.sqrt(2 / n), rel=0.2)
     assert float(error.std()) < float(rough.std()) / 1.5
+    # Both know how far off they are, and rows without input are certain.
+    assert float((error / said[: side**2]).std()) == pytest.approx(1, abs=0.3)
+    assert float((rough / rough_said[: side**2]).std()) == pytest.approx(1, abs=0.15)
+    assert torch.all(said[side**2 :] == 0)
 
 
 def test_the_mean_input_is_one_where_everyone_is_driven():
     sites = grid_sites(4, 16)
     image = numbers(8, 16).exp()
-    found = gauge.input_scale(cauchy(9, 16, 16), image, random_field("multiplicative", sites))
+    found, _ = gauge.input_scale(cauchy(9, 16, 16), image, random_field("multiplicative", sites))
     assert float((image / found).log().mean()) == pytest.approx(0, abs=1e-5)
     assert torch.allclose(found, found[0])
 
@@ -378,10 +382,11 @@ def test_the_mean_input_is_one_where_everyone_is_driven():
 def test_a_single_neuron_without_input_sets_the_scale(recording):
     """One row is little to compare with, but it is enough."""
     sites = grid_sites(4, 17)
-    found = gauge.input_scale(
+    found, error = gauge.input_scale(
         cauchy(10, 17, 17), numbers(8, 16).exp(), random_field("multiplicative", sites)
     )
     assert torch.isfinite(found).all()
+    assert torch.isfinite(error).all()
 
 
 def test_the_weights_recorded_during_training_have_the_final_gauge(recording):
@@ -395,3 +400,22 @@ def test_the_weights_recorded_during_training_have_the_final_gauge(recording):
     torch.testing.assert_close(gauge.row_scale(final)[others], rows[others])
     typical = rows[others].log().mean().exp().expand(len(DRIVEN))
     torch.testing.assert_close(rows[DRIVEN], typical, rtol=1e-4, atol=0)
+
+
+def test_scales_of_columns_know_their_error():
+    """Two types of senders, scales of psi off at random: the error of the factor is as said."""
+    found, said = [], []
+    for seed in range(20):
+        model = model_of("sender", None)
+        weights = cauchy(100 + seed, N, N)
+        with torch.no_grad():
+            model.V.copy_(weights.fill_diagonal_(0) / model.scales.rate)
+            model.basis.copy_(torch.eye(N))
+            types = torch.arange(N) % 2
+            psi, rise = torch.ones(N), torch.where(types == 0, 0.0, 1.0)
+            factor, error = gauge._alike(model, types, psi, rise)
+        found.append(float(factor[1].log()))
+        said.append(float(error[1]))
+        assert float(error[0]) == 0
+        assert float(factor[0]) == 1
+    assert float(np.std(found)) == pytest.approx(np.mean(said), rel=0.4)

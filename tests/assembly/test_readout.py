@@ -138,3 +138,13 @@ def test_errors_follow_the_gauge_of_their_weights(factor):
 def test_without_errors_nothing_is_called():
     recovery = read_out(random_model(N), RECORDING, Recovery(n_types=1))
     assert not {"connectivity_error", "connected"} & set(recovery)
+
+
+def test_neurons_of_one_latent_are_of_one_type():
+    """Although psi(0), moved into phi, makes their phi differ by the sums of their weights."""
+    model = random_model(N)
+    with torch.no_grad():
+        model.latent.zero_()
+    recovery = read_out(model, RECORDING, Recovery())
+    assert recovery["phi"].values.std(axis=0).max() > 0
+    assert recovery.attrs["n_types"] == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas
 from ngpipe.config.figures import Panel, Style
 from ngpipe.figures.material import Material
 
@@ -77,9 +77,9 @@ def material(kind: str, **changes) -> Material:
         coords={"time": time},
     )
     for dataset, schema in [
-        (simulation, store.SIMULATION),
-        (recovery, store.RECOVERY),
-        (rollout, store.ROLLOUT),
+        (simulation, schemas.SIMULATION),
+        (recovery, schemas.RECOVERY),
+        (rollout, schemas.ROLLOUT),
     ]:
         for name, v in dataset.variables.items():
             units = getattr(schema.get(str(name)), "units", "1")

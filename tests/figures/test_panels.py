@@ -8,7 +8,7 @@ import xarray as xr
 from pydantic import ValidationError
 from synthetic import N, material
 
-from ngpipe import store
+from ngpipe import schemas
 from ngpipe.config.figures import Figure, Kind, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures import compose
@@ -87,7 +87,7 @@ def test_a_quick_look_draws_every_variable():
     """The latents too, which xarray takes for a coordinate."""
     dataset = material("psi").recovery
     figure = quick_look(dataset)
-    assert {ax.get_title(loc="left").split(" ")[0] for ax in figure.axes} == set(store.RECOVERY)
+    assert {ax.get_title(loc="left").split(" ")[0] for ax in figure.axes} == set(schemas.RECOVERY)
 
 
 def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.errors import StoreError
 from ngpipe.metrics import connectivity
 from ngpipe.steps import score
@@ -161,10 +161,10 @@ def run_directory(tmp_path):
 
     def write(*left_out: str):
         for name, dataset, schema in (
-            ("simulation", simulation, store.SIMULATION),
-            ("recovery", recovery.drop_vars(left_out), store.RECOVERY),
-            ("training", history, store.TRAINING),
-            ("rollout", rollout, store.ROLLOUT),
+            ("simulation", simulation, schemas.SIMULATION),
+            ("recovery", recovery.drop_vars(left_out), schemas.RECOVERY),
+            ("training", history, schemas.TRAINING),
+            ("rollout", rollout, schemas.ROLLOUT),
         ):
             provenance = store.Provenance(name, "k", {})
             store.write(dataset, tmp_path / f"{name}.zarr", schema, provenance)
@@ -195,7 +195,7 @@ def test_what_a_store_does_not_hold_has_no_rows(run_directory, left_out, quantit
 
 
 def test_the_stores_say_units_and_the_rate_aimed_at(run_directory):
-    recovery = store.read(run_directory() / "recovery.zarr", store.RECOVERY)
+    recovery = store.read(run_directory() / "recovery.zarr", schemas.RECOVERY)
     assert recovery["connectivity_error"].attrs["units"] == "1/tau"
     assert recovery["connected"].attrs["false_discovery"] == 0.05
     assert recovery["connected"].attrs["units"] == "1"

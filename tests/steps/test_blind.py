@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import keys, store
+from ngpipe import keys, schemas, store
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import validate
@@ -102,34 +102,29 @@ def without_truth(source: Path, target: Path) -> None:
     # Who is driven and where is seen in an experiment; of others, nobody needs the place.
     unseen = INPUT if "driven" in dataset else ["position"]
     blind = dataset.drop_vars([*TRUTH, *unseen, "x"])
-    store.write(blind, target, store.SIMULATION, store.Provenance("simulate", "k", {}))
+    store.write(blind, target, schemas.SIMULATION, store.Provenance("simulate", "k", {}))
+
+
+def learned(cfg: Experiment, directory: Path) -> Path:
+    """Simulated, and learned from."""
+    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
+    learn(cfg, directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("seeing")
-    cfg = experiment()
-    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
-    learn(cfg, directory)
-    return directory
+    return learned(experiment(), tmp_path_factory.mktemp("seeing"))
 
 
 @pytest.fixture(scope="module")
 def hidden(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("hidden")
-    cfg = with_hidden_input()
-    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
-    learn(cfg, directory)
-    return directory
+    return learned(with_hidden_input(), tmp_path_factory.mktemp("hidden"))
 
 
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("solved")
-    cfg = in_closed_form()
-    simulate.run(cfg.simulation, directory / "simulation.zarr", **CPU)
-    learn(cfg, directory)
-    return directory
+    return learned(in_closed_form(), tmp_path_factory.mktemp("solved"))
 
 
 @pytest.mark.parametrize("case", ["without input", "hidden input", "closed form"])
@@ -165,12 +160,12 @@ def test_the_model_file_rebuilds_the_field(hidden):
     cpu = torch.device("cpu")
     recording = recordings.load(hidden / "simulation.zarr", cfg.training, cpu)
     model = model_file.read(hidden / "model.safetensors", recording)
-    rollout = store.read(hidden / "rollout.zarr", store.ROLLOUT)
+    rollout = store.read(hidden / "rollout.zarr", schemas.ROLLOUT)
     frames = recording.scoring_frames(200)
     with torch.no_grad():
         rate = model(recording.times(frames), recording.activity[frames]).numpy()
     np.testing.assert_allclose(rollout["drift_hat"].values, rate, rtol=1e-4, atol=1e-4)
-    recovery = store.read(hidden / "recovery.zarr", store.RECOVERY)
+    recovery = store.read(hidden / "recovery.zarr", schemas.RECOVERY)
     assert recovery["external_input"].attrs["units"] == "1"
     assert np.all(recovery["external_input"].values[:, 16:] == 1)
     assert np.all(recovery["external_input"].values > 0)
@@ -194,7 +189,7 @@ def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
 def test_sites_that_cannot_be_used_are_named(hidden, tmp_path, change, message):
     dataset = change(xr.open_zarr(hidden / "simulation.zarr", chunks=None).load())
     provenance = store.Provenance("simulate", "k", {})
-    store.write(dataset, tmp_path / "simulation.zarr", store.SIMULATION, provenance)
+    store.write(dataset, tmp_path / "simulation.zarr", schemas.SIMULATION, provenance)
     with pytest.raises(StoreError, match=message):
         recordings.load(
             tmp_path / "simulation.zarr", with_hidden_input().training, torch.device("cpu")
@@ -231,7 +226,7 @@ def test_a_recording_must_say_its_sampling_interval(seeing, tmp_path):
     store.write(
         dataset,
         tmp_path / "simulation.zarr",
-        store.SIMULATION,
+        schemas.SIMULATION,
         store.Provenance("simulate", "k", {}),
     )
     with pytest.raises(StoreError, match="sampling interval; set the store's attribute `dt`"):
@@ -255,7 +250,7 @@ def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path)
     store.write(
         dataset,
         tmp_path / "simulation.zarr",
-        store.SIMULATION,
+        schemas.SIMULATION,
         store.Provenance("simulate", "k", {}),
     )
     with pytest.raises(StoreError, match="target: finite_difference"):
@@ -266,7 +261,7 @@ def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path)
 def test_the_model_file_rebuilds_the_model(seeing):
     model = model_file.read(seeing / "model.safetensors", recording_of(seeing))
     x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
-    recovery = store.read(seeing / "recovery.zarr", store.RECOVERY)
+    recovery = store.read(seeing / "recovery.zarr", schemas.RECOVERY)
     assert model(0.0, x).shape == (5, 12)
     assert torch.all(model.connectivity.diagonal() == 0)
     assert recovery["connectivity"].attrs["units"] == "1/tau"

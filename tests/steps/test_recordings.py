@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.config.training import Training
 from ngpipe.steps import recordings
 
@@ -24,7 +24,7 @@ def stored(tmp_path, monkeypatch):
         attrs={"dt": 0.1},
     )
     path = tmp_path / "simulation.zarr"
-    store.write(dataset, path, store.SIMULATION, store.Provenance("simulate", "k", {}))
+    store.write(dataset, path, schemas.SIMULATION, store.Provenance("simulate", "k", {}))
     return path, values
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ngpipe import keys, store
+from ngpipe import keys, schemas, store
 from ngpipe.config.simulation import Simulation
 from ngpipe.errors import ConfigError, DivergenceError
 from ngpipe.steps import simulate
@@ -44,7 +44,7 @@ def run(tmp_path):
     def simulated(name: str = "simulation", **changes):
         path = tmp_path / f"{name}.zarr"
         simulate.run(section(**changes), path, key="k" * 64, device=CPU)
-        return store.read(path, store.SIMULATION).load()
+        return store.read(path, schemas.SIMULATION).load()
 
     return simulated
 

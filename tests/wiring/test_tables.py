@@ -12,7 +12,7 @@ from scipy.io import mmwrite
 from scipy.sparse import coo_array
 from scipy.sparse import save_npz as save_sparse
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.config.connectivity import File
 from ngpipe.errors import ConfigError
 from ngpipe.wiring.ensembles import weights
@@ -42,7 +42,7 @@ def save_npz_many(matrix, path):
 def save_zarr(matrix, path):
     provenance = store.Provenance("wire", "k", {})
     dataset = xr.Dataset({"connectivity": (("post", "pre"), matrix)})
-    store.write(dataset, path, {"connectivity": store.RECOVERY["connectivity"]}, provenance)
+    store.write(dataset, path, {"connectivity": schemas.RECOVERY["connectivity"]}, provenance)
 
 
 def save_zarr_many(matrix, path):

@@ -47,6 +47,8 @@ SATURATED = 0.02
 """Relative change of psi over the outer twentieth of its range that still counts as flat."""
 TUNING = 2.0
 """c of the robust scale."""
+SCALE_VARIANCE = 2.25
+"""Of the logarithm of the robust scale of n Cauchy distributed values, times n."""
 INPUT_FRAMES = 250
 """Frames over which an input is averaged."""
 
@@ -71,6 +73,8 @@ class Scaling:
     """The same and the input's at every weight; a dimension is 1 where nothing depends on it."""
     external_input: PerNeuron
     """Scale of a multiplicative Omega_i."""
+    error: Float[Tensor, "post pre"]
+    """Relative standard error of every weight from that of the scales; dimensions as above."""
     saturated: bool
     """Whether every psi is flat at the ends of its range."""
 
@@ -120,16 +124,20 @@ def scales(
         DivergenceError: a psi has the same value at both ends: it transmits nothing.
     """
     psi, rise = psi_scale(model, recording, types)
+    of_psi = torch.zeros_like(psi)
     if psi_gauge == "columns":
-        psi = psi * _alike(model, types, psi, rise)
+        factor, of_psi = _alike(model, types, psi, rise)
+        psi = psi * factor
     of_weight = _as_matrix(psi, model, types)
     external = torch.ones(model.n_neurons, device=psi.device)
+    row_error = torch.zeros_like(external)
     if isinstance(model.external, Field) and model.mode == "multiplicative":
         image = _inputs(model, recording)[:, model.external.driven].log().mean(0).exp()
         weights = model.connectivity * of_weight
-        external = input_scale(weights, image, model.external, smooth=smooth)
+        external, row_error = input_scale(weights, image, model.external, smooth=smooth)
     saturated = bool(rise.max() < SATURATED)
-    return Scaling(psi, of_weight * external[:, None], external, saturated)
+    error = torch.hypot(_as_matrix(of_psi, model, types), row_error[:, None])
+    return Scaling(psi, of_weight * external[:, None], external, error, saturated)
 
 
 def psi_at_rest(model: AssemblyGNN) -> Float[Tensor, "post pre"]:
@@ -196,8 +204,8 @@ def robust_scale(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 
     The r that solves :math:`\sum_j w_j^2 / (w_j^2 + (c r)^2) = n / (1 + c)` with c = 2: the scale
     of Cauchy distributed values. c = 1 would be their maximum likelihood, with an error of
-    :math:`\sqrt{2 / n}` instead of :math:`\sqrt{2.25 / n}`; but errors of the values, which differ
-    from row to row, inflate it more.
+    :math:`\sqrt{2 / n}` instead of :math:`\sqrt{2.25 / n}` (``SCALE_VARIANCE``); but errors of the
+    values, which differ from row to row, inflate it more.
     """
     squared = values.double().square()
     scale = squared.mean(dim=-1).clamp_min(1e-300)
@@ -212,8 +220,10 @@ def robust_scale(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 
 def input_scale(
     weights: Connectivity, image: Float[Tensor, " site"], field: Field, *, smooth: bool = True
-) -> PerNeuron:
-    """Scale of every neuron's multiplicative input, as learned; 1 without input.
+) -> tuple[PerNeuron, PerNeuron]:
+    """Scale of every neuron's multiplicative input, as learned, and its relative standard error.
+
+    Without input it is 1, and certain.
 
     The estimate of the true image, learned image times row scale, does not depend on it.
 
@@ -225,12 +235,17 @@ def input_scale(
     """
     if len(field.driven) == len(weights):
         # Nobody to compare with: the mean over time and sites is 1.
-        return (image.log().mean()).exp() * weights.new_ones(len(weights)).float()
+        same = (image.log().mean()).exp() * weights.new_ones(len(weights)).float()
+        return same, torch.zeros_like(same)
     learned = image.double().log()
-    estimate = image_from_rows(weights, field, learned, smooth=smooth)
+    estimate, error = image_from_rows(weights, field, learned, smooth=smooth)
     ratio = (learned - estimate.to(image.device)).exp()
     full = torch.ones(len(weights), device=weights.device)
-    return full.index_copy(0, field.driven, ratio.float())
+    certain = torch.zeros_like(full)
+    return (
+        full.index_copy(0, field.driven, ratio.float()),
+        certain.index_copy(0, field.driven, error.to(full)),
+    )
 
 
 def image_from_rows(
@@ -239,8 +254,8 @@ def image_from_rows(
     learned: Float[Tensor, " site"] | float = 0.0,
     *,
     smooth: bool = True,
-) -> Float[Tensor, " site"]:
-    """Logarithm of the true image, from how large the rows of driven neurons are.
+) -> tuple[Float[Tensor, " site"], Float[Tensor, " site"]]:
+    """Logarithm of the true image, from how large the rows of driven neurons are; its error.
 
     Args:
         weights: W.
@@ -252,20 +267,23 @@ def image_from_rows(
     driven = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
     driven[field.driven] = True
     if driven.all():
-        return torch.zeros_like(scale)
+        return torch.zeros_like(scale), torch.zeros_like(scale)
     estimate = learned + scale[field.driven].log() - scale[~driven].log().mean()
-    if not smooth:
-        return estimate
     others = scale[~driven].log()
     # With one other neuron, the error that Cauchy weights would have.
     error = float(others.std()) if len(others) > 1 else (2 / len(weights)) ** 0.5
-    return smoothed(estimate.cpu().numpy(), field.position.cpu().numpy(), error).to(estimate)
+    if not smooth:
+        return estimate, torch.full_like(estimate, error)
+    mean, left = smoothed(estimate.cpu().numpy(), field.position.cpu().numpy(), error)
+    return mean.to(estimate), left.to(estimate)
 
 
 def smoothed(
     values: Float[np.ndarray, " site"], position: Float[np.ndarray, "site 2"], error: float
-) -> Float[Tensor, " site"]:
-    """Values at sites without their independent errors of known size: Gaussian-process regression.
+) -> tuple[Float[Tensor, " site"], Float[Tensor, " site"]]:
+    """Values at sites without their independent errors of known size, and the errors left.
+
+    Gaussian-process regression.
 
     Matern covariance of order 3/2, its variance and length by maximum marginal likelihood
     (Rasmussen & Williams 2006, chapters 2 and 5).
@@ -280,7 +298,8 @@ def smoothed(
         # Variance or length at a bound: nothing but errors, or none. Both are smoothed rightly.
         warnings.simplefilter("ignore", ConvergenceWarning)
         process.fit(position, values - mean)
-    return torch.from_numpy(mean + process.predict(position))
+    smooth, left = process.predict(position, return_std=True)
+    return torch.from_numpy(mean + smooth), torch.from_numpy(left)
 
 
 def visited_ends(activity: Float[Tensor, "frame neuron"], n: int = 33) -> Float[Tensor, "2 m"]:
@@ -298,8 +317,8 @@ def visited_ends(activity: Float[Tensor, "frame neuron"], n: int = 33) -> Float[
 
 def _alike(
     model: AssemblyGNN, types: Int[Tensor, " neuron"], psi: Tensor, rise: Tensor
-) -> Float[Tensor, " unit"]:
-    """Factor on the scale of every psi that makes the weights it belongs to alike.
+) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
+    """Factor on the scale of every psi that makes the weights it belongs to alike; its error.
 
     Weights are grouped by the types that psi depends on; the group of the flattest psi stays as it
     is. Rows of driven neurons, whose own scale is open, first get that of the typical other row.
@@ -323,7 +342,10 @@ def _alike(
     )
     of_unit = group[receivers, senders]
     anchor = of_unit[rise.argmin()]
-    return (scale[anchor] / scale[of_unit]).float()
+    sizes = torch.tensor([max(len(g), 1) for g in groups], device=scale.device)
+    error = (SCALE_VARIANCE * (1 / sizes[anchor] + 1 / sizes[of_unit])).sqrt()
+    error = torch.where(of_unit == anchor, 0.0, error)
+    return (scale[anchor] / scale[of_unit]).float(), error.float()
 
 
 def _inputs(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "time neuron"]:

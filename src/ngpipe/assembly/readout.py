@@ -17,7 +17,7 @@ from ngpipe.config.recovery import Recovery
 
 @torch.no_grad()
 def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
-    """All that was recovered, as ``store.RECOVERY`` describes it."""
+    """All that was recovered, as ``schemas.RECOVERY`` describes it."""
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
@@ -25,7 +25,9 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
     offsets = gauge.offsets(model, recording)
     phi = (model.phi_curves(x) + offsets.phi[:, None]).cpu().numpy()
     low, high = common_range(visited.cpu().numpy())
-    types = cluster(_features(model, phi, x, low, high), cfg)
+    types = np.zeros(model.n_neurons, dtype=np.int64)
+    if (model.latent != model.latent[0]).any():
+        types = cluster(_features(model, phi, x, low, high), cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
     recovered = xr.Dataset(
@@ -77,8 +79,10 @@ def _features(
 
 def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict[str, tuple]:
     """Standard errors of W, and which connections exist; nothing if the model has no errors."""
-    error = (model.error * scales.connectivity.abs()).cpu().numpy()
-    weights = (model.connectivity * scales.connectivity).cpu().numpy()
+    scaled = model.connectivity * scales.connectivity
+    of_scale = scaled * scales.error
+    error = (model.error * scales.connectivity).hypot(of_scale).cpu().numpy()
+    weights = scaled.cpu().numpy()
     off = ~np.eye(len(error), dtype=bool)
     if not (error[off] > 0).all():
         return {}

@@ -12,7 +12,7 @@ DRIFT_FRAMES = 200
 
 @torch.no_grad()
 def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dataset:
-    """Activity from a held-out frame on beside its prediction, as ``store.ROLLOUT`` describes it.
+    """Activity from a held-out frame on beside its prediction, as ``schemas.ROLLOUT`` describes it.
 
     The model starts from the first held-out frame and runs freely for ``n_frames``; process noise
     of the recording is not predicted, and a learned input is the one learned for these frames.

@@ -107,7 +107,9 @@ class ClosedForm(Section):
         "activity get as many as it takes.",
     )
     frames: Positive = Field(
-        5.0, description="The same for the last round and for all rows of W in the end."
+        5.0,
+        description="Frames for the last round and for all rows of W in the end, in the same unit; "
+        "differences of noisy activity get as many as it takes.",
     )
     ridges: tuple[Positive, ...] = Field(
         (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12),

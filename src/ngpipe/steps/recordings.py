@@ -8,7 +8,7 @@ import xarray as xr
 from jaxtyping import Int
 from torch import Tensor
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.arrays import Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
@@ -67,7 +67,7 @@ def load(
         StoreError: no drift is stored though ``training.target`` asks for it, or no interval.
         DeviceError: the recording does not fit the device.
     """
-    dataset = store.read(simulation, store.SIMULATION)
+    dataset = store.read(simulation, schemas.SIMULATION)
     if "dt" not in dataset.attrs:
         raise StoreError(
             f"{simulation} does not say its sampling interval; set the store's attribute `dt` [tau]"

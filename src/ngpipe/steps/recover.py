@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.recovery import Recovery
 from ngpipe.config.training import Training
@@ -25,4 +25,4 @@ def run(
     provenance = store.Provenance("recover", key, cfg.model_dump(), str(device))
     recording = recordings.load(simulation, training, device)
     dataset = read_out(model_file.read(model, recording), recording, cfg)
-    store.write(dataset, recovery, store.RECOVERY, provenance)
+    store.write(dataset, recovery, schemas.RECOVERY, provenance)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.assembly.rollout import roll_out
 from ngpipe.config.recovery import Rollout
 from ngpipe.config.training import Training
@@ -25,4 +25,4 @@ def run(
     provenance = store.Provenance("rollout", key, {"n_frames": cfg.n_frames}, str(device))
     recording = recordings.load(simulation, training, device)
     dataset = roll_out(model_file.read(model, recording), recording, cfg.n_frames)
-    store.write(dataset, rollout, store.ROLLOUT, provenance)
+    store.write(dataset, rollout, schemas.ROLLOUT, provenance)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.errors import ConfigError
 from ngpipe.metrics import connectivity, external, neurons, prediction
 
@@ -31,10 +31,10 @@ def run(
         key: chain key.
     """
     provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
-    truth = store.read(run_directory / "simulation.zarr", store.SIMULATION)
-    recovery = store.read(run_directory / "recovery.zarr", store.RECOVERY)
-    rollout = store.read(run_directory / "rollout.zarr", store.ROLLOUT)
-    history = store.read(run_directory / "training.zarr", store.TRAINING)
+    truth = store.read(run_directory / "simulation.zarr", schemas.SIMULATION)
+    recovery = store.read(run_directory / "recovery.zarr", schemas.RECOVERY)
+    rollout = store.read(run_directory / "rollout.zarr", schemas.ROLLOUT)
+    history = store.read(run_directory / "training.zarr", schemas.TRAINING)
 
     table = pd.concat(
         [

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.arrays import Connectivity
 from ngpipe.config.inputs import Movie, Video
 from ngpipe.config.simulation import Simulation
@@ -49,7 +49,7 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
     with (
         torch.inference_mode(),
         progress(cfg.burn_in + cfg.n_frames, "simulate", unit="frame") as bar,
-        store.writing(dataset, simulation, store.SIMULATION, provenance) as out,
+        store.writing(dataset, simulation, schemas.SIMULATION, provenance) as out,
     ):
         length = store.block_length(cfg.n_neurons)
         for _, x, _ in blocks(frames, cfg.burn_in, length=length, first=-cfg.burn_in):

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.trained import standard_errors
@@ -110,7 +110,7 @@ def _write(
     store.write(
         dataset,
         directory / "training.zarr",
-        store.TRAINING,
+        schemas.TRAINING,
         replace(provenance, notes=notes),
         beside=[file, table],
     )

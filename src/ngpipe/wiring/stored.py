@@ -9,18 +9,10 @@ import pandas as pd
 import xarray as xr
 from scipy import sparse
 
-from ngpipe import store
+from ngpipe import schemas, store
 from ngpipe.errors import StoreError
 from ngpipe.wiring.edges import Parts
 from ngpipe.wiring.origin import Origin
-
-SCHEMA: store.Schema = {
-    "edge_pre": store.Variable(("edge",), "1", "index of the sending neuron"),
-    "edge_post": store.Variable(("edge",), "1", "index of the receiving neuron"),
-    "edge_weight": store.Variable(("edge",), "1", "weight; its unit is in attribute `unit`"),
-    "id": store.Variable(("neuron",), "1", "id of the neuron"),
-}
-"""Further variables along ``neuron`` are the columns of the neuron table."""
 
 
 def write(
@@ -43,7 +35,7 @@ def write(
     unit, origin = about
     attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **notes}
     provenance = store.Provenance("wire", key, {}, notes=notes)
-    store.write(xr.Dataset(variables, attrs=attrs), path, SCHEMA, provenance)
+    store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
 
 def read(path: Path) -> Parts:
@@ -52,7 +44,7 @@ def read(path: Path) -> Parts:
     Raises:
         StoreError: no such store, or one that holds no connectome.
     """
-    dataset = store.read(path, SCHEMA)
+    dataset = store.read(path, schemas.CONNECTOME)
     if "origin" not in dataset.attrs:
         raise StoreError(
             f"{path} holds edges, but no origin: it is no connectome of ngpipe; write it with "

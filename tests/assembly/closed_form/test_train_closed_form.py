@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ngpipe import keys, store
+from ngpipe import keys, schemas, store
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.simulation import Simulation
 from ngpipe.config.training import Training
@@ -111,10 +111,10 @@ def test_snapshots_of_the_weights_are_in_the_gauge_of_the_figures(learn, simulat
     """One for each time all rows were solved, and that of the model at the end."""
     directory = learn("run", training("closed_form"))
     table = record(directory)
-    snapshots = store.read(directory / "training.zarr", store.TRAINING)["connectivity"]
+    snapshots = store.read(directory / "training.zarr", schemas.TRAINING)["connectivity"]
     solved = table["step"][table["stage"].isin(["W", "model"])]
     assert snapshots["step"].values.tolist() == solved.tolist()
-    truth = store.read(simulation, store.SIMULATION)["connectivity"].values
+    truth = store.read(simulation, schemas.SIMULATION)["connectivity"].values
     off = ~np.eye(N, dtype=bool)
     for weights in snapshots.values[-2:]:
         slope = (weights * truth)[off].sum() / (truth[off] ** 2).sum()
@@ -207,9 +207,9 @@ def test_hidden_inputs_of_all_neurons_or_of_one_type(tmp_path, n_inputs, sees, t
     off = ~torch.eye(16, dtype=torch.bool)
     assert model.error[off].isfinite().all()
     assert (model.error[off] > 0).all()
-    truth = store.read(tmp_path / "simulation.zarr", store.SIMULATION)["connectivity"].values
+    truth = store.read(tmp_path / "simulation.zarr", schemas.SIMULATION)["connectivity"].values
     learned_w = model.connectivity.detach()[off]
     pair = torch.stack([learned_w, torch.from_numpy(truth)[off]])
     assert float(torch.corrcoef(pair)[0, 1]) ** 2 > 0.5
-    attributes = store.read(tmp_path / "training.zarr", store.TRAINING).attrs
+    attributes = store.read(tmp_path / "training.zarr", schemas.TRAINING).attrs
     assert attributes["diagnosis"].startswith(f"{attributes['n_frames']:,} frames excite")

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.frames import Equations, Transfer, smoothness
-from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
+from ngpipe.assembly.closed_form.frames import Equations, Frames, Transfer, smoothness
+from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 
 BLOCK_BYTES = 512 * 2**20
 """Memory for the moments of a block of rows."""
@@ -54,6 +54,13 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
         else:
             total.accumulate(now, len(part) / seen)
     return total
+
+
+def residual(
+    frames: Frames, transfer: Transfer, fit: RowFit, rows: Int[Tensor, " row"]
+) -> Float[Tensor, "frame row"]:
+    """What some rows, once solved, leave of their target."""
+    return frames.target(rows) - fit.predict(transfer.sent(frames.x), frames.own(rows))
 
 
 def shared_phi(

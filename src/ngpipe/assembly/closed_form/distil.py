@@ -48,17 +48,7 @@ def distil(
         generator: draws neurons and activities.
         report: told the last loss.
     """
-    weights, error = solution.weights, solution.error
-    if solution.omega is not None:
-        factor = fit_field(
-            model.external,
-            weights,
-            solution.omega,
-            steps=cfg.field_steps,
-            generator=generator,
-            report=report,
-        )
-        weights, error = weights * factor, error * factor
+    weights, error = _with_field(model, solution, cfg, generator=generator, report=report)
     visited = recording.visited(VISITED)
     with torch.no_grad():
         model.V.copy_(weights / model.scales.rate)
@@ -85,6 +75,28 @@ def distil(
         loss.backward()
         optimizer.step()
     report("networks", loss=float(loss.detach()))
+
+
+def _with_field(
+    model: AssemblyGNN,
+    solution: Solution,
+    cfg: ClosedForm,
+    *,
+    generator: torch.Generator,
+    report: Report,
+) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
+    """W and its errors in the units that the field network gives Omega, fitted if there is one."""
+    if solution.omega is None:
+        return solution.weights, solution.error
+    factor = fit_field(
+        model.external,
+        solution.weights,
+        solution.omega,
+        steps=cfg.field_steps,
+        generator=generator,
+        report=report,
+    )
+    return solution.weights * factor, solution.error * factor
 
 
 def _loss(model: AssemblyGNN, solution: Solution, x: Curves, one: Int[Tensor, " neuron"]) -> Tensor:

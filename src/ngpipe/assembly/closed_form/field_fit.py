@@ -40,7 +40,7 @@ def fit_field(
     """
     multiplicative = found.mode == "multiplicative"
     wanted = found.values.log() if multiplicative else found.values / field.rate
-    image = image_from_rows(weights, field)[:, None] if multiplicative else 0.0
+    image = image_from_rows(weights, field)[0][:, None] if multiplicative else 0.0
     wanted = (wanted + image).float()
     knots = torch.linspace(0, field.duration, found.hats.n, device=wanted.device)
     points = min(POINTS, wanted.numel())

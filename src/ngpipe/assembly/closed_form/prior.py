@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, solve_rows
 from ngpipe.assembly.closed_form.frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.errors import DivergenceError
@@ -67,10 +67,9 @@ class Prior:
         for strength in (0.0, *STRENGTHS):
             missed[strength] = 0.0
             for block, fit in self.solve(rows, noise, strength):
-                sent = self.transfer.sent(self.held_out.x)
-                residual = self.held_out.target(block) - fit.predict(sent, self.held_out.own(block))
+                square = residual(self.held_out, self.transfer, fit, block).square()
                 # phi reaches beyond the data at a few held-out frames: these say nothing.
-                typical = residual.square().sort(0).values[: int(TYPICAL * len(residual))]
+                typical = square.sort(0).values[: int(TYPICAL * len(square))]
                 missed[strength] += float(typical.mean(0).sum())
         return min(missed, key=missed.get)
 

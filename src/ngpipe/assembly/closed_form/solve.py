@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
-from ngpipe.assembly.closed_form.accumulate import gram_moment, shared_phi, solve_rows
+from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared_phi, solve_rows
 from ngpipe.assembly.closed_form.frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
@@ -120,7 +120,8 @@ class ClosedForm:
         """Some rows of W; in the end with their errors, and from as many frames as it takes."""
         some = {"wanted": wanted, "before": before, "final": final}
         solution = self.all_rows(groups.fits, groups.receivers, self.frames, **some)
-        if solution.diagnosis is None:
+        if solution.diagnosis is None or self.cfg.target == "drift":
+            # What is left of an exact rate is misfit, which more frames do not average out.
             return solution
         enough = int(min(solution.diagnosis.frames_for(ENOUGH), len(self.everything)))
         if enough < 1.5 * len(self.frames):
@@ -329,8 +330,7 @@ class ClosedForm:
     def _missed(self, found: RowFit, fit: Fit, rows: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
         """Mean squared error of some rows on held-out frames."""
         held_out = replace(self.held_out, phi=fit.phi)
-        predicted = found.predict(fit.transfer.sent(held_out.x), held_out.own(rows))
-        return (held_out.target(rows) - predicted).square().mean(0)
+        return residual(held_out, fit.transfer, found, rows).square().mean(0)
 
     def _start(self) -> Transfer:
         """tanh, bending at less than half the standard deviation of activity."""

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_moment, moments
+from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, residual
 from ngpipe.assembly.closed_form.frames import (
     CHUNK_ELEMENTS,
     Equations,
@@ -224,10 +224,8 @@ class Search:
 
     def _held_out(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
-        sent = state.transfer.sent(self.held_out.x)
-        own = self.held_out.own(self.rows)
-        residual = self.held_out.target(self.rows) - state.fit.predict(sent, own)
-        return float((residual.square().mean(0) / self.level).mean())
+        missed = residual(self.held_out, state.transfer, state.fit, self.rows)
+        return float((missed.square().mean(0) / self.level).mean())
 
 
 def directions(

@@ -1,0 +1,83 @@
+"""What every store holds: variables, their dimensions, units and meaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What one variable of a store must look like."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    required: bool = True
+    or_dims: tuple[str, ...] | None = None
+    """Dimensions that it may have instead."""
+
+
+Schema = Mapping[str, Variable]
+
+_PAIR = ("pair", "x")
+"""A transfer function of receiver and sender: pairs of types, the sender's runs fastest."""
+
+SIMULATION: Schema = {
+    "activity": Variable(("time", "neuron"), "1", "activity x"),
+    "drift": Variable(("time", "neuron"), "1/tau", "exact rate dx/dt before noise", False),
+    "connectivity": Variable(
+        ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
+    ),
+    "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
+    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
+    "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
+    "driven": Variable(("neuron",), "1", "1 where the neuron has an external input", False),
+    "external_input": Variable(("frame", "neuron"), "1", "external input Omega", False),
+    "input_frame": Variable(("time",), "1", "index of the input shown at a time", False),
+    "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
+    "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False, _PAIR),
+}
+TRAINING: Schema = {
+    "connectivity": Variable(
+        ("step", "post", "pre"), "1/tau", "learned effective coupling during training"
+    ),
+}
+RECOVERY: Schema = {
+    "connectivity": Variable(("post", "pre"), "1/tau", "recovered effective coupling"),
+    "connectivity_error": Variable(
+        ("post", "pre"), "1/tau", "standard error of the recovered coupling", False
+    ),
+    "connected": Variable(
+        ("post", "pre"), "1", "1 where a connection is called present, else 0", False
+    ),
+    "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
+    "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
+    "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
+    "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*", True, _PAIR),
+    "external_input": Variable(("sample", "neuron"), "1", "recovered external input", False),
+    "visited": Variable(("neuron", "bound"), "1", "ends of the visited range of activity"),
+}
+ROLLOUT: Schema = {
+    "activity": Variable(("time", "neuron"), "1", "activity x"),
+    "activity_hat": Variable(
+        ("time", "neuron"), "1", "activity x predicted from the first frame on"
+    ),
+    "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
+    "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
+}
+CONNECTOME: Schema = {
+    "edge_pre": Variable(("edge",), "1", "index of the sending neuron"),
+    "edge_post": Variable(("edge",), "1", "index of the receiving neuron"),
+    "edge_weight": Variable(("edge",), "1", "weight; its unit is in attribute `unit`"),
+    "id": Variable(("neuron",), "1", "id of the neuron"),
+}
+"""Further variables along ``neuron`` are the columns of the neuron table."""
+COORDINATES = {
+    "time": ("tau", "time"),
+    "x": ("1", "activity x"),
+    "step": ("1", "optimiser step"),
+    "frame": ("1", "image of the external input"),
+    "receiver_type": ("1", "type of the receiver of a pair"),
+    "sender_type": ("1", "type of the sender of a pair"),
+    "sample": ("tau", "time of the frame"),
+    "bound": ("1", "lower and upper end"),
+}
