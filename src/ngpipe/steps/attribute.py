@@ -1,0 +1,86 @@
+"""What readouts rest on: input, pairs of groups, and groups silenced -> ``attribution.zarr``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ngpipe import schemas, store
+from ngpipe.config.readouts import Attribution, Readout
+from ngpipe.connectome.ablation import ablation
+from ngpipe.connectome.edge_attribution import between_groups, edge_attribution
+from ngpipe.connectome.integrated import integrated_gradients
+from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.errors import ConfigError
+from ngpipe.steps import network_file
+from ngpipe.steps.measures import Measure, measures
+
+
+def run(
+    readouts: Mapping[str, Readout],
+    cfg: Attribution,
+    directory: Path,
+    *,
+    key: str,
+    device: torch.device,
+) -> None:
+    """Explain every readout.
+
+    Args:
+        readouts: what is followed, by name.
+        cfg: how.
+        directory: holds connectome, network and stimuli; the store goes there.
+        key: chain key.
+        device: where to compute.
+
+    Raises:
+        ConfigError: groups that do not exist.
+    """
+    section = cfg.model_dump(mode="json")
+    provenance = store.Provenance("attribute", key, section, device=str(device))
+    _, _, network = network_file.read(directory, device)
+    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)
+    silenced = _silenced(network, cfg)
+    parts = [
+        _explained(network, measure, silenced, cfg).assign_coords(readout=name)
+        for name, measure in measures(network, stimuli, readouts).items()
+    ]
+    dataset = xr.concat(parts, dim="readout", coords="minimal", compat="override")
+    store.write(dataset, directory / "attribution.zarr", schemas.ATTRIBUTION, provenance)
+
+
+def _explained(
+    network: MultilayeredNetwork,
+    measure: Measure,
+    silenced: Mapping[str, np.ndarray],
+    cfg: Attribution,
+) -> xr.Dataset:
+    """One readout: its value, and what each sensor, pair of groups and group adds to it."""
+    by_input = integrated_gradients(network, measure.inputs, measure.objective, steps=cfg.steps)
+    by_edge = edge_attribution(network, measure.inputs, measure.objective, steps=cfg.steps)
+    by_group = ablation(network, measure.inputs, measure.objective, silenced)
+    one = by_input.isel(sample=0, drop=True)
+    return xr.Dataset(
+        {
+            "value": one["objective"],
+            "attribution": one["attribution"],
+            "delta": one["delta"],
+            "by_groups": between_groups(by_edge).isel(sample=0, drop=True),
+            "silencing": by_group.isel(sample=0, drop=True),
+        }
+    ).astype(np.float32)
+
+
+def _silenced(network: MultilayeredNetwork, cfg: Attribution) -> dict[str, np.ndarray]:
+    """Groups to silence; without a word all that hold no sensor."""
+    names = network.groups.names
+    absent = [group for group in cfg.silence if group not in names]
+    if absent:
+        raise ConfigError(
+            f"attribution.silence: there is no group {absent}; the groups are {names[:20]}"
+        )
+    sensors = set(network.indices[network.sensory_indices].tolist())
+    wanted = cfg.silence or [name for k, name in enumerate(names) if k not in sensors]
+    return {name: network.groups.members(name) for name in wanted}
