@@ -158,8 +158,13 @@ def _wire(options: argparse.Namespace) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     job = _Job(options)
-    network, fit, stimuli = job.experiment.network, job.experiment.fit, job.experiment.stimuli
-    job.step.run(network, fit, stimuli, job.directory, key=job.key, device=job.device)
+    cfg = job.experiment
+    job.step.run(
+        *(cfg.network, cfg.fit, cfg.stimuli, job.directory),
+        key=job.key,
+        device=job.device,
+        checkpoints=Path("checkpoints"),
+    )
 
 
 def _search(options: argparse.Namespace) -> None:
