@@ -25,7 +25,9 @@ class Network(Section):
     groups: str = Field(
         "cell_type", description="Column of the neuron table whose values share parameters."
     )
-    layers: Count = Field(6, description="Layers.", json_schema_extra=unit("steps"))
+    layers: Count = Field(
+        6, description="Layers that are computed.", json_schema_extra=unit("steps")
+    )
     threshold: Weight = Field(0.01, description="Drive below it gives no response.")
     slope: Positive = Field(5.0, description="Slope of the response to drive.")
     slopes: dict[str, Positive] = Field({}, description="Slope by group, where another.")
@@ -49,7 +51,7 @@ class Fit(Section):
         description="What is trained: slopes, biases, leaks of groups; strengths of pairs of them.",
     )
     epochs: Count = Field(300, description="Passes over all stimuli.")
-    learning_rate: Positive = Field(0.02, description="Of Adam.")
+    learning_rate: Positive = Field(0.02, description="Learning rate of Adam.")
     penalty: Weight = Field(0.01, description="Weight of the distance from where it started.")
     held_out: Annotated[tuple[Name, ...], Field()] = Field(
         (), description="Stimuli that are not trained on; they choose the epoch that is kept."

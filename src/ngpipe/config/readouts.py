@@ -29,7 +29,7 @@ class Paths(Section):
 class Control(Section):
     """The same stimuli through connectomes that keep only some of the real one's properties."""
 
-    null: Literal["degree", "sign", "type", "weights", "signs"] = Field(
+    model: Literal["degree", "sign", "type", "weights", "signs"] = Field(
         "sign",
         description="What is drawn anew: receivers, keeping degrees, or also signs, or also types "
         "of partners; `weights`: which weight is where; `signs`: the sign of each sender.",

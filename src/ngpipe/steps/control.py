@@ -51,7 +51,7 @@ def run(
             "null": (("draw", "readout"), np.stack(values)),
         },
         {"readout": np.array(list(readouts))},
-        attrs={"null": cfg.null},
+        attrs={"model": cfg.model},
     )
     store.write(dataset, directory / "control.zarr", schemas.CONTROL, provenance)
 
@@ -66,7 +66,7 @@ def _values(
 
 def _draw(cfg: Control) -> Draw:
     """How a null is drawn."""
-    match cfg.null:
+    match cfg.model:
         case "weights":
             return permuted_weights
         case "signs":
