@@ -20,6 +20,7 @@ from ngpipe.connectome.paths import (
     activations_to_df_batched,
     get_activations_for_path,
 )
+from ngpipe.connectome.plots import plot_activity_by_column, plot_timeseries
 from ngpipe.connectome.stimulus_guess import guess_optimal_stimulus
 from ngpipe.connectome.stimulus_search import activation_maximisation
 from ngpipe.connectome.targets import TargetActivation
@@ -40,6 +41,8 @@ __all__ = [
     "get_neuron_activation",
     "guess_optimal_stimulus",
     "input_from_df",
+    "plot_activity_by_column",
+    "plot_timeseries",
     "saliency",
     "train_model",
     "training_mode",
