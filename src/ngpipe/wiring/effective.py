@@ -55,7 +55,7 @@ class Ends:
             order = pd.Series([who] if isinstance(who, str | int) else list(who))
         if not len(neurons):
             raise ConnectomeError(f"the {name} are empty; name at least one neuron or group")
-        codes, names = labelled(connectome, by, neurons, pd.unique(order.dropna()))
+        codes, names = labelled(connectome, by, neurons, order)
         return cls(neurons, codes, names)
 
     @property
@@ -153,9 +153,9 @@ def check_hops(hops: int) -> None:
 
 
 def labelled(
-    connectome: Connectome, by: str, neurons: np.ndarray, names: np.ndarray | None = None
+    connectome: Connectome, by: str, neurons: np.ndarray, order: pd.Series | None = None
 ) -> tuple[Int[np.ndarray, " member"], np.ndarray]:
-    """Number of the group of each of these neurons, and the names of the groups.
+    """Number of the group of each of these neurons, and the names of the groups in some order.
 
     Raises:
         ConnectomeError: neurons without a value of ``by``.
@@ -167,8 +167,8 @@ def labelled(
             f"{len(lacking)} neurons on these paths have no '{by}', {few(lacking)}; fill that "
             "column with described(), leave them out with select(), or say by='id'"
         )
-    names = pd.unique(labels) if names is None else names
-    return pd.Index(names).get_indexer(labels), np.asarray(names)
+    names = pd.Index(pd.unique(labels if order is None else order))
+    return names.get_indexer(labels), np.array(names.tolist())
 
 
 def _checked(indices: np.ndarray, n: int, name: str) -> np.ndarray:
@@ -215,11 +215,10 @@ def _by_sign(weights: sparse.csr_array) -> sparse.csr_array:
 
 
 def _coordinates(connectome: Connectome, dim: str, ends: Ends, by: str) -> dict[str, object]:
-    names = np.array(ends.names.tolist())
     if by != "id":
-        return {dim: names, f"{dim}_size": (dim, ends.sizes)}
+        return {dim: ends.names, f"{dim}_size": (dim, ends.sizes)}
     neurons = ends.neurons[np.argsort(ends.group)]
-    found = {dim: names, f"{dim}_neuron": (dim, neurons)}
+    found = {dim: ends.names, f"{dim}_neuron": (dim, neurons)}
     if "cell_type" in connectome.neurons:
         kinds = connectome.neurons["cell_type"].iloc[neurons]
         found[f"{dim}_cell_type"] = (dim, np.array(kinds.tolist()))
