@@ -1,6 +1,7 @@
 """A first guess of a stimulus from signed effective connectivity, without running a network."""
 
 from collections.abc import Mapping
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ngpipe.connectome.frames import add_sign
 from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.targets import TargetActivation
 from ngpipe.connectome.weights import inprop_csr
+from ngpipe.wiring.effective import hop_by_hop
 
 
 def guess_optimal_stimulus(
@@ -55,7 +57,8 @@ def guess_optimal_stimulus(
         here = layer == at
         reach = np.zeros((n, len(stimulus)))
         np.add.at(reach, (neuron[here], batch[here]), table["value"].to_numpy(float)[here])
-        for time in range(int(at), max(first, int(at) + 1 - longest_plen) - 1, -1):
-            reach = backward @ reach
-            stimulus[:, :, time - first] += reach[sensors].T
+        times = range(int(at), max(first, int(at) + 1 - longest_plen) - 1, -1)
+        states = islice(hop_by_hop(repeat(backward, len(times)), reach), 1, None)
+        for time, state in zip(times, states, strict=True):
+            stimulus[:, :, time - first] += state[sensors].T
     return stimulus
