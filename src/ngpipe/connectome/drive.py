@@ -1,6 +1,5 @@
-"""What reaches a network from outside: inputs of sensory neurons, and clamped neurons."""
+"""What reaches a network from outside: inputs of sensory neurons, within bounds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.connectome.groups import Groups, check_indices, neurons_of
+from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.rules import Rules
 from ngpipe.connectome.step import State, at_least, at_most_one
 from ngpipe.errors import ArgumentError, ArgumentTypeError
-
-Clamps = dict[int, tuple[Int[Tensor, " entry"], Int[Tensor, " entry"], Tensor]]
-"""By layer: neurons, samples and the activity they are held at."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,21 @@ class Sensors:
             x = x.index_add(0, self.neurons, u)
         if self.rules.bounded == "activity":
             return self._bounded(x, surrogate)
-        return x if self.linear else at_most_one(x, surrogate)
+        return self.within(x, surrogate)
+
+    def within(self, activity: Tensor, surrogate: bool) -> Tensor:
+        """Activities after something was added, within the bounds of the rules."""
+        if self.linear:
+            return activity
+        if self.rules.bounded == "activity":
+            activity = at_least(activity, self.threshold, surrogate)
+        return at_most_one(activity, surrogate)
 
     def _bounded(self, x: State, surrogate: bool) -> State:
         """Activity of the sensory neurons within [threshold, 1] or 0; others have it from tanh."""
         if self.linear:
             return x
-        sensory = x[self.neurons]
-        held = at_most_one(at_least(sensory, self.threshold, surrogate), surrogate)
-        return x.index_copy(0, self.neurons, held)
+        return x.index_copy(0, self.neurons, self.within(x[self.neurons], surrogate))
 
 
 def sensory_indices(indices: Any, n: int, rules: Rules) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN401
@@ -118,54 +120,3 @@ def as_inputs(
             "replace it by 0 or leave the sample out"
         )
     return batch, single
-
-
-def clamps_of(
-    manipulate: Mapping[Any, Any] | None,
-    *,
-    groups: Groups | None,
-    n: int,
-    layers: int,
-    batch: int,
-    like: Tensor,
-) -> Clamps:
-    """Clamped activities by layer.
-
-    Args:
-        manipulate: ``{layer: {group or neuron: activity}}``, or ``{sample: {layer: {...}}}``.
-        groups: groups of the neurons, if any.
-        n: neurons.
-        layers: layers of the network.
-        batch: samples.
-        like: a tensor whose dtype and device the activities take.
-
-    Raises:
-        ArgumentError: an unknown group, or a neuron, layer or sample out of range.
-    """
-    entries: dict[int, dict[tuple[int, int], float]] = {}
-    for sample, layer, key, activity in _clamp_rows(manipulate or {}, batch):
-        check_indices([layer], layers, "manipulate: layer")
-        check_indices([sample], batch, "manipulate: sample")
-        for neuron in neurons_of(key, groups, n, "manipulate:"):
-            entries.setdefault(int(layer), {})[int(neuron), int(sample)] = float(activity)
-    return {
-        layer: (
-            torch.tensor([neuron for neuron, _ in held], device=like.device),
-            torch.tensor([sample for _, sample in held], device=like.device),
-            torch.tensor(list(held.values()), device=like.device, dtype=like.dtype),
-        )
-        for layer, held in entries.items()
-    }
-
-
-def _clamp_rows(manipulate: Mapping[Any, Any], batch: int) -> list[tuple[Any, Any, Any, Any]]:
-    per_sample = any(
-        isinstance(value, Mapping) for layer in manipulate.values() for value in layer.values()
-    )
-    by_sample = manipulate if per_sample else dict.fromkeys(range(batch), manipulate)
-    return [
-        (sample, layer, key, activity)
-        for sample, by_layer in by_sample.items()
-        for layer, held in by_layer.items()
-        for key, activity in held.items()
-    ]

@@ -176,6 +176,19 @@ def neurons_of(key: Any, groups: Groups | None, n: int, name: str) -> np.ndarray
     raise ArgumentError(f"{name} {key!r} is no group and no index of a neuron; {known}")
 
 
+def members_of(who: Any, groups: Groups | None, n: int, name: str) -> np.ndarray:  # noqa: ANN401
+    """Neurons that a key or several keys name, ascending and each once; see :func:`neurons_of`.
+
+    Raises:
+        ArgumentError: no keys, or one that is neither a group nor an index in range.
+    """
+    several = isinstance(who, Iterable) and not isinstance(who, str)
+    keys = (who.tolist() if hasattr(who, "tolist") else list(who)) if several else [who]
+    if not keys:
+        raise ArgumentError(f"{name} no neurons; give at least one group or index")
+    return np.unique(np.concatenate([neurons_of(key, groups, n, name) for key in keys]))
+
+
 def _belongs(groups: Groups, names: Sequence[Hashable], role: str) -> np.ndarray:
     inside = np.zeros(len(groups.of_neuron), dtype=bool)
     for name in names:

@@ -6,6 +6,7 @@ later; the same public names and arguments.
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ngpipe.connectome.construction import device_of, dtype_of, takes_network
-from ngpipe.connectome.drive import Clamps, Sensors, as_inputs, clamps_of, sensory_indices
+from ngpipe.connectome.drive import Sensors, as_inputs, sensory_indices
 from ngpipe.connectome.groups import Divisive, check_count, cut_divisive, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
+from ngpipe.connectome.schedule import BEFORE, Changes, Compiler, Schedule, schedule_of
 from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
 from ngpipe.connectome.weights import (
     as_csr,
@@ -270,7 +272,7 @@ class MultilayeredNetwork(nn.Module):
     def run(
         self,
         inputs: Tensor,
-        clamps: Clamps | None = None,
+        changes: Changes | None = None,
         surrogate: bool = False,
         checkpoint_steps: int | None = None,
     ) -> list[State]:
@@ -278,7 +280,7 @@ class MultilayeredNetwork(nn.Module):
 
         Args:
             inputs: ``(batch, sensor, time)`` in the network's dtype.
-            clamps: see :func:`ngpipe.connectome.drive.clamps_of`.
+            changes: what is done to neurons, see :meth:`changes`.
             surrogate: let gradients pass thresholds and bounds.
             checkpoint_steps: layers between the states that backward starts again from.
         """
@@ -287,7 +289,11 @@ class MultilayeredNetwork(nn.Module):
             self.sensory_indices, self.last_sensory, self.threshold, self.rules, not self.nonlinear
         )
         u = sensors.prepare(inputs, surrogate)
+        bounded = partial(sensors.within, surrogate=surrogate)
+        changes = changes or {}
         x = sensors.first(u[0], self.n_neurons, surrogate)
+        if BEFORE in changes:
+            x = changes[BEFORE](x, bounded)
 
         def advance(x: State, start: int, stop: int) -> tuple[State, ...]:
             layers = []
@@ -295,9 +301,8 @@ class MultilayeredNetwork(nn.Module):
                 x = respond(x)
                 if layer < self.num_layers - 1:
                     x = sensors.add(x, u[layer + 1], surrogate)
-                if clamps and layer in clamps:
-                    neurons, samples, activity = clamps[layer]
-                    x = x.index_put((neurons, samples), activity)
+                if layer in changes:
+                    x = changes[layer](x, bounded)
                 layers.append(x)
             return tuple(layers)
 
@@ -313,7 +318,7 @@ class MultilayeredNetwork(nn.Module):
     def forward(
         self,
         inputs: Any,  # noqa: ANN401
-        manipulate: Mapping | None = None,
+        manipulate: Mapping | Schedule | None = None,
         checkpoint_steps: int | None = None,
         return_layer_list: bool = False,
     ) -> Tensor | list[Tensor]:
@@ -322,8 +327,8 @@ class MultilayeredNetwork(nn.Module):
         Args:
             inputs: ``(sensor, time)`` or ``(batch, sensor, time)``, tensor or numpy, any real
                 dtype.
-            manipulate: activities held: ``{layer: {group or neuron: activity}}``, or that by
-                sample.
+            manipulate: a :class:`~ngpipe.connectome.schedule.Schedule`; or activities held,
+                ``{layer: {group or neuron: activity}}``, or that by sample.
             checkpoint_steps: save memory in backward: keep the state of every so many layers
                 and compute the others again.
             return_layer_list: a list of ``(batch, neuron)`` instead, one a layer.
@@ -336,8 +341,8 @@ class MultilayeredNetwork(nn.Module):
             ArgumentError: inputs of the wrong shape or not finite, an unknown neuron to hold.
         """
         batch, single = self.as_inputs(inputs)
-        clamps = self._clamps(manipulate, len(batch))
-        layers = self.run(batch, clamps, checkpoint_steps=checkpoint_steps)
+        changes = self.changes(manipulate, len(batch))
+        layers = self.run(batch, changes, checkpoint_steps=checkpoint_steps)
         if return_layer_list:
             return [x[:, 0] if single else x.t() for x in layers]
         output = torch.stack(layers).permute(2, 1, 0)
@@ -355,15 +360,24 @@ class MultilayeredNetwork(nn.Module):
             strict=self.rules.strict,
         )
 
-    def _clamps(self, manipulate: Mapping | None, batch: int) -> Clamps:
-        return clamps_of(
-            manipulate,
+    def changes(
+        self, manipulate: Mapping | Schedule | None, samples: int, copies: int = 1
+    ) -> Changes:
+        """A schedule as :meth:`run` takes it, for a batch of ``copies`` times all samples.
+
+        Raises:
+            ArgumentError: an unknown group, or a neuron, layer or sample out of range.
+        """
+        compiler = Compiler(
             groups=self.groups,
-            n=self.n_neurons,
+            neurons=self.n_neurons,
             layers=self.num_layers,
-            batch=batch,
+            samples=samples,
+            copies=copies,
             like=self.w_values,
+            name="schedule" if isinstance(manipulate, Schedule) else "manipulate",
         )
+        return compiler.changes(schedule_of(manipulate))
 
     def _sparse(self, prefix: str) -> Tensor:
         parts = (getattr(self, f"{prefix}_{part}") for part in ("rows", "columns", "values"))

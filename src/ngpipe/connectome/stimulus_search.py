@@ -6,10 +6,10 @@ For each sample on its own, with targets v, stimulus u and activities x:
     L = \frac{1}{T} \sum_t (x_{n_t}^{(l_t)} - v_t)^2
         + \lambda_\text{in} (\|u\|_1 + \|u\|_2) + \lambda_\text{out} (\|x\|_1 + \|x\|_2)
 
-The stimulus is held within a box by projection after each step, so that a step is in units of
-activity and a bound is reached, not approached; gradients pass bounds and thresholds
+The search is :class:`ngpipe.connectome.descent.Descent`; gradients pass bounds and thresholds
 (:class:`ngpipe.connectome.step.Held`), so that none of them is dead. What is returned is the best
-stimulus met, and its losses are the last ones reported.
+stimulus met, and its losses are the last ones reported. For objectives and penalties of one's own
+there is :func:`ngpipe.connectome.search.find_stimuli`.
 
 ``preset="seed"``: one loss of all samples, gradients that stop at bounds, and the tanh of the last
 stimulus returned, as in connectome_interpreter 2.8.1.
@@ -17,18 +17,21 @@ stimulus returned, as in connectome_interpreter 2.8.1.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ngpipe.connectome.descent import Descent, Options, normalise_in_time, settled
 from ngpipe.connectome.groups import check_count
 from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.connectome.penalties import l1, l2
 from ngpipe.connectome.progress import Progress
 from ngpipe.connectome.step import State
 from ngpipe.connectome.targets import TargetActivation, Targets, as_targets
-from ngpipe.errors import ArgumentError, DivergenceError
+from ngpipe.errors import ArgumentError
 
 SNAPSHOT_EVERY = 5
 """Iterations from snapshot to snapshot."""
@@ -42,20 +45,12 @@ Found = tuple[np.ndarray, np.ndarray, list[float], list[float], list[float], lis
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to search."""
+class Penalties:
+    """Weights of the penalties, and functions in place of L1 + L2."""
 
-    iterations: int
-    rate: float
     in_lambda: float
     out_lambda: float
-    penalties: Mapping[str, Penalty]
-    window: int | None
-    """Iterations whose losses must agree to stop; None: never stop early."""
-    tolerance: float
-    normalize: bool
-    bounds: tuple[float, float]
-    checkpoint_steps: int | None
+    custom: Mapping[str, Penalty]
 
 
 @dataclass
@@ -141,15 +136,13 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     options = Options(
         iterations=check_count("num_iterations", num_iterations, 0),
         rate=learning_rate,
-        in_lambda=in_reg_lambda,
-        out_lambda=out_reg_lambda,
-        penalties=custom_reg_functions or {},
+        bounds=bounds if model.rules.mended else BOUNDS,
         window=check_count("n_runs", n_runs, 1) if early_stopping else None,
         tolerance=stopping_threshold,
         normalize=normalize_gradients,
-        bounds=bounds if model.rules.mended else BOUNDS,
-        checkpoint_steps=checkpoint_steps,
     )
+    penalties = Penalties(in_reg_lambda, out_reg_lambda, custom_reg_functions or {})
+    run = partial(model.run, checkpoint_steps=checkpoint_steps)
     progress = Progress(
         bar=use_tqdm and not quiet,
         lines=print_output and not quiet,
@@ -159,172 +152,105 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     copies = 1 if input_tensor is not None else check_count("restarts", restarts, 1)
     start = _start(model, input_tensor, n_samples, copies, seed, options.bounds)
     if model.rules.mended:
-        search = _Search(model, targets.repeated(copies, n_samples), options)
-        stimulus, trace = search.run(start, copies, progress)
+        losses = _Losses(targets.repeated(copies, n_samples), penalties)
+        descent = Descent(lambda u: losses(u, run(u, surrogate=True)), start, n_samples, options)
+        stimulus, trace = _search(descent, progress)
     else:
-        stimulus, trace = _search_of_seed(model, targets, options, start, progress)
+        losses = partial(_losses_of_seed, targets, penalties)
+        stimulus, trace = _search_of_seed(model.threshold, run, losses, start, options, progress)
     with torch.no_grad():
-        output = torch.stack(model.run(stimulus)).permute(2, 1, 0)
+        layers = model.run(stimulus)
+        if model.rules.mended:
+            trace.add(_Losses(targets, penalties)(stimulus, layers))
+        output = torch.stack(layers).permute(2, 1, 0)
         model.activations = output
     found = (_array(stimulus), _array(output), trace.act, trace.out, trace.ins, trace.snapshots)
     return _without_batch(found) if n_samples == 1 else found
 
 
-class _Search:
-    """Projected Adam on the stimuli of many samples that do not know of one another."""
+def _search(descent: Descent, progress: Progress) -> tuple[Tensor, Trace]:
+    """The best stimulus of each sample, of all its restarts."""
+    trace, n = Trace(), descent.samples
+    steps = progress.over(range(descent.options.iterations))
+    for iteration, terms in descent.over(steps):
+        if iteration % SNAPSHOT_EVERY == 0:
+            trace.snapshots.append(_array(descent.stimuli[:n]))
+        progress.tell(f"iteration {iteration}", trace.add(terms), LINE_EVERY, iteration)
+    choice = descent.least.reshape(-1, n).argmin(dim=0)
+    return descent.best[choice * n + torch.arange(n, device=choice.device)], trace
 
-    def __init__(self, model: MultilayeredNetwork, targets: Targets, options: Options) -> None:
-        self.model, self.targets, self.options = model, targets, options
 
-    def run(self, start: Tensor, copies: int, progress: Progress) -> tuple[Tensor, Trace]:
-        """The best stimulus of each sample, ``(batch, sensor, layer)``."""
-        options, trace = self.options, Trace()
-        n = len(start) // copies
-        u = start.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([u], lr=options.rate)
-        best, least = start.clone(), torch.full_like(start[:, 0, 0], torch.inf)
-        moving, losses = torch.ones_like(least, dtype=torch.bool), []
-        for iteration in progress.over(range(options.iterations)):
-            if iteration % SNAPSHOT_EVERY == 0:
-                trace.snapshots.append(_array(u[:n]))
-            terms = self._terms(u, surrogate=True)
-            total = self._total(terms, iteration)
-            best, least = _keep(best, least, u.detach(), total.detach())
-            progress.tell(f"iteration {iteration}", trace.add(terms), LINE_EVERY, iteration)
-            losses.append(total.detach())
-            moving &= ~_settled(losses, options)
-            if not moving.any():
-                break
-            self._move(u, total, optimizer, moving)
-        return self._chosen(best, least, u.detach(), copies, trace)
+@dataclass(frozen=True)
+class _Losses:
+    """Losses by sample."""
 
-    @torch.no_grad()
-    def _chosen(
-        self, best: Tensor, least: Tensor, last: Tensor, copies: int, trace: Trace
-    ) -> tuple[Tensor, Trace]:
-        """The best of the restarts of each sample; its losses end the trace."""
-        total = self._total(self._terms(last), self.options.iterations)
-        best, least = _keep(best, least, last, total)
-        choice = least.reshape(copies, -1).argmin(dim=0)
-        n = len(best) // copies
-        rows = choice * n + torch.arange(n, device=best.device)
-        terms = self._terms(best)
-        trace.add({name: value[rows] for name, value in terms.items()})
-        return best[rows], trace
+    targets: Targets
+    penalties: Penalties
 
-    def _terms(self, u: Tensor, surrogate: bool = False) -> dict[str, Tensor]:
-        """Losses by sample."""
-        options = self.options
-        every = options.checkpoint_steps if surrogate else None
-        layers = self.model.run(u, surrogate=surrogate, checkpoint_steps=every)
+    def __call__(self, u: Tensor, layers: Sequence[State]) -> dict[str, Tensor]:
         off = (self.targets.reached(layers) - self.targets.value).square()
+        weights = self.penalties
         return {
             "activation_loss": self.targets.of_samples(off, len(u)),
-            "out_regularisation_loss": options.out_lambda * self._out_penalty(layers, u),
-            "in_regularisation_loss": options.in_lambda * self._in_penalty(u),
+            "out_regularisation_loss": weights.out_lambda * self._out_penalty(u, layers),
+            "in_regularisation_loss": weights.in_lambda * self._in_penalty(u, layers),
         }
 
-    def _in_penalty(self, u: Tensor) -> Tensor:
-        if not self.options.in_lambda:
+    def _in_penalty(self, u: Tensor, layers: Sequence[State]) -> Tensor:
+        if not self.penalties.in_lambda:
             return u.new_zeros(len(u))
-        if "in" in self.options.penalties:
-            return torch.stack([self.options.penalties["in"](one[None]) for one in u])
-        return u.abs().sum((1, 2)) + torch.linalg.vector_norm(u, dim=(1, 2))
+        if "in" in self.penalties.custom:
+            return torch.stack([self.penalties.custom["in"](one[None]) for one in u])
+        return (l1() + l2())(u, layers)
 
-    def _out_penalty(self, layers: Sequence[State], u: Tensor) -> Tensor:
-        if not self.options.out_lambda:
+    def _out_penalty(self, u: Tensor, layers: Sequence[State]) -> Tensor:
+        if not self.penalties.out_lambda:
             return u.new_zeros(len(u))
-        if "out" in self.options.penalties:
+        if "out" in self.penalties.custom:
             whole = torch.stack(list(layers)).permute(2, 1, 0)
-            return torch.stack([self.options.penalties["out"](one[None]) for one in whole])
-        size = torch.stack([x.abs().sum(dim=0) for x in layers]).sum(dim=0)
-        norms = torch.stack([torch.linalg.vector_norm(x, dim=0) for x in layers])
-        return size + torch.linalg.vector_norm(norms, dim=0)
-
-    def _total(self, terms: Mapping[str, Tensor], iteration: int) -> Tensor:
-        total = torch.stack(list(terms.values())).sum(dim=0)
-        if not torch.isfinite(total).all():
-            sample = int((~torch.isfinite(total)).nonzero()[0])
-            raise DivergenceError(
-                f"the loss of sample {sample} is {total[sample].item()} at iteration {iteration}: "
-                "lower learning_rate or look for slopes and biases that are too large"
-            )
-        return total
-
-    def _move(
-        self, u: Tensor, total: Tensor, optimizer: torch.optim.Optimizer, moving: Tensor
-    ) -> None:
-        """One step of the samples that still move, back into the box."""
-        if not total.requires_grad:
-            return
-        before = u.detach().clone()
-        optimizer.zero_grad(set_to_none=True)
-        total.sum().backward()
-        if self.options.normalize:
-            _normalise_in_time(u)
-        optimizer.step()
-        with torch.no_grad():
-            u.clamp_(*self.options.bounds)
-            u[~moving] = before[~moving]
-
-
-def _keep(best: Tensor, least: Tensor, u: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    better = total < least
-    return torch.where(better[:, None, None], u, best), torch.where(better, total, least)
-
-
-def _settled(losses: Sequence[Tensor], options: Options) -> Tensor:
-    """Samples whose last losses agree."""
-    if options.window is None or len(losses) <= options.window + 1:
-        return torch.zeros_like(losses[-1], dtype=torch.bool)
-    last = torch.stack(list(losses[-options.window :]))
-    return last.amax(dim=0) - last.amin(dim=0) < options.tolerance
-
-
-def _normalise_in_time(u: Tensor) -> None:
-    norm = torch.linalg.vector_norm(u.grad, dim=1, keepdim=True)
-    u.grad = torch.where(norm > 0, u.grad / norm.clamp(min=torch.finfo(u.dtype).tiny), u.grad)
+            return torch.stack([self.penalties.custom["out"](one[None]) for one in whole])
+        return (l1("activity") + l2("activity"))(u, layers)
 
 
 def _search_of_seed(
-    model: MultilayeredNetwork,
-    targets: Targets,
-    options: Options,
+    threshold: float,
+    run: Callable[[Tensor], list[State]],
+    losses: Callable[[Tensor, Sequence[State]], dict[str, Tensor]],
     start: Tensor,
+    options: Options,
     progress: Progress,
 ) -> tuple[Tensor, Trace]:
     """Adam on one loss of all samples; the tanh of the last stimulus."""
-    u, trace, losses = start.clone().requires_grad_(True), Trace(), []
+    u, trace, totals = start.clone().requires_grad_(True), Trace(), []
     optimizer = torch.optim.Adam([u], lr=options.rate)
     for iteration in progress.over(range(options.iterations)):
-        layers = model.run(u, checkpoint_steps=options.checkpoint_steps)
         if iteration % SNAPSHOT_EVERY == 0:
-            trace.snapshots.append(_array(_squashed(u.detach(), model.threshold)))
-        terms = _terms_of_seed(u, layers, targets, options)
+            trace.snapshots.append(_array(_squashed(u.detach(), threshold)))
+        terms = losses(u, run(u))
         loss = torch.stack(list(terms.values())).sum()
-        losses.append(loss.detach())
-        if _settled(losses, options):
+        totals.append(loss.detach())
+        if settled(totals, options):
             break
         progress.tell(f"iteration {iteration}", trace.add(terms), LINE_EVERY, iteration)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.normalize:
-            _normalise_in_time(u)
+            normalise_in_time(u)
         optimizer.step()
-    return _squashed(u.detach(), model.threshold), trace
+    return _squashed(u.detach(), threshold), trace
 
 
-def _terms_of_seed(
-    u: Tensor, layers: Sequence[State], targets: Targets, options: Options
+def _losses_of_seed(
+    targets: Targets, penalties: Penalties, u: Tensor, layers: Sequence[State]
 ) -> dict[str, Tensor]:
     whole = torch.stack(list(layers)).permute(2, 1, 0)
     off = (targets.reached(layers) - targets.value).square()
-    penalty_in = options.penalties.get("in", _l1_and_l2)
-    penalty_out = options.penalties.get("out", _l1_and_l2)
+    penalty_in = penalties.custom.get("in", _l1_and_l2)
+    penalty_out = penalties.custom.get("out", _l1_and_l2)
     return {
         "activation_loss": targets.of_samples(off, len(u)).mean(),
-        "in_regularisation_loss": options.in_lambda * penalty_in(u),
-        "out_regularisation_loss": options.out_lambda * penalty_out(whole),
+        "in_regularisation_loss": penalties.in_lambda * penalty_in(u),
+        "out_regularisation_loss": penalties.out_lambda * penalty_out(whole),
     }
 
 
@@ -347,8 +273,6 @@ def _start(
     """Where each sample starts, ``(restart * batch, sensor, layer)``."""
     shape = (len(model.sensory_indices), model.num_layers)
     low, high = bounds
-    if not low < high:
-        raise ArgumentError(f"bounds are {bounds}, expected (low, high) with low below high")
     if given is None:
         entropy = np.random.SeedSequence(seed).entropy
         drawn = [
