@@ -11,36 +11,32 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ngpipe.connectome.construction import device_of, dtype_of, takes_network
-from ngpipe.connectome.drive import Sensors, as_inputs, sensory_indices
-from ngpipe.connectome.groups import Divisive, check_count, cut_divisive, groups_of, strengths
+from ngpipe.connectome.construction import (
+    connectome_buffers,
+    connectome_digest,
+    custom_response,
+    device_of,
+    dtype_of,
+    group_parameter,
+    parameter,
+)
+from ngpipe.connectome.drive import Sensors, as_inputs
+from ngpipe.connectome.groups import Divisive, check_count, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
 from ngpipe.connectome.schedule import BEFORE, Changes, Compiler, Schedule, schedule_of
 from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
+from ngpipe.connectome.strengths import Pairs, pairs_of
 from ngpipe.connectome.weights import (
+    Edges,
     as_csr,
-    csr_buffers,
-    digest,
     refuse_other_connectome,
     sparse_csr,
+    turned_order,
 )
-from ngpipe.errors import ArgumentError
-
-PARTS = (
-    "w_rows",
-    "w_columns",
-    "w_values",
-    "sensory_indices",
-    "indices",
-    "divisive_post",
-    "divisive_pre",
-    "divnorm_weights",
-    "divisive_parameter",
-)
-"""Buffers that make up the connectome, for its digest."""
 
 
 class MultilayeredNetwork(nn.Module):
@@ -122,67 +118,66 @@ class MultilayeredNetwork(nn.Module):
         self.activations: Any = []
         matrix = as_csr(all_weights)
         self.groups = None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
-        dtype = dtype or dtype_of(all_weights)
-        self._set_connectome(matrix, sensory_indices, dtype)
-        self._set_parameters(
-            {
-                "slope": ("slope_dict", slope_dict, self.tanh_steepness),
-                "raw_biases": ("bias_dict", bias_dict, self.default_bias),
-                "tau_param": ("tau_dict", tau_dict, self.tau),
-            },
-            divisive_strength,
+        buffers = connectome_buffers(
+            matrix,
+            sensory_indices,
+            self.groups,
+            divisive_normalization,
+            self.rules,
+            dtype or dtype_of(all_weights),
         )
-        self.register_buffer("connectome_digest", self._digest(dict(self.named_buffers())))
+        for name, tensor in buffers.items():
+            self.register_buffer(name, tensor)
+        by_group = {
+            "slope": (slope_dict, self.tanh_steepness, "slope_dict"),
+            "raw_biases": (bias_dict, self.default_bias, "bias_dict"),
+            "tau_param": (tau_dict, self.tau, "tau_dict"),
+        }
+        self._set_parameters(by_group, divisive_strength)
+        digest = connectome_digest(dict(self.named_buffers()), self.groups)
+        self.register_buffer("connectome_digest", digest)
         self.to(device_of(device))
 
-    def _set_connectome(self, matrix: Any, sensors: Any, dtype: torch.dtype) -> None:  # noqa: ANN401
-        n = matrix.shape[0]
-        neurons, last = sensory_indices(sensors, n, self.rules)
-        buffers = {"sensory_indices": neurons, "last_sensory": last}
-        if self.divisive_normalization is not None:
-            matrix, edges = cut_divisive(matrix, self.groups, self.divisive_normalization)
-            buffers["divisive_post"], buffers["divisive_pre"] = edges.post, edges.pre
-            buffers["divnorm_weights"] = edges.weight
-            buffers["divisive_parameter"] = edges.parameter
-        if self.groups is not None:
-            buffers["indices"] = self.groups.of_neuron
-        for name, tensor in csr_buffers(matrix, dtype).items():
-            self.register_buffer(name, tensor)
-        for name, array in buffers.items():
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            self.register_buffer(name, tensor.to(dtype) if tensor.is_floating_point() else tensor)
-
     def _set_parameters(self, by_group: dict, strength: Any) -> None:  # noqa: ANN401
-        like = self.w_values
-        for attribute, (argument, values, default) in by_group.items():
-            if self.groups is None:
-                if values and self.rules.strict:
-                    raise ArgumentError(
-                        f"{argument} gives values by group, but idx_to_group was not given; give it"
-                    )
-                self.register_parameter(attribute, None)
-                continue
-            filled = self.groups.fill(values, default, argument, self.rules.strict)
-            parameter = torch.as_tensor(filled).to(like)
-            self.register_parameter(attribute, nn.Parameter(parameter, requires_grad=False))
-        if self.groups is None:
-            self.indices = None
+        like, strict = self.w_values, self.rules.strict
+        for name, given in by_group.items():
+            made = group_parameter(self.groups, *given, strict=strict, like=like)
+            self.register_parameter(name, made)
         self.register_parameter("divisive_strength", None)
         if self.divisive_normalization is not None:
-            values = torch.as_tensor(strengths(self.divisive_normalization, strength)).to(like)
-            self.divisive_strength = nn.Parameter(values, requires_grad=False)
+            values = strengths(self.divisive_normalization, strength)
+            self.divisive_strength = parameter(values, like)
+        self.register_parameter("log_strengths", None)
+        self.pairs: Pairs | None = None
+        if self.groups is None:
+            self.indices = None
 
-    def _digest(self, buffers: Mapping[str, Tensor]) -> Tensor:
-        names = [] if self.groups is None else [repr(name) for name in self.groups.names]
-        return digest({name: buffers[name] for name in PARTS if name in buffers}, names)
+    def add_strengths(self) -> None:
+        """Give W a trainable factor for each pair of connected groups, 1 until it is trained.
+
+        See :mod:`ngpipe.connectome.strengths`. Nothing changes if they are there, or if there are
+        no groups. The digest of the connectome stays as it is.
+        """
+        if self.groups is None or self.log_strengths is not None:
+            return
+        n, (rows, columns, _) = self.n_neurons, (part.cpu() for part in self._csr("w"))
+        pattern = csr_array((np.ones(len(columns)), columns.numpy(), rows.numpy()), shape=(n, n))
+        self.pairs = pairs_of(pattern, self.groups)
+        self.log_strengths = parameter(np.zeros(len(self.pairs.post)), self.w_values)
+        parts = {"pair_of_edge": self.pairs.of_edge, "turned_order": turned_order(pattern)}
+        for name, array in parts.items():
+            tensor = torch.from_numpy(array).to(self.device)
+            self.register_buffer(name, tensor, persistent=False)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:  # noqa: ANN401
         """Refuse the state of another connectome before anything is copied."""
         here = {key.removeprefix(prefix): value for key, value in state_dict.items()}
         found = {"its digest": here.get("connectome_digest")}
         with contextlib.suppress(KeyError):  # torch says which parts are missing
-            found["the digest of its weights"] = self._digest(here)
+            found["the digest of its weights"] = connectome_digest(here, self.groups)
         refuse_other_connectome(found, self.connectome_digest)
+        if "log_strengths" in here:
+            self.add_strengths()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
@@ -220,19 +215,28 @@ class MultilayeredNetwork(nn.Module):
         # A gradient that stopped below 1 would never come back.
         return Held.apply(self.tau_param, self.tau_param.clamp(min=1.0), 1.0)
 
+    @property
+    def strengths(self) -> Tensor | None:
+        """Factor of each pair of connected groups; None where none were added."""
+        return None if self.log_strengths is None else self.log_strengths.exp()
+
     def set_param_grads(
         self,
         slopes: bool = False,
         raw_biases: bool = False,
         divisive_strength: bool = False,
         tau: bool = False,
+        strengths: bool = False,
     ) -> None:
-        """Say which parameters are trained."""
+        """Say which parameters are trained; ``strengths`` adds them where there are none yet."""
+        if strengths:
+            self.add_strengths()
         flags = {
             "slope": slopes,
             "raw_biases": raw_biases,
             "divisive_strength": divisive_strength,
             "tau_param": tau,
+            "log_strengths": strengths,
         }
         for name, flag in flags.items():
             if getattr(self, name) is not None:
@@ -256,7 +260,8 @@ class MultilayeredNetwork(nn.Module):
             divisive=self._divisive(),
             nonlinear=self.nonlinear,
             surrogate=surrogate,
-            custom=self._custom(),
+            custom=custom_response(self, self.custom_activation_function),
+            edges=self._edges(),
         )
 
     def activation_function(self, x: State, x_previous: State | None = None) -> State:
@@ -379,9 +384,20 @@ class MultilayeredNetwork(nn.Module):
         )
         return compiler.changes(schedule_of(manipulate))
 
+    def _csr(self, prefix: str) -> tuple[Tensor, ...]:
+        return tuple(getattr(self, f"{prefix}_{part}") for part in ("rows", "columns", "values"))
+
     def _sparse(self, prefix: str) -> Tensor:
-        parts = (getattr(self, f"{prefix}_{part}") for part in ("rows", "columns", "values"))
-        return sparse_csr(*parts)
+        return sparse_csr(*self._csr(prefix))
+
+    def _edges(self) -> Edges | None:
+        """W times strengths; None where these are 1 and not trained."""
+        log = self.log_strengths
+        if log is None or not (log.requires_grad or bool((log != 0).any())):
+            return None
+        values = self.w_values * log.exp().index_select(0, self.pair_of_edge)
+        pattern = (*self._csr("w")[:2], *self._csr("wt")[:2], self.turned_order)
+        return Edges(values, *pattern)
 
     def _divisive(self) -> DivisiveInhibition | None:
         if self.divisive_strength is None:
@@ -390,14 +406,6 @@ class MultilayeredNetwork(nn.Module):
         return DivisiveInhibition(
             self.divisive_post, self.divisive_pre, weight, self.rules.divisive
         )
-
-    def _custom(self) -> Callable | None:
-        function = self.custom_activation_function
-        if function is None:
-            return None
-        if takes_network(function):
-            return lambda incoming, x: function(self, incoming, x)
-        return lambda incoming, x: function(incoming)
 
 
 class LinearNetwork(MultilayeredNetwork):
@@ -413,12 +421,13 @@ def training_mode(
     train_biases: bool = True,
     divisive_strength: bool = True,
     train_tau: bool = False,
+    train_strengths: bool = False,
 ) -> Iterator[MultilayeredNetwork]:
     """Parameters that are trained within a block; what was before comes back after it."""
     before = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    model.set_param_grads(train_slopes, train_biases, divisive_strength, train_tau)
+    model.set_param_grads(train_slopes, train_biases, divisive_strength, train_tau, train_strengths)
     try:
         yield model
     finally:
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(before[name])
+            parameter.requires_grad_(before.get(name, False))

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.connectome.weights import SparseProduct
+from ngpipe.connectome.weights import Edges, SparseProduct
 
 STEEPNESS = 10.0
 """How fast a surrogate gradient falls with distance from a bound [1 / activity]."""
@@ -83,9 +83,13 @@ class Response:
     """Let gradients pass the threshold, see :class:`Held`."""
     custom: Callable[[Tensor, Tensor], Tensor] | None
     """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
+    edges: Edges | None = None
+    """W in place of ``weights`` where its values have a gradient."""
 
     def __call__(self, x: State) -> State:
         """Response to a state, before external input."""
+        if self.edges is not None:
+            return self.respond(self.edges.product(x), x)
         return self.respond(SparseProduct.apply(x, self.weights, self.transposed), x)
 
     def respond(self, incoming: State, x: State) -> State:

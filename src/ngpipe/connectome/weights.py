@@ -1,12 +1,15 @@
 """Sparse weights of a connectome: read from any matrix, and multiplied with a gradient.
 
 W and its transpose are kept as CSR arrays, so that the product and its gradient are both a product
-of CSR rows with a dense matrix, neurons by batch.
+of CSR rows with a dense matrix, neurons by batch. Where the values of the edges are trained,
+:class:`Edges` has their gradient too.
 """
 
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,6 +98,13 @@ def csr_buffers(matrix: sparse.csr_array, dtype: torch.dtype) -> dict[str, Tenso
     return buffers
 
 
+def turned_order(matrix: sparse.csr_array) -> np.ndarray:
+    """Edge of W, in CSR order, that each edge of its transpose is, ``(edge,)``."""
+    numbers = np.arange(matrix.nnz, dtype=np.int32)
+    numbered = sparse.csr_array((numbers, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return sparse.csr_array(numbered.T).data
+
+
 def sparse_csr(rows: Tensor, columns: Tensor, values: Tensor) -> Tensor:
     """A square CSR tensor of the arrays given, without torch's note that CSR is in beta."""
     n = len(rows) - 1
@@ -117,6 +127,84 @@ class SparseProduct(torch.autograd.Function):
         """The gradient of x; itself a sparse product, so that it can be differentiated again."""
         product = SparseProduct.apply(gradient.contiguous(), ctx.transposed, ctx.weights)
         return product, None, None
+
+
+@dataclass(frozen=True)
+class Edges:
+    """W and its transpose as CSR patterns, with values that have a gradient; N neurons, E edges."""
+
+    values: Tensor
+    """Of the edges in the order of W, ``(edge,)``."""
+    rows: Tensor
+    columns: Tensor
+    turned_rows: Tensor
+    turned_columns: Tensor
+    turned_order: Tensor
+    """Edge of W that each edge of the transpose is."""
+
+    def product(self, x: Tensor) -> Tensor:
+        """W x, ``(neuron, batch)``, with gradients to x and to the values."""
+        return _EdgeProduct.apply(x, self.values, self, False)
+
+    @cached_property
+    def straight(self) -> Tensor:
+        """W without gradient."""
+        return sparse_csr(self.rows, self.columns, self.values.detach())
+
+    @cached_property
+    def turned(self) -> Tensor:
+        """The transpose of W without gradient."""
+        values = self.values.detach().index_select(0, self.turned_order)
+        return sparse_csr(self.turned_rows, self.turned_columns, values)
+
+
+class _EdgeProduct(torch.autograd.Function):
+    r"""y = V x or, turned, :math:`V^\top x`, of edges with values v.
+
+    .. math:: \partial L / \partial v_e = \sum_b g_{post(e) b} x_{pre(e) b}
+
+    on the pattern alone. Gradients are made of the same two functions, so they can be
+    differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor, edges: Edges, turned: bool) -> Tensor:  # noqa: ANN401
+        """The product, ``(neuron, batch)``."""
+        ctx.save_for_backward(x, values)
+        ctx.edges, ctx.turned = edges, turned
+        return (edges.turned if turned else edges.straight) @ x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Gradients of x and of the values."""
+        x, values = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_x = of_values = None
+        if ctx.needs_input_grad[0]:
+            of_x = _EdgeProduct.apply(gradient, values, ctx.edges, not ctx.turned)
+        if ctx.needs_input_grad[1]:
+            post, pre = (x, gradient) if ctx.turned else (gradient, x)
+            of_values = _AtEdges.apply(post, pre, ctx.edges)
+        return of_x, of_values, None, None
+
+
+class _AtEdges(torch.autograd.Function):
+    r"""Products at the edges, :math:`\sum_b p_{post(e) b} q_{pre(e) b}`, ``(edge,)``."""
+
+    @staticmethod
+    def forward(ctx: Any, post: Tensor, pre: Tensor, edges: Edges) -> Tensor:  # noqa: ANN401
+        """One number an edge."""
+        ctx.save_for_backward(post, pre)
+        ctx.edges = edges
+        return torch.sparse.sampled_addmm(edges.straight, post, pre.t(), beta=0.0).values()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        """Gradients of both sides."""
+        post, pre = ctx.saved_tensors
+        edges = replace(ctx.edges, values=gradient.contiguous())
+        of_post = _EdgeProduct.apply(pre, edges.values, edges, False)
+        return of_post, _EdgeProduct.apply(post, edges.values, edges, True), None
 
 
 def digest(buffers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
