@@ -23,8 +23,8 @@ class OpticLobeSource(Section):
     kind: Literal["optic_lobe"] = Field("optic_lobe", description="Selects the optic lobe.")
     path: str | None = Field(
         None,
-        description="The file fib25-fib19_v2.2.json of flyvis, or a directory with it. Null: the installed "
-        "package flyvis (its file, not its code), or a verified download.",
+        description="The file fib25-fib19_v2.2.json of flyvis, or a directory with it. Null: the "
+        "installed package flyvis (its file, not its code), or a verified download.",
     )
     radius: Annotated[int, Field(ge=0, json_schema_extra=unit("columns"))] = Field(
         15, description="Radius of the lattice; 15 gives 45,669 neurons."
@@ -40,8 +40,9 @@ class CelegansSource(Section):
     kind: Literal["celegans"] = Field("celegans", description="Selects the worm.")
     path: str | None = Field(
         None,
-        description="The file herm_chem_adj.csv, Cook2019HermReader.json of cect, or a directory with one. "
-        "Null: the installed package cect (its file, not its code), or a verified download.",
+        description="The file herm_chem_adj.csv, Cook2019HermReader.json of cect, or a directory "
+        "with one. Null: the installed package cect (its file, not its code), or a verified "
+        "download.",
     )
 
 
