@@ -53,7 +53,12 @@ class Fit(Section):
     epochs: Count = Field(300, description="Passes over all stimuli.")
     learning_rate: Positive = Field(0.02, description="Learning rate of Adam.")
     penalty: Weight = Field(0.01, description="Weight of the distance from where it started.")
-    held_out: Annotated[tuple[Name, ...], Field()] = Field(
-        (), description="Stimuli that are not trained on; they choose the epoch that is kept."
+    held_out: tuple[Name, ...] = Field(
+        (), description="Stimuli that are not trained on: how well they are predicted is a metric."
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="Epoch whose parameters are kept; `best` is that of the least held-out error, "
+        "which then is no test any more.",
     )
     seed: Seed = Field(0, description="Seed of the order of stimuli.")

@@ -85,6 +85,7 @@ def _fitted(
         penalty=cfg.penalty,
         train=cfg.train,
         error="squared",
+        keep=cfg.keep,
     )
     run = Fit(network, *split(network, inputs, targets, held_out, generator), plan, generator)
     _train(run, checkpoint)
@@ -110,7 +111,7 @@ def _train(run: Fit, checkpoint: Checkpoint) -> None:
     with progress(run.plan.epochs, "fit", unit="epoch", initial=run.epoch) as bar:
         for record in run:
             loss, held_out = record["loss"], record["held_out_error"]
-            bar.set_postfix(loss=f"{loss:.3g}", held_out=f"{held_out:.3g}")
+            bar.set_postfix(loss=f"{loss:.3g}", held_out=f"{held_out:.3g}", refresh=False)
             bar.update()
             if checkpoint.due(run.epoch, SAVED_EVERY):
                 checkpoint.save(run.state(), run.epoch)

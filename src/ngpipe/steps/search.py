@@ -73,7 +73,7 @@ def _input(
         synapse_noise=cfg.synapse_noise,
         generator=torch.Generator().manual_seed(cfg.seed),
     )
-    return torch.from_numpy(found["stimulus"].values[0]).to(network.w_values)
+    return torch.from_numpy(found["best"].values[0]).to(network.w_values)
 
 
 def _objective(
