@@ -5,6 +5,7 @@ bound is reached, not approached. Stimuli whose losses have settled stay where t
 iterate is kept.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,11 +41,11 @@ class Options:
     """What the caller calls ``rate``."""
 
     def __post_init__(self) -> None:
-        """Refuse an empty box."""
+        """Refuse a box that is empty or has no end."""
         low, high = self.bounds
-        if not low < high:
+        if not -math.inf < low < high < math.inf:
             raise ArgumentError(
-                f"bounds are {self.bounds}, expected (low, high) with low below high"
+                f"bounds are {self.bounds}, expected (low, high), both finite, with low below high"
             )
 
 
