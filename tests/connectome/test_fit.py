@@ -268,9 +268,10 @@ def test_strengths_are_fitted(W, inputs):
         schedule="cosine", penalty=0.0, train=["strengths"], error="squared",
     )  # fmt: skip
     assert result["held_out_error"][-1] < 0.01 * result["error"][0]
-    planted = parameters_of(truth)
-    found = np.corrcoef(np.log(result["strength"]), np.log(planted["strength"]))[0, 1]
-    assert found > 0.95
+    planted = np.log(parameters_of(truth)["strength"])
+    told = np.isin(planted["post"], ["c", "d"])  # few neurons of a and b are in the table
+    np.testing.assert_allclose(np.log(result["strength"])[told], planted[told], atol=0.08)
+    assert np.abs(planted[told]).max() > 0.3
 
 
 def test_the_result_has_names(W, inputs, table):
