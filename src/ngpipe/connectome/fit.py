@@ -139,8 +139,9 @@ class Fit:
         """End the run: the network gets the parameters kept.
 
         Returns:
-            losses by ``epoch`` (1, 2, ...), the parameters of the network, ``held_out`` by
-            ``sample``, and ``kept_epoch``, the epoch that the parameters are those of.
+            losses by ``epoch`` (1, 2, ...); the parameters of the network
+            (:func:`~ngpipe.connectome.parameters.parameters_of`); ``kept_epoch``, the epoch that
+            they are those of, and ``kept_error``, its held-out error; ``held_out`` by ``sample``.
         """
         kept = self.best["parameters"]
         if kept is not None:
@@ -153,7 +154,9 @@ class Fit:
         held_out = np.isin(np.arange(samples), self.held_out.indices)
         data["held_out"] = ("sample", held_out, {"long_name": "not trained on", "units": "1"})
         epoch = self.epoch if kept is None else self.best["epoch"]
+        error = self.history["held_out_error"][epoch - 1] if epoch else math.nan
         data["kept_epoch"] = ((), epoch, {"long_name": "epoch of the parameters", "units": "1"})
+        data["kept_error"] = ((), error, {"long_name": "its held-out error", "units": "1"})
         return data.assign_coords(epoch=np.arange(1, self.epoch + 1), sample=np.arange(samples))
 
     def state(self) -> dict[str, Any]:

@@ -31,13 +31,13 @@ def parameters_of(network: MultilayeredNetwork) -> xr.Dataset:
     data = xr.Dataset()
     if network.groups is None:
         return data
-    names = _index(network.groups.names)
+    names = name_array(network.groups.names)
     data = data.assign_coords(group=("group", names))
     for name, (attribute, long_name, units) in BY_GROUP.items():
         data[name] = _labelled(getattr(network, attribute), "group", long_name, units)
     if network.divisive_strength is not None:
         data = data.assign_coords(
-            divisive_group=("divisive_group", _index(list(network.divisive_normalization)))
+            divisive_group=("divisive_group", name_array(list(network.divisive_normalization)))
         )
         data["divisive_strength"] = _labelled(
             network.divisive_strength, "divisive_group", "strength of divisive edges", "1"
@@ -75,10 +75,10 @@ def set_parameters(network: MultilayeredNetwork, parameters: xr.Dataset) -> None
 
 def _check_same(coordinate: str, own: xr.Dataset, given: xr.Dataset) -> None:
     if coordinate not in given.coords or not np.array_equal(own[coordinate], given[coordinate]):
-        found = list(given[coordinate].values[:5]) if coordinate in given.coords else None
+        found = given[coordinate].values[:5].tolist() if coordinate in given.coords else None
         raise ArgumentError(
             f"the parameters have {coordinate} {found}, the network has "
-            f"{list(own[coordinate].values[:5])}; build the network with the groups and weights "
+            f"{own[coordinate].values[:5].tolist()}; build the network with the groups and weights "
             "that the parameters were fitted with"
         )
 
@@ -92,6 +92,7 @@ def _labelled(values: Tensor, dim: str, long_name: str, units: str) -> xr.DataAr
     return xr.DataArray(array, dims=dim, attrs={"long_name": long_name, "units": units})
 
 
-def _index(names: Sequence[Hashable]) -> np.ndarray:
-    """Names as an array, tuples as one name each."""
-    return pd.Index(names, tupleize_cols=False).to_numpy()
+def name_array(names: Sequence[Hashable]) -> np.ndarray:
+    """Names of groups as an array, tuples as one name each."""
+    array = pd.Index(names, tupleize_cols=False).to_numpy()
+    return array.astype(str) if all(isinstance(name, str) for name in names) else array

@@ -1,6 +1,7 @@
 """How a network is fitted: the numbers and names of :class:`Plan`."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Plan:
     """A name in :data:`SCHEDULES`."""
     penalty: float = 0.01
     """Weight of the distance of the parameters from where they started."""
-    train: tuple[str, ...] = ("slopes", "biases")
+    train: Sequence[str] = ("slopes", "biases")
     """Names in :data:`TRAINED`."""
     error: str = "absolute"
     """A name in :data:`ERRORS`."""

@@ -84,7 +84,7 @@ def check_table(network: MultilayeredNetwork, targets: pd.DataFrame, samples: in
     if targets.empty:
         raise ArgumentError("targets are empty; give at least one row")
     check_finite(targets["value"], "targets")
-    return _targets(network, targets, samples).sample.unique().cpu().numpy()
+    return targets_of(network, targets, samples).sample.unique().cpu().numpy()
 
 
 def part_of(
@@ -96,10 +96,15 @@ def part_of(
     local = place[targets["batch"].to_numpy(dtype=np.int64)]
     table = targets.assign(batch=local)[local >= 0].sort_values("batch", kind="stable")
     chosen = inputs[torch.from_numpy(indices).to(inputs.device)]
-    return Part(indices, chosen, table, _targets(network, table, len(indices)))
+    return Part(indices, chosen, table, targets_of(network, table, len(indices)))
 
 
-def _targets(network: MultilayeredNetwork, table: pd.DataFrame, samples: int) -> Targets:
+def targets_of(network: MultilayeredNetwork, table: pd.DataFrame, samples: int) -> Targets:
+    """Targets of a table as tensors, sorted by layer.
+
+    Raises:
+        ArgumentError: a batch, neuron or layer out of range.
+    """
     return as_targets(
         table,
         neuron="neuron_idx",
