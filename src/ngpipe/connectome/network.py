@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ngpipe.connectome.chords import Surrogate
 from ngpipe.connectome.construction import device_of, dtype_of, takes_network
 from ngpipe.connectome.drive import Clamps, Sensors, as_inputs, clamps_of, sensory_indices
 from ngpipe.connectome.groups import Divisive, check_count, cut_divisive, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
-from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
+from ngpipe.connectome.step import DivisiveInhibition, Drive, Held, Response, State
 from ngpipe.connectome.weights import (
     as_csr,
     csr_buffers,
@@ -236,8 +237,8 @@ class MultilayeredNetwork(nn.Module):
             if getattr(self, name) is not None:
                 getattr(self, name).requires_grad_(flag)
 
-    def response(self, surrogate: bool = False) -> Response:
-        """One step as a function of the state; ``surrogate``: see :class:`Response`."""
+    def response(self, surrogate: Surrogate = False, drive: Drive | None = None) -> Response:
+        """One step as a function of the state; the arguments: see :class:`Response`."""
         per_neuron = self.groups is not None
         tau = self.effective_tau
         if per_neuron and not self.tau_param.requires_grad and bool((tau == 1).all()):
@@ -255,6 +256,7 @@ class MultilayeredNetwork(nn.Module):
             nonlinear=self.nonlinear,
             surrogate=surrogate,
             custom=self._custom(),
+            drive=drive,
         )
 
     def activation_function(self, x: State, x_previous: State | None = None) -> State:
@@ -271,8 +273,9 @@ class MultilayeredNetwork(nn.Module):
         self,
         inputs: Tensor,
         clamps: Clamps | None = None,
-        surrogate: bool = False,
+        surrogate: Surrogate = False,
         checkpoint_steps: int | None = None,
+        drive: Drive | None = None,
     ) -> list[State]:
         """Layers as they are computed, each ``(neuron, batch)``; nothing is transposed or kept.
 
@@ -281,13 +284,21 @@ class MultilayeredNetwork(nn.Module):
             clamps: see :func:`ngpipe.connectome.drive.clamps_of`.
             surrogate: let gradients pass thresholds and bounds.
             checkpoint_steps: layers between the states that backward starts again from.
+            drive: called once a layer with W x and x, see :class:`Response`.
         """
-        respond = self.response(surrogate)
+        respond = self.response(surrogate, drive)
         sensors = Sensors(
             self.sensory_indices, self.last_sensory, self.threshold, self.rules, not self.nonlinear
         )
         u = sensors.prepare(inputs, surrogate)
-        x = sensors.first(u[0], self.n_neurons, surrogate)
+
+        def hold(x: State, layer: int) -> State:
+            if not clamps or layer not in clamps:
+                return x
+            neurons, samples, activity = clamps[layer]
+            return x.index_put((neurons, samples), activity)
+
+        x = hold(sensors.first(u[0], self.n_neurons, surrogate), -1)
 
         def advance(x: State, start: int, stop: int) -> tuple[State, ...]:
             layers = []
@@ -295,9 +306,7 @@ class MultilayeredNetwork(nn.Module):
                 x = respond(x)
                 if layer < self.num_layers - 1:
                     x = sensors.add(x, u[layer + 1], surrogate)
-                if clamps and layer in clamps:
-                    neurons, samples, activity = clamps[layer]
-                    x = x.index_put((neurons, samples), activity)
+                x = hold(x, layer)
                 layers.append(x)
             return tuple(layers)
 
