@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import GROUPS, chain, weights
+from networks import GROUPS, chain, dale, weights
 
 from ngpipe.connectome import (
     LinearNetwork,
@@ -25,8 +25,7 @@ NETWORKS = {
 
 
 def build(rng, dtype=torch.float64, layers=5, **options):
-    W = weights(rng)
-    W[:, 1::4] = -np.abs(W[:, 1::4])
+    W = dale(rng)
     options = {"bias_dict": {"a": 0.05, "c": -0.02}, "idx_to_group": GROUPS} | options
     return MultilayeredNetwork(W, SENSORY, layers, dtype=dtype, **options)
 

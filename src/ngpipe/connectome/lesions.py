@@ -211,7 +211,7 @@ def _windows(windows: Sequence[tuple[int, int]] | None, times: int) -> list[tupl
 
 
 def _filled(fill: Any, batch: Tensor) -> Tensor:  # noqa: ANN401
-    shown = torch.as_tensor(fill).to(batch)
+    shown = torch.as_tensor(fill, dtype=batch.dtype, device=batch.device)
     if shown.ndim and shown.shape != batch.shape[1:]:
         raise ArgumentError(
             f"fill has shape {tuple(shown.shape)}, expected a number or (sensor, time) = "
