@@ -10,6 +10,13 @@ def weights(rng, n=12, density=0.4, scale=0.4):
     return scale * rng.normal(size=(n, n)) * (rng.random((n, n)) < density)
 
 
+def dale(rng, n=12):
+    """Random W[post, pre] of neurons that excite, but for every fourth, which inhibits."""
+    W = np.abs(weights(rng, n, scale=0.2))
+    W[:, 1::4] *= -1
+    return W
+
+
 def chain(*values):
     """0 -> 1 -> 2 ..., with the weights given."""
     W = np.zeros((len(values) + 1, len(values) + 1))

@@ -5,6 +5,11 @@ by changing its import.
 """
 
 from ngpipe.connectome.attribution import get_gradients, saliency
+from ngpipe.connectome.edges import (
+    edge_attribution,
+    edges_by_group,
+    integrated_edge_attribution,
+)
 from ngpipe.connectome.fitting import train_model
 from ngpipe.connectome.frames import (
     activity_by_column,
@@ -13,6 +18,8 @@ from ngpipe.connectome.frames import (
     get_neuron_activation,
     input_from_df,
 )
+from ngpipe.connectome.integrated import conductance, integrated_gradients
+from ngpipe.connectome.lesions import ablation, occlusion
 from ngpipe.connectome.network import LinearNetwork, MultilayeredNetwork, training_mode
 from ngpipe.connectome.paths import (
     activated_path_for_ngl,
@@ -21,6 +28,7 @@ from ngpipe.connectome.paths import (
     get_activations_for_path,
 )
 from ngpipe.connectome.plots import plot_activity_by_column, plot_timeseries
+from ngpipe.connectome.smoothing import smoothgrad
 from ngpipe.connectome.stimulus_guess import guess_optimal_stimulus
 from ngpipe.connectome.stimulus_search import activation_maximisation
 from ngpipe.connectome.targets import TargetActivation
@@ -29,21 +37,29 @@ __all__ = [
     "LinearNetwork",
     "MultilayeredNetwork",
     "TargetActivation",
+    "ablation",
     "activated_path_for_ngl",
     "activation_maximisation",
     "activations_to_df",
     "activations_to_df_batched",
     "activity_by_column",
     "add_sign",
+    "conductance",
+    "edge_attribution",
+    "edges_by_group",
     "get_activations_for_path",
     "get_gradients",
     "get_input_activation",
     "get_neuron_activation",
     "guess_optimal_stimulus",
     "input_from_df",
+    "integrated_edge_attribution",
+    "integrated_gradients",
+    "occlusion",
     "plot_activity_by_column",
     "plot_timeseries",
     "saliency",
+    "smoothgrad",
     "train_model",
     "training_mode",
 ]

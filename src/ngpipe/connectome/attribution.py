@@ -50,7 +50,7 @@ def saliency(
     batch, single = model.as_inputs(input_tensor)
     u = batch.detach().clone().requires_grad_(True)
     signal = _summed(model.run(u), neurons)
-    maps = _gradients(signal, [u])[0]
+    maps = gradients(signal, [u])[0]
     if method == "input_x_gradient":
         maps = maps * u.detach()
     if normalize:
@@ -104,7 +104,7 @@ def get_gradients(  # noqa: PLR0913 (the arguments of existing scripts)
     batch, _ = model.as_inputs(input_tensor)
     layers = model.run(batch.detach().clone().requires_grad_(True))
     signal = _summed(layers, targets) / sum(len(neurons) for neurons in targets.values())
-    found = _gradients(signal, [layers[layer] for layer in shown])
+    found = gradients(signal, [layers[layer] for layer in shown])
     rows = torch.from_numpy(monitored).to(model.device)
     if times_activation:
         found = [g * layers[layer].detach() for g, layer in zip(found, shown, strict=True)]
@@ -170,8 +170,8 @@ def _summed(layers: Sequence[State], neurons: Mapping[int, np.ndarray]) -> Tenso
     return torch.stack(parts).sum()
 
 
-def _gradients(signal: Tensor, by: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients, 0 where there is no path."""
+def gradients(signal: Tensor, by: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of a number by tensors, 0 where there is no path."""
     if not signal.requires_grad:
         return [torch.zeros_like(x) for x in by]
     found = torch.autograd.grad(signal, list(by), allow_unused=True)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.connectome.chords import Surrogate
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.rules import Rules
 from ngpipe.connectome.step import State, at_least, at_most_one
@@ -25,7 +26,7 @@ class Sensors:
     rules: Rules
     linear: bool
 
-    def prepare(self, inputs: Float[Tensor, "batch sensor time"], surrogate: bool) -> Tensor:
+    def prepare(self, inputs: Float[Tensor, "batch sensor time"], surrogate: Surrogate) -> Tensor:
         """Inputs as ``(time, sensor, batch)``, within bounds if these are the input's."""
         u = inputs.permute(2, 1, 0)
         if self.rules.bounded == "activity" or self.linear:
@@ -34,12 +35,12 @@ class Sensors:
             at_least(torch.nan_to_num(u, nan=0.0), self.threshold, surrogate), surrogate
         )
 
-    def first(self, u: Float[Tensor, "sensor batch"], n: int, surrogate: bool) -> State:
+    def first(self, u: Float[Tensor, "sensor batch"], n: int, surrogate: Surrogate) -> State:
         """State before the first step: the input of time 0."""
         x = u.new_zeros(n, u.shape[1]).index_add(0, self.neurons, u)
         return self._bounded(x, surrogate) if self.rules.bounded == "activity" else x
 
-    def add(self, x: State, u: Float[Tensor, "sensor batch"], surrogate: bool) -> State:
+    def add(self, x: State, u: Float[Tensor, "sensor batch"], surrogate: Surrogate) -> State:
         """A response and the input that comes with it."""
         if len(self.last) < len(self.neurons):
             x = x.index_add(0, self.neurons[self.last], u[self.last])
@@ -49,7 +50,7 @@ class Sensors:
             return self._bounded(x, surrogate)
         return self.within(x, surrogate)
 
-    def within(self, activity: Tensor, surrogate: bool) -> Tensor:
+    def within(self, activity: Tensor, surrogate: Surrogate) -> Tensor:
         """Activities after something was added, within the bounds of the rules."""
         if self.linear:
             return activity
@@ -57,7 +58,7 @@ class Sensors:
             activity = at_least(activity, self.threshold, surrogate)
         return at_most_one(activity, surrogate)
 
-    def _bounded(self, x: State, surrogate: bool) -> State:
+    def _bounded(self, x: State, surrogate: Surrogate) -> State:
         """Activity of the sensory neurons within [threshold, 1] or 0; others have it from tanh."""
         if self.linear:
             return x

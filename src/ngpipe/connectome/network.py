@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ngpipe.connectome.chords import Surrogate
 from ngpipe.connectome.construction import (
     connectome_buffers,
     connectome_digest,
@@ -28,7 +29,7 @@ from ngpipe.connectome.drive import Sensors, as_inputs
 from ngpipe.connectome.groups import Divisive, check_count, groups_of, strengths
 from ngpipe.connectome.rules import Rules, rules_of
 from ngpipe.connectome.schedule import BEFORE, Changes, Compiler, Schedule, schedule_of
-from ngpipe.connectome.step import DivisiveInhibition, Held, Response, State
+from ngpipe.connectome.step import DivisiveInhibition, Drive, Held, Response, State
 from ngpipe.connectome.strengths import Pairs, pairs_of
 from ngpipe.connectome.weights import (
     Edges,
@@ -196,6 +197,13 @@ class MultilayeredNetwork(nn.Module):
         return self._sparse("w").to_sparse_coo()
 
     @property
+    def edge_values(self) -> Tensor:
+        """Weights in the order of the CSR arrays of W, times the strengths of pairs of groups."""
+        if self.log_strengths is None:
+            return self.w_values
+        return self.w_values * self.log_strengths.exp().index_select(0, self.pair_of_edge)
+
+    @property
     def divnorm_indices(self) -> Tensor:
         """Divisive edges, ``(2, edge)``: post above pre."""
         return torch.stack([self.divisive_post, self.divisive_pre])
@@ -242,8 +250,8 @@ class MultilayeredNetwork(nn.Module):
             if getattr(self, name) is not None:
                 getattr(self, name).requires_grad_(flag)
 
-    def response(self, surrogate: bool = False) -> Response:
-        """One step as a function of the state; ``surrogate``: see :class:`Response`."""
+    def response(self, surrogate: Surrogate = False, drive: Drive | None = None) -> Response:
+        """One step as a function of the state; the arguments: see :class:`Response`."""
         per_neuron = self.groups is not None
         tau = self.effective_tau
         if per_neuron and not self.tau_param.requires_grad and bool((tau == 1).all()):
@@ -262,6 +270,7 @@ class MultilayeredNetwork(nn.Module):
             surrogate=surrogate,
             custom=custom_response(self, self.custom_activation_function),
             edges=self._edges(),
+            drive=drive,
         )
 
     def activation_function(self, x: State, x_previous: State | None = None) -> State:
@@ -278,8 +287,9 @@ class MultilayeredNetwork(nn.Module):
         self,
         inputs: Tensor,
         changes: Changes | None = None,
-        surrogate: bool = False,
+        surrogate: Surrogate = False,
         checkpoint_steps: int | None = None,
+        drive: Drive | None = None,
     ) -> list[State]:
         """Layers as they are computed, each ``(neuron, batch)``; nothing is transposed or kept.
 
@@ -288,8 +298,9 @@ class MultilayeredNetwork(nn.Module):
             changes: what is done to neurons, see :meth:`changes`.
             surrogate: let gradients pass thresholds and bounds.
             checkpoint_steps: layers between the states that backward starts again from.
+            drive: called once a layer with W x and x, see :class:`Response`.
         """
-        respond = self.response(surrogate)
+        respond = self.response(surrogate, drive)
         sensors = Sensors(
             self.sensory_indices, self.last_sensory, self.threshold, self.rules, not self.nonlinear
         )
@@ -395,7 +406,7 @@ class MultilayeredNetwork(nn.Module):
         log = self.log_strengths
         if log is None or not (log.requires_grad or bool((log != 0).any())):
             return None
-        values = self.w_values * log.exp().index_select(0, self.pair_of_edge)
+        values = self.edge_values
         pattern = (*self._csr("w")[:2], *self._csr("wt")[:2], self.turned_order)
         return Edges(values, *pattern)
 

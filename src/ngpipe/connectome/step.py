@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.connectome.chords import Chords, Surrogate
 from ngpipe.connectome.weights import Edges, SparseProduct
 
 STEEPNESS = 10.0
@@ -32,6 +33,8 @@ STEEPNESS = 10.0
 
 State = Float[Tensor, "neuron batch"]
 """Activity of all neurons in each sample [1]."""
+Drive = Callable[[State, State], State]
+"""What becomes of the drive W x of a state x, before the response to it: ``(W x, x) -> drive``."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +47,26 @@ class DivisiveInhibition:
     """Weight times strength, at most 0."""
     combine: Literal["product", "sum"]
 
-    def gain(self, x: State) -> State:
+    def gain(self, x: State, surrogate: Surrogate = False) -> State:
         """What every slope is multiplied by, 0 to 1."""
         change = self.weight[:, None] * x[self.pre]
         at = self.post[:, None].expand_as(change)
         ones = torch.ones_like(x)
         if self.combine == "sum":
-            return ones.scatter_add(0, at, change).clamp(min=0)
+            total = ones.scatter_add(0, at, change)
+            if isinstance(surrogate, Chords):
+                return surrogate.held(total, total.clamp(min=0), total >= 0)
+            return total.clamp(min=0)
         factor = (1 + change).clamp(min=0)
         return ones.scatter_reduce(0, at, factor, "prod", include_self=True)
 
-    def divide(self, slope: Tensor | float, x: Tensor) -> Tensor:
+    def divide(self, slope: Tensor | float, x: Tensor, surrogate: Surrogate = False) -> Tensor:
         """Slopes, each times its gain; a negative one that is divided vanishes."""
         state = x if x.ndim == 2 else x[:, None]
         divided = torch.zeros_like(state, dtype=torch.bool).index_fill(0, self.post, True)
         slopes = torch.as_tensor(slope).to(state)
         slopes = slopes[:, None] if slopes.ndim == 1 else slopes
-        result = torch.where(divided & (slopes < 0), 0.0, slopes * self.gain(state))
+        result = torch.where(divided & (slopes < 0), 0.0, slopes * self.gain(state, surrogate))
         return result if x.ndim == 2 else result[:, 0]
 
 
@@ -79,30 +85,41 @@ class Response:
     divisive: DivisiveInhibition | None
     nonlinear: bool
     """False: y is z itself, without threshold and tanh."""
-    surrogate: bool
+    surrogate: Surrogate
     """Let gradients pass the threshold, see :class:`Held`."""
     custom: Callable[[Tensor, Tensor], Tensor] | None
     """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
     edges: Edges | None = None
     """W in place of ``weights`` where its values have a gradient."""
+    drive: Drive | None = None
 
     def __call__(self, x: State) -> State:
         """Response to a state, before external input."""
         if self.edges is not None:
-            return self.respond(self.edges.product(x), x)
-        return self.respond(SparseProduct.apply(x, self.weights, self.transposed), x)
+            incoming = self.edges.product(x)
+        else:
+            incoming = SparseProduct.apply(x, self.weights, self.transposed)
+        return self.respond(incoming if self.drive is None else self.drive(incoming, x), x)
 
     def respond(self, incoming: State, x: State) -> State:
         """Response to the drive W x of a state x."""
         if self.custom is not None:
             return self.custom(incoming, x)
-        slope = self.slope if self.divisive is None else self.divisive.divide(self.slope, x)
-        y = slope * incoming + self.bias
+        y = self._weighted(incoming, x) + self.bias
         if self.nonlinear:
-            y = torch.tanh(at_least(y, self.threshold, self.surrogate))
+            y = saturated(at_least(y, self.threshold, self.surrogate), self.surrogate)
         if isinstance(self.tau, float) and self.tau == 1.0:
             return y
         return y / self.tau + (1 - 1 / self.tau) * x
+
+    def _weighted(self, incoming: State, x: State) -> State:
+        """The drive times the slope under divisive inhibition."""
+        if self.divisive is None:
+            return self.slope * incoming
+        slope = self.divisive.divide(self.slope, x, self.surrogate)
+        if isinstance(self.surrogate, Chords):
+            return self.surrogate.product(slope, incoming)
+        return slope * incoming
 
 
 class Held(torch.autograd.Function):
@@ -128,13 +145,25 @@ class Held(torch.autograd.Function):
         return gradient * torch.where(x == held, 1.0, passes), None, None
 
 
-def at_least(x: Tensor, threshold: float, surrogate: bool) -> Tensor:
+def at_least(x: Tensor, threshold: float, surrogate: Surrogate) -> Tensor:
     """Values below the threshold are 0; NaN stays."""
     kept = torch.where(x < threshold, 0.0, x)
+    if isinstance(surrogate, Chords):
+        return surrogate.held(x, kept, x >= threshold)
     return Held.apply(x, kept, threshold) if surrogate else kept
 
 
-def at_most_one(x: Tensor, surrogate: bool) -> Tensor:
+def at_most_one(x: Tensor, surrogate: Surrogate) -> Tensor:
     """Values above 1 are 1; NaN stays."""
     kept = torch.where(x > 1, 1.0, x)
+    if isinstance(surrogate, Chords):
+        return surrogate.held(x, kept, x <= 1)
     return Held.apply(x, kept, 1.0) if surrogate else kept
+
+
+def saturated(x: Tensor, surrogate: Surrogate) -> Tensor:
+    """The tanh."""
+    y = torch.tanh(x)
+    if isinstance(surrogate, Chords):
+        return surrogate.smooth(x, y, lambda y: 1 - y.square())
+    return y
