@@ -186,6 +186,11 @@ def test_relabelling_neurons_relabels_the_result():
     np.testing.assert_allclose(found.sel(expected.indexes), expected, atol=1e-12)
 
 
+def test_neurons_without_a_type_have_an_empty_one():
+    found = effective_connectivity(MISSING, np.array([1, 0]), np.array([8]), 1, by="id")
+    assert found.pre_cell_type.values.tolist() == ["", "A"]
+
+
 def test_units():
     assert between_all(random_connectome(0), 2).net.attrs["units"] == "(synapses)^hop"
     fractions = random_connectome(0).normalised()

@@ -110,8 +110,9 @@ def effective_connectivity(
 
     Returns:
         ``excitatory`` E, ``inhibitory`` I (both >= 0), ``net`` E - I and ``total`` E + I, dims
-        (hop, post, pre), hop from 1. Groups have ``pre_size`` and ``post_size``; single neurons
-        ``pre_neuron`` and ``post_neuron``, their indices, and where known their cell types.
+        (hop, post, pre), hop from 1. Coordinates of groups: ``pre_size``, ``post_size``; of single
+        neurons: ``pre_neuron``, ``post_neuron`` (indices) and, if there is that column,
+        ``pre_cell_type``, ``post_cell_type`` (empty where not known).
 
     Raises:
         ConnectomeError: hops below 1, no neurons, unknown groups or indices.
@@ -220,6 +221,6 @@ def _coordinates(connectome: Connectome, dim: str, ends: Ends, by: str) -> dict[
     neurons = ends.neurons[np.argsort(ends.group)]
     found = {dim: ends.names, f"{dim}_neuron": (dim, neurons)}
     if "cell_type" in connectome.neurons:
-        kinds = connectome.neurons["cell_type"].iloc[neurons]
+        kinds = connectome.neurons["cell_type"].iloc[neurons].astype(object).fillna("")
         found[f"{dim}_cell_type"] = (dim, np.array(kinds.tolist()))
     return found

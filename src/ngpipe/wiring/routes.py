@@ -99,7 +99,7 @@ class Paths:
             raise ConnectomeError(f"strongest is {strongest}, expected a whole number from 1")
         edges, _, edge = self._grouped(by)
         size = edges["weight"].abs()
-        keep = size >= threshold
+        keep = size.astype(np.float32) >= threshold  # as the weights are, so 0.7 is 0.7
         if strongest is not None:
             place = size[keep].groupby([edges["layer"], edges["post"]])
             keep &= place.rank(method="first", ascending=False).reindex(edges.index) <= strongest
