@@ -282,7 +282,7 @@ class MultilayeredNetwork(nn.Module):
         Args:
             inputs: ``(batch, sensor, time)`` in the network's dtype.
             clamps: see :func:`ngpipe.connectome.drive.clamps_of`.
-            surrogate: let gradients pass thresholds and bounds.
+            surrogate: let gradients pass thresholds and bounds, or take slopes of chords.
             checkpoint_steps: layers between the states that backward starts again from.
             drive: called once a layer with W x and x, see :class:`Response`.
         """
