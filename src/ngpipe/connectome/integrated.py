@@ -18,8 +18,8 @@ start of each piece instead; with them the sum holds as far as ``delta`` says.
 
 Measured on a fly optic lobe (5,759 neurons, 10 layers, threshold 0.01, uniform inputs, mean of one
 cell type): derivatives miss 10 % (tau 10) to 15 % (tau 1) of F, the same with 16 steps and with
-256; chords miss 2e-6, by rounding. How the jumps are shared out settles slowly where responses do not last:
-from 64 to 256 steps attributions move by 1 % with tau 10, by a third with tau 1.
+256; chords miss 2e-6, by rounding. How the jumps are shared out settles slowly where responses do
+not last: from 64 to 256 steps attributions move by 1 % with tau 10, by a third with tau 1.
 
 Sources: Sundararajan et al. 2017, ICML, PMLR 70:3319 (integrated gradients); Dhamdhere et al.
 2019, ICLR, arXiv:1805.12233 (conductance); Erion et al. 2021, Nat. Mach. Intell. 3:620 (several
