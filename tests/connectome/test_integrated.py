@@ -108,7 +108,7 @@ def test_two_inputs_share_a_jump_by_what_they_drive():
 def test_of_a_linear_network_it_is_the_gradient_times_the_input(rng, u, rule):
     model = LinearNetwork(weights(rng), SENSORY, 5, tau=2.0, dtype=torch.float64)
     reference = rng.normal(size=(3, 5))
-    found = integrated_gradients(model, u, at_end, baseline=reference, steps=3, rule=rule)
+    found = integrated_gradients(model, u, at_end, baseline=reference, steps=3, rule=rule, chunk=2)
     v = torch.tensor(u, requires_grad=True)
     at_end(model.run(v)).sum().backward()
     np.testing.assert_allclose(found["attribution"], v.grad.numpy() * (u - reference), atol=1e-12)
@@ -129,6 +129,18 @@ def test_divisive_products_converge(rng, u):
         for n in (32, 512)
     )
     assert many < max(few / 4, 1e-9)
+
+
+@pytest.mark.parametrize("rule", ["chords", "gradients"])
+def test_responses_of_one_s_own_converge(rng, u, rule):
+    model = MultilayeredNetwork(
+        dale(rng), SENSORY, 5, threshold=0.0, dtype=torch.float64, activation_function=torch.sigmoid
+    )
+    few, many = (
+        float(abs(integrated_gradients(model, u / 4, at_end, steps=n, rule=rule)["delta"]).max())
+        for n in (20, 200)
+    )
+    assert many < max(few / 5, 1e-9)
 
 
 def test_a_sensor_without_influence_gets_nothing(rng, u):

@@ -86,12 +86,13 @@ class Response:
     nonlinear: bool
     """False: y is z itself, without threshold and tanh."""
     surrogate: Surrogate
-    """Let gradients pass the threshold, see :class:`Held`."""
+    """What gradients do at the threshold, see :class:`Held` and :class:`Chords`."""
     custom: Callable[[Tensor, Tensor], Tensor] | None
     """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
     edges: Edges | None = None
     """W in place of ``weights`` where its values have a gradient."""
     drive: Drive | None = None
+    """Called with W x and x; the response is to what it returns."""
 
     def __call__(self, x: State) -> State:
         """Response to a state, before external input."""

@@ -9,9 +9,9 @@ import xarray as xr
 
 from ngpipe import schemas, store
 from ngpipe.config.readouts import Attribution, Readout
-from ngpipe.connectome.ablation import ablation
-from ngpipe.connectome.edge_attribution import between_groups, edge_attribution
+from ngpipe.connectome.edges import edges_by_group, integrated_edge_attribution
 from ngpipe.connectome.integrated import integrated_gradients
+from ngpipe.connectome.lesions import ablation
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
 from ngpipe.steps import network_file
@@ -59,18 +59,20 @@ def _explained(
 ) -> xr.Dataset:
     """One readout: its value, and what each sensor, pair of groups and group adds to it."""
     by_input = integrated_gradients(network, measure.inputs, measure.objective, steps=cfg.steps)
-    by_edge = edge_attribution(network, measure.inputs, measure.objective, steps=cfg.steps)
+    by_edge = integrated_edge_attribution(
+        network, measure.inputs, measure.objective, steps=cfg.steps
+    )
     by_group = ablation(network, measure.inputs, measure.objective, silenced)
-    one = by_input.isel(sample=0, drop=True)
-    return xr.Dataset(
+    found = xr.Dataset(
         {
-            "value": one["objective"],
-            "attribution": one["attribution"],
-            "delta": one["delta"],
-            "by_groups": between_groups(by_edge).isel(sample=0, drop=True),
-            "silencing": by_group.isel(sample=0, drop=True),
+            "value": by_input["objective"],
+            "attribution": by_input["attribution"],
+            "delta": by_input["delta"],
+            "by_groups": edges_by_group(by_edge["attribution"]),
+            "silencing": by_group,
         }
-    ).astype(np.float32)
+    )
+    return found.isel(sample=0, drop=True).astype(np.float32)
 
 
 def _silenced(network: MultilayeredNetwork, cfg: Attribution) -> dict[str, np.ndarray]:

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import torch
+import xarray as xr
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ngpipe import store
 from ngpipe.config.excitability import Network
 from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.connectome.parameters import parameters_of, set_parameters
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.wiring.connectome import Connectome
 
@@ -61,12 +63,25 @@ def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
 def rewired(
     network: MultilayeredNetwork, cfg: Network, connectome: Connectome
 ) -> MultilayeredNetwork:
-    """Another connectome of the same neurons with the parameters of a network."""
+    """Another connectome of the same neurons with the parameters of a network.
+
+    Pairs of groups that only the other connects have no fitted strength: theirs is 1.
+    """
     other = build(connectome, cfg, network.device)
-    with torch.no_grad():
-        for mine, theirs in zip(other.parameters(), network.parameters(), strict=True):
-            mine.copy_(theirs)
+    table = parameters_of(network)
+    if "strength" in table:
+        other.add_strengths()
+        known = parameters_of(other)["strength"]
+        fitted = dict(zip(_pairs(table["strength"]), table["strength"].values, strict=True))
+        found = known.copy(data=[fitted.get(pair, 1.0) for pair in _pairs(known)])
+        table = table.drop_dims("pair").assign(strength=found)
+    set_parameters(other, table)
     return other
+
+
+def _pairs(strength: xr.DataArray) -> list[tuple[str, str]]:
+    """Names of the groups that each strength connects: post, pre."""
+    return list(zip(strength["post"].values, strength["pre"].values, strict=True))
 
 
 def write(network: MultilayeredNetwork, cfg: Network, path: Path, *, key: str) -> None:
