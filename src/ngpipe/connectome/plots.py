@@ -37,7 +37,7 @@ def plot_activity_by_column(  # noqa: PLR0913 (the signature of existing scripts
     plot_type: str = "line",
     model_input: Any = None,  # noqa: ANN401
     sensory_indices: Any = None,  # noqa: ANN401
-    figsize: tuple[float, float] = (800, 600),
+    figsize: tuple[int | float, int | float] = (800, 600),
     global_min: float | None = None,
     global_max: float | None = None,
 ) -> Any:  # noqa: ANN401
@@ -81,7 +81,7 @@ def plot_activity_by_column(  # noqa: PLR0913 (the signature of existing scripts
         x_label="column, relative to the largest of its group",
         y_label="activity",
         limits=_limits(pd.concat([values, pd.Series([0.0, 1.0])]), global_min, global_max),
-        size=figsize,
+        size=(float(figsize[0]), float(figsize[1])),
         lines=lines,
         markers=markers,
     )
@@ -132,12 +132,12 @@ def plot_timeseries(  # noqa: PLR0913 (the signature of existing scripts)
         x_label=x_label,
         y_label=y_label,
         limits=_limits(table["y"], ymin, ymax),
-        size=(sizes.pop("fig_width", 600), sizes.pop("fig_height", 400)),
+        size=(float(sizes.pop("fig_width", 600)), float(sizes.pop("fig_height", 400))),
         lines=lines,
         markers=markers,
         title=title,
         **_renamed("style", style or {}, LOOKS),
-        **_renamed("sizing", sizes, SIZES),
+        **{k: float(v) for k, v in _renamed("sizing", sizes, SIZES).items()},
     )
     return figures.small_multiples(table, look)
 

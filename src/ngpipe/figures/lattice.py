@@ -92,7 +92,7 @@ def hexagonal_map(
         cmap=scale.colormap,
         norm=scale.norm,
         edgecolors=OUTLINE if symmetric else "face",  # else white hair lines show between cells
-        linewidths=0.25,
+        linewidths=0.25 if symmetric else 0.6,
         rasterized=values.size > 4000,
     )
     ax.add_collection(shown, autolim=False)
@@ -179,8 +179,8 @@ def _frame(ax: Axes, grid: Grid, names: list[str]) -> None:
 def _compass(ax: Axes, grid: Grid) -> None:
     """The directions in which u and v grow, in the empty lower left corner."""
     length = 0.14 * grid.height
-    for name, step in (("u", (1, 0)), ("v", (0, 1))):
-        x, y = (float(part) for part in cartesian(*np.array(step)))
+    steps = np.stack(cartesian(np.array([1, 0]), np.array([0, 1])), axis=1)
+    for name, (x, y) in zip("uv", steps, strict=True):
         arrow = {"arrowstyle": "<|-", "lw": 0.6, "color": "0.3", "shrinkA": 0, "shrinkB": 0}
         ax.annotate(
             f"${name}$",

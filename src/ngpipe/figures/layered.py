@@ -16,7 +16,8 @@ from matplotlib.transforms import Affine2D, ScaledTranslation
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
 from ngpipe.figures.ordering import fewest_crossings
-from ngpipe.figures.scale import ColorScale, color_scale
+from ngpipe.figures.rows import key_room, row_of_keys
+from ngpipe.figures.scale import MISSING, ColorScale, color_scale
 from ngpipe.figures.style import small_text, text_width
 
 COLUMNS = ("layer", "pre", "post", "weight")
@@ -28,7 +29,7 @@ PORTS = 0.35
 """Connections of a box spread over its side, by this share of its height up and down."""
 STAND_OFF = 1.2
 """Between the end of a connection and its box [pt]."""
-ENDS = {1: "-|>,head_length=0.45,head_width=0.22", -1: "-[,widthB=0.35,lengthB=0"}
+ENDS = {True: "-|>,head_length=0.45,head_width=0.22", False: "-[,widthB=0.35,lengthB=0"}
 """An arrow where a connection excites, a bar where it inhibits."""
 
 Node = tuple[int, str]
@@ -103,11 +104,11 @@ def layered_paths(
     for node, box in boxes.items():
         _draw_box(ax, box, node[1], style, _fill(activity.get(node), scale))
     _draw_edges(ax, edges, boxes, width, style)
-    _frame(ax, sorted({layer for layer, _ in nodes}))
-    _legend(ax, edges, width, style)
+    _frame(ax, sorted({layer for layer, _ in nodes}), key_room(ax, style))
+    _legend(ax, edges, width, style, start=boxes[nodes[0]].width / 2)
     if scale is not None:
-        bar = ax.figure.colorbar(scale.mappable(), ax=ax, shrink=0.7, aspect=16, pad=0.02)
-        bar.set_label(label)
+        place = {"shrink": 0.75, "aspect": 16, "pad": 0.02, "anchor": (0, 1)}  # above the keys
+        ax.figure.colorbar(scale.mappable(), ax=ax, **place).set_label(label)
     return ax
 
 
@@ -132,7 +133,7 @@ def _checked(table: pd.DataFrame, width: str) -> pd.DataFrame:
             f"{_named(edges[twice].iloc[0])} is in the table twice; draw one sample at a time, or "
             "add up its connections"
         )
-    return edges.astype({"layer": int}).reset_index(drop=True)
+    return edges.astype({"layer": int}).sort_values(["layer", "pre", "post"], ignore_index=True)
 
 
 def _named(edge: pd.Series) -> str:
@@ -181,7 +182,9 @@ def _boxes(nodes: Sequence[Node], edges: pd.DataFrame, style: Style) -> dict[Nod
     for layer, names, rank in zip(layers, members, ranks, strict=True):
         width = max(text_width(name, size) for name in names) + 0.8 * size
         for name, place in zip(names, rank, strict=True):
-            boxes[layer, name] = Box(layer, 1 - (place + 0.5) / len(names), width, 1.45 * size)
+            boxes[layer, name] = Box(
+                float(layer), 1 - (place + 0.5) / len(names), width, 1.45 * size
+            )
     return boxes
 
 
@@ -199,7 +202,7 @@ def _links(edges: pd.DataFrame, layers: tuple[int, int], nodes: Sequence[Node]) 
 def _fill(value: float | None, scale: ColorScale | None) -> tuple[float, ...] | str:
     if scale is None or value is None:
         return "white"
-    return tuple(scale.colormap(scale.norm(np.ma.masked_invalid(value))))
+    return tuple(scale.colormap(scale.norm(value))) if np.isfinite(value) else MISSING
 
 
 def _draw_box(ax: Axes, box: Box, name: str, style: Style, fill: tuple[float, ...] | str) -> None:
@@ -234,7 +237,7 @@ def _draw_edges(
         row = edges.iloc[k]
         pre, post = boxes[row["layer"] - 1, row["pre"]], boxes[row["layer"], row["post"]]
         curve = Curve((pre.width / 2, leave[k]), (-post.width / 2 - STAND_OFF, arrive[k]))
-        look = edge_look(np.sign(row["weight"]), float(widths[k]), style)
+        look = edge_look(bool(row["weight"] > 0), float(widths[k]), style)
         patch = FancyArrowPatch(
             (pre.x, pre.y), (post.x, post.y), connectionstyle=curve, shrinkA=1, **look
         )
@@ -242,12 +245,12 @@ def _draw_edges(
         ax.add_artist(patch)
 
 
-def edge_look(sign: float, width: float, style: Style) -> dict[str, object]:
+def edge_look(excites: bool, width: float, style: Style) -> dict[str, object]:
     """Colour and end of a connection: those of a positive or negative weight of W."""
     colors = mpl.colormaps[style.weight_colormap]
     return {
-        "arrowstyle": ENDS[int(sign)],
-        "color": colors(0.95 if sign > 0 else 0.05),
+        "arrowstyle": ENDS[excites],
+        "color": colors(0.95 if excites else 0.05),
         "linewidth": width,
         "mutation_scale": 7 + 3 * width,
         "alpha": 0.85,
@@ -279,8 +282,8 @@ def _ports(edges: pd.DataFrame, boxes: Mapping[Node, Box]) -> tuple[np.ndarray, 
     return shifts[0], shifts[1]
 
 
-def _frame(ax: Axes, layers: list[int]) -> None:
-    ax.set(xlim=(layers[0], layers[-1]), ylim=(0, 1), yticks=[])
+def _frame(ax: Axes, layers: list[int], room: float) -> None:
+    ax.set(xlim=(layers[0], layers[-1]), ylim=(-room / (1 - room), 1), yticks=[])
     first, *others = layers
     ax.set_xticks(layers, [f"layer {first}", *map(str, others)])
     ax.xaxis.tick_top()
@@ -288,29 +291,20 @@ def _frame(ax: Axes, layers: list[int]) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _legend(ax: Axes, edges: pd.DataFrame, width: str, style: Style) -> None:
+def _legend(ax: Axes, edges: pd.DataFrame, width: str, style: Style, start: float) -> None:
     """Both signs, where there are both, and the strongest connection."""
-    signs = {1: "excitatory", -1: "inhibitory"}
-    present = set(np.sign(edges["weight"]))
+    verbs = {True: "excites", False: "inhibits"}
+    present = set(edges["weight"] > 0)
     handles = [
-        FancyArrowPatch((0, 0), (1, 0), label=name, **edge_look(sign, 1.2, style))
-        for sign, name in signs.items()
-        if sign in present
+        FancyArrowPatch((0, 0), (1, 0), label=name, **edge_look(excites, 1.2, style))
+        for excites, name in verbs.items()
+        if excites in present
     ]
     strongest = f"|{width}| = {edges[width].abs().max():.2g}"
     line = {"arrowstyle": "-", "color": "0.4", "linewidth": WIDE, "capstyle": "butt"}
     handles.append(FancyArrowPatch((0, 0), (1, 0), label=strongest, **line))
-    ax.legend(
-        handles=handles,
-        handler_map={FancyArrowPatch: HandlerPatch(patch_func=_key)},
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=3,
-        columnspacing=1.0,
-        handlelength=1.8,
-        handletextpad=0.5,
-        fontsize=small_text(style),
-    )
+    handlers = {FancyArrowPatch: HandlerPatch(patch_func=_key)}
+    row_of_keys(ax, handles, style, upper=False, start=start, handlers=handlers)
 
 
 def _key(orig_handle: FancyArrowPatch, width: float, height: float, **_: object) -> FancyArrowPatch:

@@ -71,8 +71,8 @@ def small_multiples(table: pd.DataFrame, look: Look) -> Figure:
         look: what they look like.
     """
     style = Style()
-    hues = pd.unique(table["hue"])
-    colors = dict(zip(hues, type_colors(hues.astype(str), style), strict=True))
+    hues = [str(name) for name in pd.unique(table["hue"])]
+    colors = dict(zip(hues, type_colors(np.array(hues), style), strict=True))
     panels = pd.unique(table["panel"])
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
@@ -110,20 +110,20 @@ def _settings(look: Look) -> dict[str, object]:
     return settings
 
 
-def _lines(ax: Axes, table: pd.DataFrame, colors: dict[object, np.ndarray], look: Look) -> None:
+def _lines(ax: Axes, table: pd.DataFrame, colors: dict[str, np.ndarray], look: Look) -> None:
     for _, rows in table.groupby("line", sort=False):
-        hue = rows["hue"].iloc[0]
+        hue = str(rows["hue"].iloc[0])
         ax.plot(
             rows["x"],
             rows["y"],
             linestyle="-" if look.lines else "none",
             marker="o" if look.markers else "none",
             color=colors[hue],
-            label=str(hue),
+            label=hue,
         )
 
 
-def _words(figure: Figure, colors: dict[object, np.ndarray], look: Look) -> None:
+def _words(figure: Figure, colors: dict[str, np.ndarray], look: Look) -> None:
     figure.supxlabel(look.x_label, fontsize=look.text)
     figure.supylabel(look.y_label, fontsize=look.text)
     if look.title is not None:
@@ -132,5 +132,4 @@ def _words(figure: Figure, colors: dict[object, np.ndarray], look: Look) -> None
     for ax in figure.axes:
         handles, labels = ax.get_legend_handles_labels()
         known.update(zip(labels, handles, strict=True))
-    names = [str(hue) for hue in colors]
-    figure.legend([known[name] for name in names], names, loc="outside right upper")
+    figure.legend([known[hue] for hue in colors], list(colors), loc="outside right upper")

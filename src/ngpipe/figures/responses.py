@@ -13,13 +13,16 @@ from matplotlib.ticker import MaxNLocator
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
 from ngpipe.figures.material import label as labelled
-from ngpipe.figures.rows import row_names
+from ngpipe.figures.rows import key_room, row_names, row_of_keys
 from ngpipe.figures.scale import Limits, color_scale
 from ngpipe.figures.style import small_text
 
 INTERVAL = (0.025, 0.975)
 """Quantiles of a null distribution outside which an effect is marked."""
+CENTRE = "0.6"
+"""Colour of that part of a null distribution."""
 FEW_TICKS = 6
+"""Across a response map, at most."""
 
 
 def response_map(
@@ -103,17 +106,19 @@ def effect_bars(
         low, high = np.quantile(values, INTERVAL)
         outside[row] = not low <= effects[row] <= high
         _null(ax, row, values, style)
-    ax.axvline(0, color="0.3", linewidth=0.6, zorder=1)
+    ends = (len(groups) - 0.4, -0.6)
+    ax.plot([0, 0], ends, color="0.3", linewidth=0.6, zorder=1)
     where = np.arange(len(groups))
     ax.hlines(where, 0, effects, color=style.learned_color, linewidth=1.6, zorder=3)
     fill = np.where(outside, style.learned_color, "white")
     look = {"s": 16, "edgecolors": style.learned_color, "linewidths": 0.9, "zorder": 4}
     ax.scatter(effects, where, c=fill.tolist(), **look)
-    row_names(ax, [str(group) for group in groups], style)
-    ax.set(ylim=(len(groups) - 0.4, -0.6), xlabel=label)
+    room = key_room(ax, style) * (len(groups) + 0.2) if draws else 0.0
+    ax.set(ylim=(ends[0], ends[1] - room), xlabel=label)
     ax.spines["left"].set_visible(False)
+    reach = row_names(ax, [str(group) for group in groups], style)
     if draws:
-        _null_legend(ax, [len(values) for values in draws], style)
+        _null_legend(ax, [len(values) for values in draws], style, reach)
     return ax
 
 
@@ -249,26 +254,18 @@ def _null(ax: Axes, row: int, values: np.ndarray, style: Style) -> None:
             values, [row], orientation="horizontal", widths=0.85, showextrema=False
         )
         parts["bodies"][0].set(facecolor=style.truth_color, alpha=0.7, linewidth=0, zorder=0)
-    ax.hlines(row, low, high, color="0.45", linewidth=3.6, alpha=0.55, zorder=2)
+    ax.hlines(row, low, high, color=CENTRE, linewidth=3.6, zorder=2)
 
 
-def _null_legend(ax: Axes, counts: Sequence[int], style: Style) -> None:
+def _null_legend(ax: Axes, counts: Sequence[int], style: Style, start: float) -> None:
     n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     dot = {"marker": "o", "markersize": 4, "linewidth": 1.6, "color": style.learned_color}
     handles = [
-        Line2D([], [], label="outside null", **dot),
-        Line2D([], [], label="within null", markerfacecolor="white", **dot),
-        Patch(color=style.truth_color, label=f"null (n = {n}; dark: 95 %)"),
+        Line2D([], [], label="outside", **dot),
+        Line2D([], [], label="inside", markerfacecolor="white", **dot),
+        Patch(color=CENTRE, label=f"null, n = {n}"),
     ]
-    ax.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=3,
-        handlelength=1.2,
-        columnspacing=1.0,
-        borderaxespad=4.2,  # below the label of the axis
-    )
+    row_of_keys(ax, handles, style, upper=True, start=start)
 
 
 def _padded(values: np.ndarray) -> tuple[float, float]:
