@@ -236,6 +236,24 @@ def test_patience_ends_a_run(W, inputs, halfway):
         assert len(errors) == errors.argmin() + 1 + 4 < 20
 
 
+def test_start_and_best_epoch_come_with_the_state(W, inputs, halfway):
+    """Saved after the best epoch, resumed by a network that has other parameters."""
+    options = MIXED | PASSING | {"penalty": 0.5}
+    whole = started(W, inputs, halfway, **options)
+    for _ in whole:
+        if whole.epoch == 15:
+            state = whole.state()
+    assert whole.best["epoch"] < 15
+
+    network, generator = build(W, slope_dict={"a": 9.0, "d": 2.0}, tau=4.0), seeded()
+    parts = split(network, inputs, halfway, options.pop("held_out"), generator)
+    resumed = Fit(network, *parts, Plan(**options), generator)
+    resumed.load_state(state)
+    same_bytes(whole, exhausted(resumed))
+    assert whole.history["penalty"][-1] > 0
+    assert whole.result().identical(resumed.result())
+
+
 def test_a_penalty_keeps_parameters_where_they_started(W, inputs, table):
     def moved(penalty):
         run = started(W, inputs, table, epochs=20, penalty=penalty, held_out=0.0)
