@@ -138,6 +138,23 @@ def test_a_foreign_state_is_refused_and_changes_nothing(W, inputs, table, change
     assert all(torch.equal(p, q) for p, q in zip(other.parameters, before, strict=True))
 
 
+def test_strengths_that_are_not_trained_come_with_the_state(W, inputs, table):
+    def begun(network):
+        generator = seeded()
+        parts = split(network, inputs, table, 0.3, generator)
+        return Fit(network, *parts, Plan(epochs=3, train=("slopes",)), generator)
+
+    fitted = build(W)
+    fitted.add_strengths()
+    fitted.log_strengths.data += 0.3
+    with_strengths, without = begun(fitted), begun(build(W))
+    without_state = without.state()
+    without.load_state(with_strengths.state())
+    same_bytes(exhausted(with_strengths), exhausted(without))
+    with pytest.raises(ArgumentError, match="build the network as it was built then"):
+        with_strengths.load_state(without_state)
+
+
 def test_an_epoch_goes_once_over_every_sample(W, inputs, table):
     run = started(W, inputs, table, batch_size=3)
     seen = [batch.clone() for batch, _ in run._batches()]

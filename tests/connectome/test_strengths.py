@@ -4,12 +4,19 @@ import copy
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from networks import GROUPS, divided, weights
 from scipy import sparse
 
-from ngpipe.connectome import LinearNetwork, MultilayeredNetwork, saliency, training_mode
+from ngpipe.connectome import (
+    LinearNetwork,
+    MultilayeredNetwork,
+    saliency,
+    train_model,
+    training_mode,
+)
 from ngpipe.connectome.strengths import pairs_of
 from ngpipe.connectome.weights import Edges, turned_order
 
@@ -208,6 +215,21 @@ def test_the_state_holds_them_and_the_digest_does_not_change(W, rng):
     assert torch.equal(network(inputs), other(inputs))
     assert torch.equal(copy.deepcopy(other)(inputs), other(inputs))
     assert torch.equal(network.all_weights.to_dense(), double(W).all_weights.to_dense())
+
+
+def test_train_model_trains_them_if_asked(W, rng):
+    inputs = torch.tensor(rng.random((5, 3, 4)))
+    table = pd.DataFrame({"batch": range(5), "neuron_idx": 7, "value": 0.4})
+    network = double(W)
+    train_model(network, inputs, table, num_epochs=2)
+    assert network.strengths is None
+    slope = network.slope.clone()
+    train_model(
+        network, inputs, table, num_epochs=2, train_slopes=False, train_biases=False,
+        train_strengths=True,
+    )  # fmt: skip
+    assert (network.strengths != 1).any()
+    assert torch.equal(network.slope, slope)
 
 
 def test_edges_that_divide_have_none(rng):

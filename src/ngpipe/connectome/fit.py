@@ -189,13 +189,23 @@ class Fit:
                 "the state was taken with other inputs, targets or another split; give the same, "
                 "split by a generator with the same seed"
             )
-        own = dict(self.network.named_parameters())
-        _assign(list(own.values()), [state["parameters"][name] for name in own])
+        self._load_parameters(state["parameters"])
         self.start = [p.to(self.network.w_values) for p in copy.deepcopy(state["start"])]
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.generator.set_state(state["generator"].cpu())
         self.history = copy.deepcopy(state["history"])
         self.best = copy.deepcopy(state["best"])
+
+    def _load_parameters(self, found: Mapping[str, Tensor]) -> None:
+        if "log_strengths" in found:
+            self.network.add_strengths()
+        own = dict(self.network.named_parameters())
+        if set(own) != set(found):
+            raise ArgumentError(
+                f"the state has the parameters {sorted(found)}, the network has {sorted(own)}; "
+                "build the network as it was built then"
+            )
+        _assign(list(own.values()), [found[name] for name in own])
 
     def _compare(self, error: float) -> None:
         """Note the epoch if it is the best so far, and its parameters if these are wanted."""
