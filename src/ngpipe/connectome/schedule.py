@@ -51,7 +51,9 @@ class Schedule:
 
     interventions: tuple[Intervention, ...] = ()
 
-    def __add__(self, other: "Schedule") -> "Schedule":
+    def __add__(self, other: Any) -> "Schedule":  # noqa: ANN401
+        if not isinstance(other, Schedule):
+            return NotImplemented
         return Schedule(self.interventions + other.interventions)
 
 
