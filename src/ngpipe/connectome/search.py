@@ -44,6 +44,7 @@ from torch.nn.functional import normalize
 
 from ngpipe.connectome.descent import Descent, Options
 from ngpipe.connectome.groups import check_count
+from ngpipe.connectome.labels import sensor_coords
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.noise import SynapseNoise, check_size
 from ngpipe.connectome.schedule import Changes, Schedule
@@ -260,21 +261,8 @@ def _found(problem: _Problem, descent: Descent) -> xr.Dataset:
         found[name] = (dims, np.take_along_axis(array, place, axis=0), attrs)
     found["trace"] = found["trace"].transpose("iteration", "start", "sample")
     found["best"] = found["stimulus"].isel(start=0).assign_attrs(long_name=LONG_NAMES["best"])
-    return found.assign_coords(_sensors(network))
-
-
-def _sensors(network: MultilayeredNetwork) -> dict[str, Any]:
-    """Position of each sensor, index and group of its neuron; times."""
-    neurons = network.sensory_indices.cpu().numpy()
-    coords: dict[str, Any] = {
-        "sensor": np.arange(len(neurons)),
-        "neuron": ("sensor", neurons),
-        "time": ("time", np.arange(network.num_layers), {"units": "steps"}),
-    }
-    if network.groups is not None:
-        names = [network.groups.names[k] for k in network.groups.of_neuron[neurons]]
-        coords["group"] = ("sensor", names)
-    return coords
+    times = ("time", np.arange(network.num_layers), {"units": "steps"})
+    return found.assign_coords(**sensor_coords(network), time=times)
 
 
 def _sample_count(objectives: Sequence[Objective], samples: int | None) -> int:
