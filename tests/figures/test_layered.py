@@ -52,8 +52,8 @@ def drawn(table, size=(3.4, 2.6), **options):
 
 def curves(figure) -> dict[str, FancyArrowPatch]:
     """Connections by name, as in layer:pre->post."""
-    found = figure.axes[0].findobj(lambda a: isinstance(a, FancyArrowPatch) and a.get_gid())
-    return {curve.get_gid(): curve for curve in found}
+    found = figure.axes[0].findobj(lambda a: isinstance(a, FancyArrowPatch))
+    return {curve.get_label(): curve for curve in found if "->" in curve.get_label()}
 
 
 def boxes(figure) -> dict[tuple[int, str], Bbox]:

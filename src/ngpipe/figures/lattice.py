@@ -91,7 +91,8 @@ def hexagonal_map(
         array=np.ma.masked_invalid(values.ravel()),
         cmap=scale.colormap,
         norm=scale.norm,
-        edgecolors=OUTLINE if symmetric else "face",  # else white hair lines show between cells
+        # without lines of their own colour, white hairs would show between cells
+        edgecolors=OUTLINE if symmetric else "face",
         linewidths=0.25 if symmetric else 0.6,
         rasterized=values.size > 4000,
     )

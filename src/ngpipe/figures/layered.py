@@ -182,9 +182,8 @@ def _boxes(nodes: Sequence[Node], edges: pd.DataFrame, style: Style) -> dict[Nod
     for layer, names, rank in zip(layers, members, ranks, strict=True):
         width = max(text_width(name, size) for name in names) + 0.8 * size
         for name, place in zip(names, rank, strict=True):
-            boxes[layer, name] = Box(
-                float(layer), 1 - (place + 0.5) / len(names), width, 1.45 * size
-            )
+            y = 1 - (place + 0.5) / len(names)
+            boxes[layer, name] = Box(float(layer), y, width, 1.45 * size)
     return boxes
 
 
@@ -241,7 +240,8 @@ def _draw_edges(
         patch = FancyArrowPatch(
             (pre.x, pre.y), (post.x, post.y), connectionstyle=curve, shrinkA=1, **look
         )
-        patch.set(zorder=2, clip_on=False, in_layout=False, gid=_gid(row))
+        patch.set(zorder=2, clip_on=False, in_layout=False)
+        patch.set_label(f"{row['layer']}:{row['pre']}->{row['post']}")
         ax.add_artist(patch)
 
 
@@ -257,11 +257,6 @@ def edge_look(excites: bool, width: float, style: Style) -> dict[str, object]:
         "joinstyle": "miter",
         "capstyle": "butt",
     }
-
-
-def _gid(edge: pd.Series) -> str:
-    """Name of a connection in svg files."""
-    return f"{edge['layer']}:{edge['pre']}->{edge['post']}"
 
 
 def _ports(edges: pd.DataFrame, boxes: Mapping[Node, Box]) -> tuple[np.ndarray, np.ndarray]:

@@ -128,8 +128,5 @@ def _words(figure: Figure, colors: dict[str, np.ndarray], look: Look) -> None:
     figure.supylabel(look.y_label, fontsize=look.text)
     if look.title is not None:
         figure.suptitle(look.title, fontsize=look.title_text)
-    known = {}
-    for ax in figure.axes:
-        handles, labels = ax.get_legend_handles_labels()
-        known.update(zip(labels, handles, strict=True))
+    known = {line.get_label(): line for ax in figure.axes for line in ax.lines}
     figure.legend([known[hue] for hue in colors], list(colors), loc="outside right upper")

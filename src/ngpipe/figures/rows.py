@@ -82,7 +82,7 @@ def row_of_keys(
         ncols=len(handles),
         fontsize=small_text(style),
         handlelength=1.7,
-        handletextpad=0.4,
+        handletextpad=0.7,
         columnspacing=1.0,
         borderaxespad=0,
         borderpad=0,
