@@ -4,73 +4,77 @@ The public names of connectome_interpreter's module activation_maximisation, so 
 by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
 of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
 ensembles and variants (``ensembles``), parameters as tables (``parameters``).
+
+Names are looked up when they are used: importing one module loads no other, and the key of a step
+covers what the step needs and nothing else (:mod:`ngpipe.keys`).
 """
 
-from ngpipe.connectome.attribution import get_gradients, saliency
-from ngpipe.connectome.edges import (
-    edge_attribution,
-    edges_by_group,
-    integrated_edge_attribution,
-)
-from ngpipe.connectome.fitting import train_model
-from ngpipe.connectome.frames import (
-    activity_by_column,
-    add_sign,
-    get_input_activation,
-    get_neuron_activation,
-    input_from_df,
-)
-from ngpipe.connectome.integrated import conductance, integrated_gradients
-from ngpipe.connectome.lesions import ablation, occlusion
-from ngpipe.connectome.network import LinearNetwork, MultilayeredNetwork, training_mode
-from ngpipe.connectome.noise import robustness
-from ngpipe.connectome.paths import (
-    activated_path_for_ngl,
-    activations_to_df,
-    activations_to_df_batched,
-    get_activations_for_path,
-)
-from ngpipe.connectome.plots import plot_activity_by_column, plot_timeseries
-from ngpipe.connectome.schedule import Schedule, activate, clamp, silence
-from ngpipe.connectome.search import find_stimuli
-from ngpipe.connectome.smoothing import smoothgrad
-from ngpipe.connectome.stimulus_guess import guess_optimal_stimulus
-from ngpipe.connectome.stimulus_search import activation_maximisation
-from ngpipe.connectome.targets import TargetActivation
+from importlib import import_module
 
-__all__ = [
-    "LinearNetwork",
-    "MultilayeredNetwork",
-    "Schedule",
-    "TargetActivation",
-    "ablation",
-    "activate",
-    "activated_path_for_ngl",
-    "activation_maximisation",
-    "activations_to_df",
-    "activations_to_df_batched",
-    "activity_by_column",
-    "add_sign",
-    "clamp",
-    "conductance",
-    "edge_attribution",
-    "edges_by_group",
-    "find_stimuli",
-    "get_activations_for_path",
-    "get_gradients",
-    "get_input_activation",
-    "get_neuron_activation",
-    "guess_optimal_stimulus",
-    "input_from_df",
-    "integrated_edge_attribution",
-    "integrated_gradients",
-    "occlusion",
-    "plot_activity_by_column",
-    "plot_timeseries",
-    "robustness",
-    "saliency",
-    "silence",
-    "smoothgrad",
-    "train_model",
-    "training_mode",
-]
+_NAMES = {
+    "attribution": (
+        "get_gradients",
+        "saliency",
+    ),
+    "edges": (
+        "edge_attribution",
+        "edges_by_group",
+        "integrated_edge_attribution",
+    ),
+    "fitting": ("train_model",),
+    "frames": (
+        "activity_by_column",
+        "add_sign",
+        "get_input_activation",
+        "get_neuron_activation",
+        "input_from_df",
+    ),
+    "integrated": (
+        "conductance",
+        "integrated_gradients",
+    ),
+    "lesions": (
+        "ablation",
+        "occlusion",
+    ),
+    "network": (
+        "LinearNetwork",
+        "MultilayeredNetwork",
+        "training_mode",
+    ),
+    "noise": ("robustness",),
+    "paths": (
+        "activated_path_for_ngl",
+        "activations_to_df",
+        "activations_to_df_batched",
+        "get_activations_for_path",
+    ),
+    "plots": (
+        "plot_activity_by_column",
+        "plot_timeseries",
+    ),
+    "schedule": (
+        "activate",
+        "clamp",
+        "Schedule",
+        "silence",
+    ),
+    "search": ("find_stimuli",),
+    "smoothing": ("smoothgrad",),
+    "stimulus_guess": ("guess_optimal_stimulus",),
+    "stimulus_search": ("activation_maximisation",),
+    "targets": ("TargetActivation",),
+}
+"""What is public, by module."""
+_MODULE = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_MODULE)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__} has no attribute {name!r}; it has {__all__}")
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
