@@ -4,7 +4,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from ngpipe.config.base import Count, Fraction, Groups, Name, Section, Seed, Step, Weight
+from ngpipe.config.base import (
+    NEAR,
+    Columns,
+    Count,
+    Fraction,
+    Groups,
+    Name,
+    Section,
+    Seed,
+    Step,
+    Weight,
+)
 
 
 class Attribution(Section):
@@ -46,6 +57,7 @@ class Readout(Section):
 
     stimulus: Name = Field(description="Which stimulus.")
     groups: Groups = Field(description="Whose activity, averaged over all neurons of them.")
+    columns: Columns | None = Field(None, description=f"{NEAR} Null: all.")
     layers: tuple[Step, ...] | None = Field(
         None, description="Layers whose mean counts. Null: all."
     )

@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ngpipe.config.base import Count, Number, Positive, Section, Seed, Step, Weight, unit
+from ngpipe.config.base import (
+    NEAR,
+    Columns,
+    Count,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Step,
+    Weight,
+    unit,
+)
 
 
 class Pulse(Section):
@@ -30,11 +41,7 @@ class Search(Section):
         min_length=1,
         description="Groups and how much the activity of each counts; negative: is to be low.",
     )
-    columns: Annotated[int, Field(ge=0, json_schema_extra=unit("columns"))] | None = Field(
-        None,
-        description="Only neurons of `drive` within so many columns of the centre of a hexagonal "
-        "lattice. Null: all.",
-    )
+    columns: Columns | None = Field(None, description=f"{NEAR} Null: all.")
     layers: tuple[Step, ...] | None = Field(
         None, description="Layers whose mean counts. Null: the last."
     )

@@ -256,18 +256,29 @@ def _means(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _leading_to(table: pd.DataFrame, found: set[str], top: int) -> pd.DataFrame:
-    """Connections from which some groups of the last layer are reached.
+    """Connections on paths from the first layer to some groups of the last.
 
     Of each layer the ``top`` most active senders are kept.
     """
+    layers = sorted(table["layer"].unique())
+    back = _swept(table, layers[::-1], found, "post", "pre", top)
+    first = set(back.loc[back["layer"] == layers[0], "pre"])
+    forth = _swept(back, layers, first, "pre", "post", len(back))
+    return _swept(forth, layers[::-1], found, "post", "pre", len(back)).sort_values("layer")
+
+
+def _swept(
+    table: pd.DataFrame, layers: list[int], found: set[str], near: str, far: str, top: int
+) -> pd.DataFrame:
+    """Connections that are reached layer by layer from some groups at their near end."""
     kept = []
-    for layer in sorted(table["layer"].unique(), reverse=True):
-        here = table[(table["layer"] == layer) & _among(table["post"], found)]
+    for layer in layers:
+        here = table[(table["layer"] == layer) & _among(table[near], found)]
         active = here.groupby("pre")["pre_activation"].max().nlargest(top).index
         here = here[_among(here["pre"], set(active))]
-        found = set(here["pre"])
+        found = set(here[far])
         kept.append(here)
-    return pd.concat(kept[::-1], ignore_index=True)
+    return pd.concat(kept, ignore_index=True)
 
 
 def _among(names: pd.Series, found: set[str]) -> Bool[np.ndarray, " row"]:

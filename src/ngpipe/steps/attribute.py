@@ -40,12 +40,12 @@ def run(
     """
     section = cfg.model_dump(mode="json")
     provenance = store.Provenance("attribute", key, section, device=str(device))
-    _, _, network = network_file.read(directory, device)
+    connectome, _, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)
     silenced = _silenced(network, cfg)
     parts = [
         _explained(network, measure, silenced, cfg).assign_coords(readout=name)
-        for name, measure in measures(network, stimuli, readouts).items()
+        for name, measure in measures(connectome, network, stimuli, readouts).items()
     ]
     dataset = xr.concat(parts, dim="readout", coords="minimal", compat="override")
     store.write(dataset, directory / "attribution.zarr", schemas.ATTRIBUTION, provenance)

@@ -39,7 +39,7 @@ def run(
     provenance = store.Provenance("control", key, cfg.model_dump(mode="json"), device=str(device))
     connectome, about, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)
-    followed = measures(network, stimuli, readouts)
+    followed = measures(connectome, network, stimuli, readouts)
     rng = np.random.default_rng(cfg.seed)
     values = []
     for _ in range(cfg.draws):

@@ -15,8 +15,8 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.objectives import Objective, activity
 from ngpipe.connectome.penalties import Penalty, l1, smoothness
 from ngpipe.connectome.search import find_stimuli
-from ngpipe.errors import ConfigError
 from ngpipe.steps import network_file
+from ngpipe.steps.measures import members
 from ngpipe.steps.pulses import pulse
 from ngpipe.wiring.connectome import Connectome
 
@@ -33,7 +33,7 @@ def run(
         device: where to compute.
 
     Raises:
-        ConfigError: groups that do not exist, or that receive no input.
+        ConfigError: groups that do not exist, are not near the centre, or receive no input.
     """
     config = {name: stimulus.model_dump(mode="json") for name, stimulus in stimuli.items()}
     provenance = store.Provenance("search", key, config, device=str(device))
@@ -80,25 +80,10 @@ def _objective(
     connectome: Connectome, network: MultilayeredNetwork, cfg: Search, name: str
 ) -> Objective:
     """The weighted sum of what is to be driven."""
-    near = np.ones(len(connectome), dtype=bool)
-    if cfg.columns is not None:
-        u, v = (connectome.column(axis).to_numpy(float) for axis in "uv")
-        near = np.abs([u, v, u + v]).max(axis=0) <= cfg.columns
     parts = []
     for group, weight in cfg.drive.items():
-        members = network.groups.members(group)
-        if not len(members):
-            raise ConfigError(
-                f"stimuli.{name}.drive: there is no group {group!r}; the groups are "
-                f"{network.groups.names[:20]}"
-            )
-        members = members[near[members]]
-        if not len(members):
-            raise ConfigError(
-                f"stimuli.{name}.columns: no neuron of {group} lies within {cfg.columns} columns "
-                "of the centre; raise it"
-            )
-        parts.append(weight * activity(network, members, cfg.layers))
+        who = members(connectome, network, [group], cfg.columns, f"stimuli.{name}")
+        parts.append(weight * activity(network, who, cfg.layers))
     return sum(parts)
 
 
