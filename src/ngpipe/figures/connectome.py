@@ -260,7 +260,7 @@ def _leading_to(table: pd.DataFrame, found: set[str], top: int) -> pd.DataFrame:
 
     Of each layer the ``top`` most active senders are kept.
     """
-    layers = sorted(table["layer"].unique())
+    layers = sorted(table["layer"].unique().tolist())
     back = _swept(table, layers[::-1], found, "post", "pre", top)
     first = set(back.loc[back["layer"] == layers[0], "pre"])
     forth = _swept(back, layers, first, "pre", "post", len(back))
