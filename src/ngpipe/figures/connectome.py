@@ -193,7 +193,7 @@ def control(material: ConnectomeMaterial, ax: Axes) -> Axes:
     null = found["null"].to_dataframe(name="effect").reset_index()
     null = null.rename(columns={"readout": "group"})[["group", "effect"]]
     effect_bars(ax, table, material.style, label="activity", null=null)
-    ax.set_title(f"null connectomes ({found.attrs['model']})")
+    ax.set_title(f"nulls ({found.attrs['model']})")
     return ax
 
 
