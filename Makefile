@@ -36,8 +36,9 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m ngpipe.config.describe
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/connectome.py
 
 bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py

@@ -18,12 +18,15 @@ from run import best_of
 from scipy import sparse
 from torch import Tensor
 
+from ngpipe import store
 from ngpipe.connectome import (
     MultilayeredNetwork,
     TargetActivation,
     activation_maximisation,
     train_model,
 )
+from ngpipe.wiring.generated import generated
+from ngpipe.wiring.sources import optic_lobe
 
 TOLERANCE = 1e-5
 SLOPE, THRESHOLD = 5.0, 0.01
@@ -43,10 +46,13 @@ class Sizes:
     rows: int
     samples: int
     repeats: int
+    lobe: int | None
+    """Radius of the optic lobe; None: a small random connectome."""
+    lobe_layers: int
 
 
-FULL = Sizes(20_000, 1_000_000, 10, 8, 5_000, 1_000, 20_000, 2_000, 100, 3)
-SMALL = Sizes(60, 400, 3, 2, 20, 40, 200, 12, 3, 1)
+FULL = Sizes(20_000, 1_000_000, 10, 8, 5_000, 1_000, 20_000, 2_000, 100, 3, 15, 50)
+SMALL = Sizes(60, 400, 3, 2, 20, 40, 200, 12, 3, 1, None, 4)
 
 
 def main() -> None:
@@ -60,7 +66,7 @@ def main() -> None:
     sizes = SMALL if options.small else FULL
     print(f"{options.threads} threads, torch {torch.__version__}; seconds\n")
     print(f"{'case':<44}{'loops':>9}{'seed':>9}{'current':>9}{'reach':>9}")
-    for case in (forward, backward, division, fitting, search):
+    for case in (forward, backward, division, fitting, search, lobe):
         what, reach, loops, ngpipe = case(sizes)
         slow = np.nan
         if not options.no_loops:
@@ -70,6 +76,7 @@ def main() -> None:
             _compare(what, expected, ngpipe("seed"))
         times = [best_of(partial(ngpipe, preset), sizes.repeats) for preset in ("seed", "current")]
         print(f"{what:<44}{slow:>9.3g}{times[0]:>9.3g}{times[1]:>9.3g}{reach:>9.3g}", flush=True)
+    print(f"\npeak memory of all {store.peak_memory_mb() / 1024:.1f} GB")
 
 
 Case = tuple[str, float, Callable[[], np.ndarray], Callable[[str], np.ndarray]]
@@ -190,6 +197,28 @@ def search(sizes: Sizes) -> Case:
 
     what = f"search, {sizes.samples} samples, {iterations} iterations"
     return what, 8.0, lambda: _loop_search(_coo(W), start, table, layers, iterations), ngpipe
+
+
+def lobe(sizes: Sizes) -> Case:
+    """A forward pass of the optic lobe; of a small random connectome where sizes are small."""
+    if sizes.lobe is None:
+        connectome = generated(np.random.default_rng(0), radius=1).signed().normalised()
+    else:
+        connectome = optic_lobe(radius=sizes.lobe).normalised()
+    networks = _presets(connectome.weights, sizes.lobe_layers)
+    sensors = _sensors(len(connectome))
+    u = torch.rand(1, sensors, sizes.lobe_layers, generator=torch.Generator().manual_seed(0))
+
+    def ngpipe(preset: str) -> np.ndarray:
+        with torch.no_grad():
+            return networks[preset](u).numpy()
+
+    def loops() -> np.ndarray:
+        with torch.no_grad():
+            return loop_forward(_coo(connectome.weights), u, sizes.lobe_layers).numpy()
+
+    what = f"optic lobe, {connectome.n_edges} edges, {sizes.lobe_layers} layers"
+    return what, 3.0, loops, ngpipe
 
 
 def loop_forward(
