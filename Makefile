@@ -46,13 +46,13 @@ bench-cost: $(VENV)/installed
 clean:
 	rm -rf $(VENV) results checkpoints logs benchmarks .snakemake
 
-# Connectomes that a package carries: its data file is read, nothing of it is imported.
+# Connectomes that a package carries: its data file is read, nothing of it is imported. Without
+# the package the step looks further, and says what there is to do.
 OpticLobe: $(VENV)/flyvis
 Worm: $(VENV)/cect
 
 $(VENV)/flyvis $(VENV)/cect: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(@F)
-	@touch $@
+	-$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(@F) && touch $@
 
 # Any other target is a figure.
 %: $(VENV)/installed

@@ -17,6 +17,7 @@ rule tabulate:
         responses="results/runs/{experiment}/responses.csv",
         paths="results/runs/{experiment}/paths.csv",
         silencing="results/runs/{experiment}/silencing.csv",
+        contributions="results/runs/{experiment}/contributions.csv",
     log:
         "logs/{experiment}/tabulate.log",
     benchmark:

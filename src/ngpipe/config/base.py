@@ -27,6 +27,7 @@ Duration = Annotated[float, Field(gt=0, json_schema_extra=unit("tau"))]
 Frequency = Annotated[float, Field(json_schema_extra=unit("1/tau"))]
 Number = Annotated[float, Field(json_schema_extra=unit("1"))]
 Step = Annotated[int, Field(ge=0, json_schema_extra=unit("steps"))]
+Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
 Groups = Annotated[tuple[str, ...], Field(min_length=1)]
 """Cell types, or other groups of neurons."""
 ActivityLevel = Annotated[float, Field(ge=0, json_schema_extra=unit("activity"))]

@@ -42,12 +42,17 @@ class ConnectomeExperiment(Section):
 
     def _unknown_stimuli(self) -> list[str]:
         named = {f"readouts.{name}.stimulus": r.stimulus for name, r in self.readouts.items()}
-        if self.fit:
-            named |= {f"fit.held_out.{k}": name for k, name in enumerate(self.fit.held_out)}
-        return [
+        wrong = [
             f"{path} is '{name}', which is none of the stimuli {list(self.stimuli)}"
             for path, name in named.items()
             if name not in self.stimuli
+        ]
+        given = [name for name, s in self.stimuli.items() if isinstance(s, Pulse)]
+        held_out = self.fit.held_out if self.fit else ()
+        return wrong + [
+            f"fit.held_out.{k} is '{name}', which is none of the given stimuli {given}"
+            for k, name in enumerate(held_out)
+            if name not in given
         ]
 
     def _late_steps(self) -> list[str]:

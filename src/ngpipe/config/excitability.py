@@ -43,7 +43,8 @@ class Fit(Section):
 
     targets: str = Field(
         description="Table (.csv) with columns stimulus, group, value and, where only one layer "
-        "counts, layer; without it the mean over all layers is meant."
+        "counts, layer; without it the mean over all layers is meant. Every neuron of a group is "
+        "to respond with the value, so that a group counts by its size."
     )
     train: tuple[Literal["slopes", "biases", "tau", "strengths"], ...] = Field(
         ("slopes", "biases"),

@@ -13,7 +13,7 @@ from ngpipe.config.base import (
     Name,
     Section,
     Seed,
-    Step,
+    Steps,
     Weight,
 )
 
@@ -45,7 +45,14 @@ class Control(Section):
         description="What is drawn anew: receivers, keeping degrees, or also signs, or also types "
         "of partners; `weights`: which weight is where; `signs`: the sign of each sender.",
     )
-    draws: Count = Field(20, description="Connectomes drawn.")
+    draws: Count = Field(
+        39, description="Connectomes drawn; with fewer than 39 no p-value can be 0.05 or less."
+    )
+    redo: bool = Field(
+        True,
+        description="Fit and search anew in every null, as in the connectome. Otherwise they get "
+        "the parameters and stimuli made for the connectome, which then looks special for that.",
+    )
     certainty: Fraction = Field(
         0.9, description="Probability that a known sign is right, for `signs`."
     )
@@ -58,6 +65,4 @@ class Readout(Section):
     stimulus: Name = Field(description="Which stimulus.")
     groups: Groups = Field(description="Whose activity, averaged over all neurons of them.")
     columns: Columns | None = Field(None, description=f"{NEAR} Null: all.")
-    layers: tuple[Step, ...] | None = Field(
-        None, description="Layers whose mean counts. Null: all."
-    )
+    layers: Steps | None = Field(None, description="Layers whose mean counts. Null: all.")

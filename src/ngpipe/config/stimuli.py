@@ -13,6 +13,7 @@ from ngpipe.config.base import (
     Section,
     Seed,
     Step,
+    Steps,
     Weight,
     unit,
 )
@@ -42,10 +43,10 @@ class Search(Section):
         description="Groups and how much the activity of each counts; negative: is to be low.",
     )
     columns: Columns | None = Field(None, description=f"{NEAR} Null: all.")
-    layers: tuple[Step, ...] | None = Field(
-        None, description="Layers whose mean counts. Null: the last."
+    layers: Steps | None = Field(None, description="Layers whose mean counts. Null: the last.")
+    iterations: Count = Field(
+        100, description="Most steps of the search; it ends when a start changes no more."
     )
-    iterations: Count = Field(100, description="Steps of the search.")
     learning_rate: Positive = Field(0.05, description="Of the search, in units of activity.")
     starts: Count = Field(4, description="Random starts, of which the best is kept.")
     l1: Weight = Field(1e-3, description="Weight of the sum of all input.")

@@ -68,6 +68,12 @@ class TableSource(Section):
         {}, description="Columns of the table of neurons to rename, as old: new."
     )
     rows: Literal["post", "pre"] = Field("post", description="What the rows of a matrix are.")
+    variable: str | None = Field(
+        None, description="Name of the matrix in a file that holds several. Null: the only one."
+    )
+    duplicates: Literal["sum", "refuse"] = Field(
+        "sum", description="What to do with edges that stand in the file more than once."
+    )
     unknown: Literal["refuse", "drop"] = Field(
         "refuse", description="What to do with edges of neurons that the table lacks."
     )

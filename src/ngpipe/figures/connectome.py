@@ -168,8 +168,15 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
     table = table[table["layer"] <= last]
     found = set(table.loc[table["layer"] == table["layer"].max(), "post"])
     if spec.groups is not None:
-        found = set(material.shown(np.array(sorted(set(table["post"]))), np.zeros(0)))
+        known = np.unique(material.stimuli["neuron_group"].values)
+        found = set(material.shown(known, np.zeros(0)))
     chosen = _leading_to(table, found, spec.top)
+    if chosen.empty:
+        raise StoreError(
+            f"no active path of {spec.of} leads from the input {spec.stimulus} to "
+            f"{sorted(found) or 'any group'} in {last} layers; lower paths.activity or "
+            "paths.weight in the experiment, or name other `groups` or a later `layer`"
+        )
     layered_paths(ax, chosen, material.style)
     ax.set_title(f"active paths, {spec.stimulus}")
     return ax
@@ -177,7 +184,7 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
 
 def silencing(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """What a readout loses when each group is silenced, the largest losses first."""
-    lost = material.attribution["silencing"].sel(readout=material.spec.readout)
+    lost = material.attribution["silencing"].sel(readout=material.spec.readout).dropna("group")
     names = material.shown(lost["group"].values.astype(str), np.abs(lost.values))
     table = pd.DataFrame({"group": names, "effect": lost.sel(group=names).values})
     effect_bars(ax, table, material.style, label="loss of activity")

@@ -16,9 +16,11 @@ from ngpipe.figures.material import label as labelled
 from ngpipe.figures.rows import key_room, row_names, row_of_keys
 from ngpipe.figures.scale import Limits, color_scale
 from ngpipe.figures.style import small_text
+from ngpipe.wiring.nulls import p_value
 
 INTERVAL = (0.025, 0.975)
-"""Quantiles of a null distribution outside which an effect is marked."""
+"""Quantiles of a null distribution that are marked."""
+SIGNIFICANT = 0.05
 CENTRE = "0.6"
 """Colour of that part of a null distribution."""
 FEW_TICKS = 6
@@ -81,8 +83,8 @@ def effect_bars(
 ) -> Axes:
     """The effect on each group as a bar from 0, over what a null model gives.
 
-    A filled dot ends the bar of an effect outside the central 95 % of the null distribution, a
-    hollow one that of an effect inside.
+    A filled dot ends the bar of an effect that is unusual among the draws of the null
+    (:func:`ngpipe.wiring.nulls.p_value` at most 0.05), a hollow one that of any other.
 
     Args:
         ax: where to draw.
@@ -103,8 +105,7 @@ def effect_bars(
     draws = _draws(groups, null) if null is not None else []
     outside = np.ones(len(groups), dtype=bool)
     for row, values in enumerate(draws):
-        low, high = np.quantile(values, INTERVAL)
-        outside[row] = not low <= effects[row] <= high
+        outside[row] = p_value(effects[row], values) <= SIGNIFICANT
         _null(ax, row, values, style)
     ends = (len(groups) - 0.4, -0.6)
     ax.plot([0, 0], ends, color="0.3", linewidth=0.6, zorder=1)
@@ -261,8 +262,8 @@ def _null_legend(ax: Axes, counts: Sequence[int], style: Style, start: float) ->
     n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     dot = {"marker": "o", "markersize": 4, "linewidth": 1.6, "color": style.learned_color}
     handles = [
-        Line2D([], [], label="outside", **dot),
-        Line2D([], [], label="inside", markerfacecolor="white", **dot),
+        Line2D([], [], label="p ≤ 0.05", **dot),
+        Line2D([], [], label="p > 0.05", markerfacecolor="white", **dot),
         Patch(color=CENTRE, label=f"null, n = {n}"),
     ]
     row_of_keys(ax, handles, style, upper=True, start=start)

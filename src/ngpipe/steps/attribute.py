@@ -41,13 +41,16 @@ def run(
     section = cfg.model_dump(mode="json")
     provenance = store.Provenance("attribute", key, section, device=str(device))
     connectome, _, network = network_file.read(directory, device)
-    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)
+    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     silenced = _silenced(network, cfg)
-    parts = [
-        _explained(network, measure, silenced, cfg).assign_coords(readout=name)
-        for name, measure in measures(connectome, network, stimuli, readouts).items()
-    ]
-    dataset = xr.concat(parts, dim="readout", coords="minimal", compat="override")
+    parts = []
+    for name, measure in measures(connectome, network, stimuli, readouts).items():
+        # Without itself a readout is nothing: its own groups tell nothing.
+        others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
+        parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
+    dataset = xr.concat(parts, "readout", coords="minimal", compat="override", join="outer")
+    dataset = dataset.assign_coords(sensor=network.sensory_indices.cpu().numpy())
+    dataset["time"].attrs |= {"units": "steps", "long_name": "time"}
     store.write(dataset, directory / "attribution.zarr", schemas.ATTRIBUTION, provenance)
 
 

@@ -9,10 +9,15 @@ import xarray as xr
 from jaxtyping import Float
 
 from ngpipe import schemas, store
-from ngpipe.config.readouts import Control, Readout
+from ngpipe.config.connectome import ConnectomeExperiment
+from ngpipe.config.readouts import Control
+from ngpipe.connectome.fit import Fit
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.steps import network_file
+from ngpipe.steps.given import fit_to_given
+from ngpipe.steps.inputs import input_of
 from ngpipe.steps.measures import Measure, measures
+from ngpipe.steps.progress import progress
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.nulls import permuted_weights, rewired, sampled_signs
 
@@ -20,8 +25,7 @@ Draw = Callable[[Connectome, np.random.Generator], Connectome]
 
 
 def run(
-    readouts: Mapping[str, Readout],
-    cfg: Control,
+    experiment: ConnectomeExperiment,
     directory: Path,
     *,
     key: str,
@@ -29,31 +33,59 @@ def run(
 ) -> None:
     """Every readout in the real connectome and in those drawn.
 
+    With ``control.redo`` a null is fitted and its stimuli are searched as those of the connectome
+    were, so that both were made in the same way.
+
     Args:
-        readouts: what is followed, by name.
-        cfg: which nulls, and how many.
+        experiment: its sections ``readouts`` and ``control``; and ``fit`` and ``stimuli``, which
+            made the network and the stimuli that the directory holds.
         directory: holds connectome, network and stimuli; the store goes there.
         key: chain key.
         device: where to compute.
     """
+    cfg, readouts = experiment.control, experiment.readouts
     provenance = store.Provenance("control", key, cfg.model_dump(mode="json"), device=str(device))
     connectome, about, network = network_file.read(directory, device)
-    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)
-    followed = measures(connectome, network, stimuli, readouts)
+    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     rng = np.random.default_rng(cfg.seed)
     values = []
-    for _ in range(cfg.draws):
-        drawn = _draw(cfg)(connectome, rng)
-        values.append(_values(network_file.rewired(network, about, drawn), followed))
+    with progress(cfg.draws, "nulls", unit="null") as bar:
+        for _ in range(cfg.draws):
+            drawn = _draw(cfg)(connectome, rng)
+            if cfg.redo:
+                null = network_file.build(drawn, about, device)
+                inputs = _anew(drawn, null, experiment)
+            else:
+                null, inputs = network_file.rewired(network, about, drawn), stimuli
+            values.append(_values(null, measures(drawn, null, inputs, readouts)))
+            bar.update()
+    real = measures(connectome, network, stimuli, readouts)
     dataset = xr.Dataset(
         {
-            "value": (("readout",), _values(network, followed)),
+            "value": (("readout",), _values(network, real)),
             "null": (("draw", "readout"), np.stack(values)),
         },
         {"readout": np.array(list(readouts))},
-        attrs={"model": cfg.model},
+        attrs={"model": cfg.model, "redo": int(cfg.redo)},
     )
     store.write(dataset, directory / "control.zarr", schemas.CONTROL, provenance)
+
+
+def _anew(
+    connectome: Connectome, network: MultilayeredNetwork, experiment: ConnectomeExperiment
+) -> xr.DataArray:
+    """Fit a null in place; the stimuli that the readouts need, searched in it."""
+    if experiment.fit is not None:
+        fit_to_given(network, experiment.fit, experiment.stimuli, _to_the_end)
+    names = list(dict.fromkeys(r.stimulus for r in experiment.readouts.values()))
+    found = [input_of(connectome, network, experiment.stimuli[name], name) for name in names]
+    dims = ("run", "sensor", "time")
+    return xr.DataArray(torch.stack(found).cpu().numpy(), {"run": names}, dims)
+
+
+def _to_the_end(run: Fit) -> None:
+    for _ in run:
+        pass
 
 
 @torch.no_grad()

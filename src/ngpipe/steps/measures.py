@@ -27,10 +27,10 @@ class Measure:
 def measures(
     connectome: Connectome,
     network: MultilayeredNetwork,
-    stimuli: xr.Dataset,
+    stimuli: xr.DataArray,
     readouts: Mapping[str, Readout],
 ) -> dict[str, Measure]:
-    """The readouts by name.
+    """The readouts by name; ``stimuli`` are (run, sensor, time).
 
     Raises:
         ConfigError: groups that do not exist or are not near the centre.
@@ -38,7 +38,7 @@ def measures(
     found = {}
     for name, readout in readouts.items():
         who = members(connectome, network, readout.groups, readout.columns, f"readouts.{name}")
-        inputs = torch.from_numpy(stimuli["stimulus"].sel(run=readout.stimulus).values)
+        inputs = torch.from_numpy(stimuli.sel(run=readout.stimulus).values)
         layers = range(network.num_layers) if readout.layers is None else readout.layers
         objective = activity(network, who, layers)
         found[name] = Measure(inputs.to(network.w_values)[None], objective)

@@ -12,7 +12,7 @@ from ngpipe import store
 from ngpipe.config.excitability import Network
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of, set_parameters
-from ngpipe.errors import ConfigError, StoreError
+from ngpipe.errors import ArgumentError, ConfigError, StoreError
 from ngpipe.wiring.connectome import Connectome
 
 UNKNOWN = "unknown"
@@ -25,12 +25,9 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
     Raises:
         ConfigError: nobody to receive input, or a column that the neurons do not have.
     """
-    weights = connectome
-    if cfg.normalise != "none":
-        weights = connectome.normalised(cfg.normalise)
     groups = connectome.column(cfg.groups).fillna(UNKNOWN).astype(str)
     return MultilayeredNetwork(
-        weights,
+        weights_of(connectome, cfg),
         sensors_of(connectome, cfg),
         num_layers=cfg.layers,
         threshold=cfg.threshold,
@@ -42,6 +39,11 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
         tau=cfg.tau,
         device=device,
     )
+
+
+def weights_of(connectome: Connectome, cfg: Network) -> Connectome:
+    """The connectome with the weights that its network starts from."""
+    return connectome if cfg.normalise == "none" else connectome.normalised(cfg.normalise)
 
 
 def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
@@ -111,5 +113,8 @@ def read(directory: Path, device: torch.device) -> tuple[Connectome, Network, Mu
         ) from error
     cfg = Network.model_validate(about["network"])
     network = build(connectome, cfg, device)
-    network.load_state_dict({**network.state_dict(), **state})
+    try:
+        network.load_state_dict({**network.state_dict(), **state})
+    except ArgumentError as error:
+        raise StoreError(f"{path}: {error}; re-run the rule `fit`") from error
     return connectome, cfg, network

@@ -14,6 +14,7 @@ from ngpipe.config.experiment import Experiment
 from ngpipe.config.inputs import Video
 from ngpipe.config.systems import AnyExperiment
 from ngpipe.config.wiring import GeneratedSource, TableSource
+from ngpipe.wiring.places import SOURCES, packaged
 
 
 def _no_files(_: AnyExperiment) -> list[Path]:
@@ -54,10 +55,13 @@ def _rollout(experiment: Experiment) -> dict:
 
 
 def _fit(experiment: ConnectomeExperiment) -> dict:
-    """Stimuli count only where something is fitted to the responses to them."""
+    """Given stimuli count where something is fitted to the responses to them."""
     whole = experiment.model_dump(mode="json")
-    names = ("network", "fit", "stimuli") if experiment.fit else ("network", "fit")
-    return {name: whole[name] for name in names}
+    section = {name: whole[name] for name in ("network", "fit")}
+    if experiment.fit is not None:
+        given = {name: s for name, s in whole["stimuli"].items() if s["kind"] == "pulse"}
+        section["stimuli"] = given
+    return section
 
 
 def _simulated(experiment: Experiment) -> list[Path]:
@@ -66,9 +70,13 @@ def _simulated(experiment: Experiment) -> list[Path]:
 
 
 def _wired(experiment: ConnectomeExperiment) -> list[Path]:
+    """Files named; without a name, the one that an installed package carries."""
     source = experiment.connectome.source
-    if isinstance(source, GeneratedSource) or source.path is None:
+    if isinstance(source, GeneratedSource):
         return []
+    if source.path is None:
+        file = packaged(SOURCES[source.kind])
+        return [] if file is None else [file]
     neurons = source.neurons if isinstance(source, TableSource) else None
     return [Path(path) for path in (source.path, neurons) if path is not None]
 
@@ -111,9 +119,12 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             ("control.zarr", "control.json"), ("search",), _part("readouts", "control")
         ),
         "tabulate": Stage(
-            ("metrics.csv", "metrics.json", "responses.csv", "paths.csv", "silencing.csv"),
+            (
+                *("metrics.csv", "metrics.json", "responses.csv", "paths.csv"),
+                *("silencing.csv", "contributions.csv"),
+            ),
             ("attribute", "control"),
-            _part("readouts", "paths", "reference"),
+            _part("paths", "reference"),
         ),
     },
 }

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.config.readouts import Paths, Readout
+from ngpipe.config.readouts import Paths
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.paths import activations_to_df_batched
 from ngpipe.metrics import reference, responses
@@ -18,7 +18,6 @@ from ngpipe.wiring.connectome import Connectome
 
 
 def run(
-    readouts: Mapping[str, Readout],
     cfg: Paths,
     published: Mapping[str, Mapping[str, float]],
     directory: Path,
@@ -28,7 +27,6 @@ def run(
     """Write all tables.
 
     Args:
-        readouts: what was followed.
         cfg: which connections count as active.
         published: ``{quantity: {metric: value}}``.
         directory: holds all stores of the experiment; the tables go there.
@@ -37,16 +35,17 @@ def run(
     Raises:
         ConfigError: a published value of no metric.
     """
-    section = {"readouts": sorted(readouts), "paths": cfg.model_dump(), "reference": published}
+    section = {"paths": cfg.model_dump(), "reference": published}
     provenance = store.Provenance("tabulate", key, section)
     connectome, about, network = network_file.read(directory, torch.device("cpu"))
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI).load()
     attribution = store.read(directory / "attribution.zarr", schemas.ATTRIBUTION)
-    weights = connectome if about.normalise == "none" else connectome.normalised(about.normalise)
+    weights = network_file.weights_of(connectome, about).mapped(network.edge_values.numpy())
     tables = {
         "responses.csv": _responses(network, stimuli),
         "paths.csv": _paths(weights, network, stimuli, cfg),
-        "silencing.csv": attribution["silencing"].to_dataframe().reset_index(),
+        "silencing.csv": _rows(attribution["silencing"]),
+        "contributions.csv": _rows(attribution["by_groups"].rename("contribution")),
     }
     metrics = pd.concat(
         [
@@ -75,17 +74,19 @@ def _paths(
 ) -> pd.DataFrame:
     """Active connections between groups by stimulus and layer, the strongest of each receiver."""
     groups = {k: network.groups.names[g] for k, g in enumerate(network.groups.of_neuron)}
-    table = activations_to_df_batched(
-        weights,
-        stimuli["stimulus"].values,
-        stimuli["activity"].values,
-        network.sensory_indices.tolist(),
-        groups,
-        activation_threshold=cfg.activity,
-        connectivity_threshold=cfg.weight,
-    )
-    table["stimulus"] = stimuli["run"].values[table["batch"]]
+    inputs, activity = stimuli["stimulus"].values, stimuli["activity"].values
+    sensors = network.sensory_indices.tolist()
+    table = activations_to_df_batched(weights, inputs, activity, sensors, groups)
+    active = table[["pre_activation", "post_activation"]].min(axis=1) >= cfg.activity
+    table = table[active & (table["weight"].abs() >= cfg.weight)]
+    table = table.assign(stimulus=stimuli["run"].values[table["batch"]])
     return _strongest(table, cfg.strongest)
+
+
+def _rows(array: xr.DataArray) -> pd.DataFrame:
+    """Every known value that is not 0, with its coordinates."""
+    table = array.to_dataframe().reset_index().dropna()
+    return table[table[array.name] != 0]
 
 
 def _strongest(table: pd.DataFrame, n: int) -> pd.DataFrame:

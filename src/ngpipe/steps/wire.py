@@ -30,7 +30,8 @@ def run(cfg: Wiring, output: Path, *, key: str) -> None:
         StoreError: a source that is not there, with the ways to get it.
         ConnectomeError: one that contradicts itself.
     """
-    _read(cfg.source).signed(cfg.without_sign).save(output, key)
+    connectome = _read(cfg.source).signed(cfg.without_sign)
+    connectome.save(output, key, cfg.model_dump(mode="json"))
 
 
 def _read(source: Source) -> Connectome:

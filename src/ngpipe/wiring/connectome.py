@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy import sparse
 
+from ngpipe import store
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import edges as edge_lists
 from ngpipe.wiring import stored
@@ -129,7 +130,8 @@ class Connectome:
     def signed(self, missing: str = "refuse") -> "Connectome":
         """Weights with the sign of their sender: ``W[i, j] -> sign_j W[i, j]``.
 
-        Signs act on columns, so each neuron excites or inhibits all its targets (Dale's law). A
+        Signs act on columns, so each neuron excites or inhibits all its targets (Dale's law), and
+        those decided here stand in the neuron table of the result. A
         connectome that is signed already is returned as it is, if no sender contradicts its sign.
 
         Args:
@@ -156,7 +158,10 @@ class Connectome:
         factor = np.where(np.isnan(signs), fills[missing], signs).astype(np.float32)
         weights = self._scaled(factor[self.weights.indices])
         counts = {"senders_without_sign": int(unknown.sum())}
-        return replace(self, weights=weights, origin=self.origin.counted(counts))
+        decided = replace(self, weights=weights, origin=self.origin.counted(counts))
+        if not (unknown.any() and fills[missing]):
+            return decided
+        return decided.described(sign=np.where(unknown, fills[missing], signs))
 
     def normalised(self, by: str = "input") -> "Connectome":
         r"""Fractions: :math:`W_{ij} / \sum_k |W_{ik}|`, so that every row sums to 1 in size.
@@ -305,10 +310,15 @@ class Connectome:
             total.update(name.encode() + b"\0" + stored.column_bytes(self.neurons[name]) + b"\0")
         return total.hexdigest()
 
-    def save(self, path: Path, key: str = "") -> None:
-        """Write a zarr store and its manifest, both complete or not at all."""
+    def save(self, path: Path, key: str = "", config: Mapping[str, object] | None = None) -> None:
+        """Write a zarr store and its manifest, both complete or not at all.
+
+        ``key`` and ``config`` say of which step it is the result, if of any.
+        """
         notes = {"connectome_digest": self.digest()}
-        stored.write(self.weights, self.neurons, (self.unit, self.origin), Path(path), key, notes)
+        provenance = store.Provenance("wire", key, config or {}, notes=notes)
+        about = (self.unit, self.origin)
+        stored.write(self.weights, self.neurons, about, Path(path), provenance)
 
     @classmethod
     def load(cls, path: Path) -> "Connectome":

@@ -168,6 +168,18 @@ def excitatory_probability(
     return values @ (np.array(list(signs.values())) > 0) / total
 
 
+def p_value(value: float, draws: Float[np.ndarray, " draw"]) -> float:
+    r"""How unusual a value is among K draws of a null, two-sided and never 0.
+
+    .. math::
+        p = \min\Big(1, \frac{2}{K + 1} \big(1 + \min(\#\{n_k \ge v\}, \#\{n_k \le v\})\big)\Big)
+
+    Exact if the value was drawn like the others. 39 draws are the fewest that can give 0.05.
+    """
+    beyond = min(np.count_nonzero(draws >= value), np.count_nonzero(draws <= value))
+    return min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
+
+
 def _probabilities(
     connectome: Connectome,
     given: Mapping[object, float] | np.ndarray,

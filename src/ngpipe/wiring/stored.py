@@ -1,7 +1,6 @@
 """A connectome as a store: edges along one dimension, neurons along the other."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ def write(
     neurons: pd.DataFrame,
     about: tuple[str, Origin],
     path: Path,
-    key: str,
-    notes: Mapping[str, object],
+    provenance: store.Provenance,
 ) -> None:
     """Write the parts of a connectome (``about`` is its unit and origin), whole or not at all."""
     rows = weights.tocoo()
@@ -33,8 +31,7 @@ def write(
         **{str(name): _encoded(neurons[name]) for name in neurons},
     }
     unit, origin = about
-    attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **notes}
-    provenance = store.Provenance("wire", key, {}, notes=notes)
+    attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **provenance.notes}
     store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
 
