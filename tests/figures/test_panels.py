@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from synthetic import N, material
 
 from ngpipe import schemas
-from ngpipe.config.figures import Figure, Panel, Style
+from ngpipe.config.figures import ASSEMBLY_PANELS, Figure, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures import compose
 from ngpipe.figures.quicklook import quick_look
