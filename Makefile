@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -36,14 +36,23 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m ngpipe.config.describe
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/connectome.py
 
 bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py
 
 clean:
 	rm -rf $(VENV) results checkpoints logs benchmarks .snakemake
+
+# Connectomes that a package carries: its data file is read, nothing of it is imported. Without
+# the package the step looks further, and says what there is to do.
+OpticLobe: $(VENV)/flyvis
+Worm: $(VENV)/cect
+
+$(VENV)/flyvis $(VENV)/cect: $(VENV)/installed
+	-$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(@F) && touch $@
 
 # Any other target is a figure.
 %: $(VENV)/installed

@@ -12,6 +12,12 @@ include: "rules/train.smk"
 include: "rules/recover.smk"
 include: "rules/rollout.smk"
 include: "rules/score.smk"
+include: "rules/wire.smk"
+include: "rules/fit.smk"
+include: "rules/search.smk"
+include: "rules/attribute.smk"
+include: "rules/control.smk"
+include: "rules/tabulate.smk"
 include: "rules/figures.smk"
 
 

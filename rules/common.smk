@@ -55,11 +55,12 @@ def tensorboard(wildcards):
     return f"--tensorboard logs/{wildcards.experiment}/tensorboard"
 
 
-def named_files(wildcards):
-    """Files of the user that the simulation of an experiment reads."""
-    return [
+def named_files(stage):
+    """Input function: files of the user that a stage of an experiment reads."""
+    return lambda wildcards: [
         str(path)
-        for path in stages.named_files(STUDY.experiments[wildcards.experiment])
+        for name, path in stages.named_files(STUDY.experiments[wildcards.experiment])
+        if name == stage
     ]
 
 
@@ -93,8 +94,13 @@ def panel_run(wildcards):
 
 def run_files(experiment):
     """Everything in results/runs/<experiment>/ that a figure may show."""
-    names = [name for stage in stages.STAGES for name in stages.OUTPUTS[stage]]
+    names = stages.results_of(STUDY.experiments[experiment])
     return [f"results/runs/{experiment}/{name}" for name in names]
+
+
+def experiments_of(system):
+    """Names of the experiments of a system."""
+    return [name for name, e in STUDY.experiments.items() if e.system == system]
 
 
 def one_of(names):

@@ -10,6 +10,8 @@ rule recover:
         "logs/{experiment}/recover.log",
     benchmark:
         "benchmarks/{experiment}/recover.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("assembly")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

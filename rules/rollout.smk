@@ -10,6 +10,8 @@ rule rollout:
         "logs/{experiment}/rollout.log",
     benchmark:
         "benchmarks/{experiment}/rollout.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("assembly")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

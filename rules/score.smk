@@ -16,6 +16,8 @@ rule score:
         "logs/{experiment}/score.log",
     benchmark:
         "benchmarks/{experiment}/score.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("assembly")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

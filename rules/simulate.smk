@@ -1,6 +1,6 @@
 rule simulate:
     input:
-        files=named_files,
+        files=named_files("simulate"),
     output:
         store=directory("results/runs/{experiment}/simulation.zarr"),
         manifest="results/runs/{experiment}/simulation.json",
@@ -8,6 +8,8 @@ rule simulate:
         "logs/{experiment}/simulate.log",
     benchmark:
         "benchmarks/{experiment}/simulate.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("assembly")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

@@ -11,6 +11,8 @@ rule train:
         "logs/{experiment}/train.log",
     benchmark:
         "benchmarks/{experiment}/train.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("assembly")),
     conda:
         "../envs/ngpipe-cuda.yaml"
     threads: 8

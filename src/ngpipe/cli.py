@@ -14,12 +14,15 @@ from pathlib import Path
 from types import ModuleType
 
 from ngpipe.config.describe import describe
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.excitability import Fit, Network
 from ngpipe.config.figures import Figure
-from ngpipe.config.load import load
+from ngpipe.config.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
+from ngpipe.config.stimuli import Pulse, Search
+from ngpipe.config.systems import load_experiment
 from ngpipe.config.training import Training
+from ngpipe.config.wiring import Wiring
 from ngpipe.errors import ConfigError, DeviceError, NgpipeError
 from ngpipe.keys import check_closure
 from ngpipe.steps import stages
@@ -148,13 +151,51 @@ def _score(options: argparse.Namespace) -> None:
     )
 
 
+def _wire(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment.connectome, job.path("connectome.zarr"), key=job.key)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    cfg = job.experiment
+    job.step.run(
+        *(cfg.network, cfg.fit, cfg.stimuli, job.directory),
+        key=job.key,
+        device=job.device,
+        checkpoints=Path("checkpoints"),
+    )
+
+
+def _search(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment.stimuli, job.directory, key=job.key, device=job.device)
+
+
+def _attribute(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    cfg = job.experiment
+    job.step.run(cfg.readouts, cfg.attribution, job.directory, key=job.key, device=job.device)
+
+
+def _control(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment, job.directory, key=job.key, device=job.device)
+
+
+def _tabulate(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    cfg = job.experiment
+    job.step.run(cfg.paths, cfg.reference, job.directory, key=job.key)
+
+
 class _Job:
     """An experiment's stage: its config, key, paths and device."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         stage = options.command
-        self.experiment = load(options.config, Experiment)
-        self.key = stages.stage_keys(self.experiment)[stage]
+        self.experiment = load_experiment(options.config)
+        self.key = stages.key_of(self.experiment, stage)
         stages.confirm(stage, options.key, self.key)
         self.directory = options.directory or Path("results/runs") / options.config.stem
         self.device = _device(options)
@@ -257,10 +298,17 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
     return device
 
 
+_TABLES = (Readout, Paths)
 _STAGES = {
     "simulate": ("simulate the assembly of an experiment", _simulate, (Simulation,)),
     "train": ("train the model, resuming from its checkpoint", _train, (Training,)),
     "recover": ("read the trained model out, without the truth", _recover, (Recovery,)),
     "rollout": ("predict held-out activity", _rollout, (Rollout,)),
     "score": ("compare recovery and rollout with the truth", _score, ()),
+    "wire": ("read or generate the connectome of an experiment", _wire, (Wiring,)),
+    "fit": ("build its network, and fit it to given responses", _fit, (Network, Fit)),
+    "search": ("find or make the stimuli that drive it", _search, (Pulse, Search)),
+    "attribute": ("explain responses by input, connections, groups", _attribute, (Attribution,)),
+    "control": ("compare responses with those of null connectomes", _control, (Control,)),
+    "tabulate": ("write responses, active paths and effects as tables", _tabulate, _TABLES),
 }

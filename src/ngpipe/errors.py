@@ -12,8 +12,20 @@ class ConfigError(NgpipeError, ValueError):
     """A config that does not say what it must; the message lists every mistake."""
 
 
+class ArgumentError(NgpipeError, ValueError):
+    """A value given to a function of the library that it cannot work with."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """A value of a kind that the function cannot work with."""
+
+
 class StoreError(NgpipeError):
     """A store, table or file that is missing, truncated, foreign or mis-shaped."""
+
+
+class ConnectomeError(NgpipeError, ValueError):
+    """A connectome that contradicts itself, or a request that it cannot answer."""
 
 
 class DivergenceError(NgpipeError, FloatingPointError):

@@ -64,6 +64,40 @@ ROLLOUT: Schema = {
     "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
     "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
 }
+CONNECTOME: Schema = {
+    "edge_pre": Variable(("edge",), "1", "index of the sending neuron"),
+    "edge_post": Variable(("edge",), "1", "index of the receiving neuron"),
+    "edge_weight": Variable(("edge",), "1", "weight; its unit is in attribute `unit`"),
+    "id": Variable(("neuron",), "1", "id of the neuron"),
+}
+"""Further variables along ``neuron`` are the columns of the neuron table."""
+FIT: Schema = {
+    "loss": Variable(("epoch",), "1", "mean error of the stimuli trained on, and penalties"),
+    "held_out_loss": Variable(("epoch",), "1", "mean error of the stimuli held out"),
+    "given": Variable(("target",), "1", "given response"),
+    "fitted": Variable(("target",), "1", "fitted response"),
+    "held_out": Variable(("target",), "1", "1 where the stimulus was held out"),
+    "run": Variable(("target",), "1", "stimulus of the target"),
+    "group": Variable(("target",), "1", "group of the target"),
+}
+STIMULI: Schema = {
+    "stimulus": Variable(("run", "sensor", "time"), "1", "input of the sensors"),
+    "activity": Variable(("run", "neuron", "layer"), "1", "activity of all neurons"),
+    "neuron_group": Variable(("neuron",), "1", "group of the neuron"),
+}
+ATTRIBUTION: Schema = {
+    "value": Variable(("readout",), "1", "the readout"),
+    "attribution": Variable(("readout", "sensor", "time"), "1", "what each input adds to it"),
+    "delta": Variable(("readout",), "1", "sum of attributions less the readout's change"),
+    "by_groups": Variable(
+        ("readout", "post", "pre"), "1", "what the connections between two groups add to it"
+    ),
+    "silencing": Variable(("readout", "group"), "1", "what it loses when a group is silenced"),
+}
+CONTROL: Schema = {
+    "value": Variable(("readout",), "1", "the readout in the connectome"),
+    "null": Variable(("draw", "readout"), "1", "the readout in null connectomes"),
+}
 COORDINATES = {
     "time": ("tau", "time"),
     "x": ("1", "activity x"),
@@ -73,4 +107,12 @@ COORDINATES = {
     "sender_type": ("1", "type of the sender of a pair"),
     "sample": ("tau", "time of the frame"),
     "bound": ("1", "lower and upper end"),
+    "run": ("1", "stimulus"),
+    "layer": ("steps", "layer"),
+    "sensor": ("1", "neuron that receives input"),
+    "readout": ("1", "response that is followed"),
+    "epoch": ("1", "pass over all stimuli"),
+    "post": ("1", "receiving group"),
+    "pre": ("1", "sending group"),
+    "group": ("1", "group of neurons"),
 }

@@ -351,4 +351,4 @@ def _encoding(variable: xr.Variable) -> dict[str, object]:
 def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole rows of the trailing dimensions, at most :data:`BLOCK_BYTES` a chunk."""
     row = itemsize * int(np.prod(shape[1:], dtype=int))
-    return (min(shape[0], max(1, BLOCK_BYTES // row)), *shape[1:])
+    return (max(1, min(shape[0], BLOCK_BYTES // max(1, row))), *shape[1:])

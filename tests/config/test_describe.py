@@ -12,13 +12,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ngpipe.config import describe
+from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import PANELS, Figures, Kind
 from ngpipe.config.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
-KEYS = [(model, key) for model in (Experiment, Figures) for key in describe.keys(model)]
-UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "pt", "inch", "1/inch"}
+MODELS = (Experiment, ConnectomeExperiment, Figures)
+KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
+UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
+UNITS |= {"inch", "1/inch"}
 
 
 def leaves(annotation: object) -> set[object]:
@@ -28,9 +31,7 @@ def leaves(annotation: object) -> set[object]:
 
 def field_at(model: type[BaseModel], path: str) -> FieldInfo:
     """The field that a path such as ``types[].leak`` or ``connectivity(kind=file).path`` names."""
-    for part in path.split("."):
-        if part == "<name>":
-            continue
+    for part in path.replace(".<name>", "").split("."):
         name, kind = re.fullmatch(r"(\w+)(?:\[\])?(?:\(kind=(\w+)\))?", part).groups()
         field = model.model_fields[name]
         inner = [t for t in leaves(field.annotation) if _is_model(t)]
@@ -73,6 +74,8 @@ def test_the_numbers_are_found():
         "training.penalties.psi_scale",
         "rollout.at",
         "reference",
+        "network.tau",
+        "stimuli.<name>(kind=search).drive",
         "style.font_size",
         "figures.<name>.panels.<name>.frame",
     } <= paths
@@ -129,6 +132,7 @@ def test_they_are_generated_where_they_belong(tmp_path):
     found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     assert found == {
         "config/README.md",
+        "workflow/schemas/connectomeexperiment.schema.json",
         "workflow/schemas/experiment.schema.json",
         "workflow/schemas/figures.schema.json",
     }

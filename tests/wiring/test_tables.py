@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from scipy.io import mmwrite
+from scipy.sparse import coo_array
+from scipy.sparse import save_npz as save_sparse
 
 from ngpipe import schemas, store
 from ngpipe.config.connectivity import File
@@ -69,6 +72,8 @@ FORMATS = {
     "parameter": (save_parameter, ".pt", {}),
     "npy": (lambda matrix, path: np.save(path, matrix), ".npy", {}),
     "npz": (save_npz, ".npz", {}),
+    "sparse npz": (lambda matrix, path: save_sparse(path, coo_array(matrix)), ".npz", {}),
+    "mtx": (lambda matrix, path: mmwrite(path, coo_array(matrix)), ".mtx", {}),
     "npz of many": (save_npz_many, ".npz", {"variable": "W"}),
     "zarr": (save_zarr, ".zarr", {}),
     "zarr of many": (save_zarr_many, ".zarr", {"variable": "W"}),

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "envs", "src")
 """What a copy of the project needs to run."""
 NOTHING = "Nothing to be done"
-STAGES = ("simulate", "train", "recover", "rollout", "score")
+STAGES = ("simulate", "train", "recover", "rollout", "score", "fit", "search", "attribute")
 N_NEURONS = 16
 
 CONFIG = """\

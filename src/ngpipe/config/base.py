@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Section(BaseModel):
@@ -16,6 +16,8 @@ def unit(name: str) -> dict[str, str]:
     return {"unit": name}
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+"""What a result may be called: it becomes part of a path."""
 Count = Annotated[int, Field(ge=1, json_schema_extra=unit("1"))]
 Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=unit("1"))]
 Fraction = Annotated[float, Field(gt=0, lt=1, json_schema_extra=unit("1"))]
@@ -23,4 +25,11 @@ Weight = Annotated[float, Field(ge=0, json_schema_extra=unit("1"))]
 Positive = Annotated[float, Field(gt=0, json_schema_extra=unit("1"))]
 Duration = Annotated[float, Field(gt=0, json_schema_extra=unit("tau"))]
 Frequency = Annotated[float, Field(json_schema_extra=unit("1/tau"))]
+Number = Annotated[float, Field(json_schema_extra=unit("1"))]
+Step = Annotated[int, Field(ge=0, json_schema_extra=unit("steps"))]
+Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
+Groups = Annotated[tuple[str, ...], Field(min_length=1)]
+"""Cell types, or other groups of neurons."""
 ActivityLevel = Annotated[float, Field(ge=0, json_schema_extra=unit("activity"))]
+Columns = Annotated[int, Field(ge=0, json_schema_extra=unit("columns"))]
+NEAR = "Only neurons within so many columns of the centre of a hexagonal lattice."

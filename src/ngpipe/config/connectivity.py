@@ -71,7 +71,7 @@ class Block(_Generated):
 
 
 class File(Section):
-    """Weights read from .pt, .npy, .npz or .zarr (a square matrix [post, pre]) or .csv (edges)."""
+    """Weights read from .pt, .npy, .npz, .mtx or .zarr (a matrix [post, pre]) or .csv (edges)."""
 
     kind: Literal["file"] = Field("file", description="Selects weights read from a file.")
     path: str = Field(description="The file; relative paths start at the working directory.")

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import PANELS, Figures
+from ngpipe.config.systems import EXPERIMENTS
 
 FILES = {
-    "config/experiments/<name>.yaml": Experiment,
+    **{f"config/experiments/<name>.yaml, system: {n}": model for n, model in EXPERIMENTS.items()},
     "config/config.yaml": Figures,
 }
 INTRODUCTION = """\
@@ -25,12 +25,13 @@ INTRODUCTION = """\
 
 Generated from the models in `src/ngpipe/config` by `make docs`; a test holds it to them. Keys left
 out take the default; an unknown key is a mistake, and all mistakes are reported at once with their
-YAML path. Time is in membrane time constants (tau), activity has no unit, W is indexed
-`[post, pre]`.
+YAML path. Time is in membrane time constants (tau) for assemblies and in steps of one synapse for
+connectomes, activity has no unit, W is indexed `[post, pre]`.
 
 `config/config.yaml` says which figure is made of which panels of which experiments: the name of a
 figure there is the name of its directory in `results/`. Each experiment is one file in
-`config/experiments/`; write only what differs from the defaults.
+`config/experiments/`, of one system (`assembly` where it does not say); write only what differs
+from the defaults.
 """
 
 

@@ -1,17 +1,15 @@
 """A whole experiment of the assembly system: config/experiments/<name>.yaml."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from ngpipe.config.base import Section, unit
+from ngpipe.config.base import Number, Section
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
 from ngpipe.config.training import Training
-
-Number = Annotated[float, Field(json_schema_extra=unit("1"))]
 
 
 class Experiment(Section):

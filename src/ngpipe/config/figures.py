@@ -3,14 +3,13 @@
 from itertools import groupby
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from ngpipe.config.base import Count, Positive, Section, unit
+from ngpipe.config.base import Count, Groups, Name, Positive, Section, Step, unit
 
 Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
-PANELS = {
+ASSEMBLY_PANELS = {
     "activity": "activity of some neurons, offset",
     "true_connectivity": "true W, with its first 20 x 20 entries enlarged",
     "learned_connectivity": "learned W, on the colour scale of the true one",
@@ -35,11 +34,39 @@ PANELS = {
     "input_movie": "true and learned field side by side at one frame, and <name>.gif, a movie of "
     "all",
 }
+CONNECTOME_PANELS = {
+    "type_weights": "what a neuron of each group receives from all of each other group",
+    "fit_scatter": "fitted against given responses, stimuli trained on and held out told apart",
+    "stimulus": "input of the sensors: of each group over time, or at one step on the hexagonal "
+    "lattice (`layer`)",
+    "responses": "mean activity of each group over time to one stimulus",
+    "response_columns": "activity of groups along the columns of the lattice, at one step",
+    "response_map": "activity of some groups on the hexagonal lattice, at one step",
+    "attribution": "what each sensor adds to a readout: by group over time, or on the lattice",
+    "paths": "the active paths between groups, layer by layer, excitation and inhibition told "
+    "apart",
+    "silencing": "what a readout loses when each group is silenced",
+    "control": "readouts of the connectome and of null connectomes",
+}
+PANELS = {**ASSEMBLY_PANELS, **CONNECTOME_PANELS}
 """What can be drawn: the panel kinds."""
 
 Kind = Literal[tuple(PANELS)]
 MOVIE: Kind = "input_movie"
 """The kind of panel that also becomes a movie."""
+READOUTS = ("attribution", "silencing")
+"""Kinds of panel that show one readout."""
+STIMULI = ("stimulus", "responses", "response_columns", "response_map", "paths")
+"""Kinds of panel that show one stimulus and the activity it causes."""
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    return ", ".join(f"`{kind}`" for kind in kinds)
+
+
+def system_of(kind: Kind) -> str:
+    """The system whose experiments a kind of panel can show."""
+    return "assembly" if kind in ASSEMBLY_PANELS else "connectome"
 
 
 class Style(Section):
@@ -91,6 +118,21 @@ class Panel(Section):
         json_schema_extra=unit("frames"),
     )
     neurons: Count | None = Field(None, description="Neurons shown, for `activity` and `rollout`.")
+    stimulus: Name | None = Field(None, description=f"Which stimulus, for {_listed(STIMULI)}.")
+    readout: Name | None = Field(None, description=f"Which readout, for {_listed(READOUTS)}.")
+    groups: Groups | None = Field(
+        None,
+        description="Groups shown, in this order, for `type_weights`, `stimulus`, `responses`, "
+        "`response_columns`, `response_map` and `attribution`. Null: all, or the most active.",
+    )
+    layer: Step | None = Field(
+        None,
+        description="Step shown, for `stimulus`, `response_columns`, `response_map` and "
+        "`attribution`. Null: all steps over time, or the last where a lattice is drawn.",
+    )
+    top: Count = Field(
+        12, description="Most rows, bars or nodes of a layer, where not all groups are named."
+    )
     size: tuple[Positive, Positive] | None = Field(
         None,
         description="Width and height of the panel on its own. Null: those of the style.",
@@ -101,6 +143,9 @@ class Panel(Section):
     def _frame_given(self) -> "Panel":
         if self.kind == "rollout_scatter" and self.frame is None:
             raise ValueError("a rollout_scatter panel needs `frame`")
+        for key, kinds in (("stimulus", STIMULI), ("readout", READOUTS)):
+            if self.kind in kinds and getattr(self, key) is None:
+                raise ValueError(f"a {self.kind} panel needs `{key}`")
         return self
 
 

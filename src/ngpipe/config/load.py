@@ -18,6 +18,15 @@ def load(path: Path, model: type[Model]) -> Model:
     Raises:
         ConfigError: the file is missing, is not YAML, or does not fit ``model``.
     """
+    return validate(content_of(path), model, where=str(path))
+
+
+def content_of(path: Path) -> object:
+    """What a YAML file says; an empty one says nothing.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML.
+    """
     path = Path(path)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
@@ -26,7 +35,7 @@ def load(path: Path, model: type[Model]) -> Model:
         content = yaml.load(path.read_text(), Loader=_UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    return validate(content if content is not None else {}, model, where=str(path))
+    return content if content is not None else {}
 
 
 def validate(content: object, model: type[Model], *, where: str) -> Model:

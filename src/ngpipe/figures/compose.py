@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Figure as FigureSpec
 from ngpipe.config.figures import Style
-from ngpipe.figures import functions, inputs, structure, traces
+from ngpipe.figures import connectome, functions, inputs, structure, traces
+from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
 from ngpipe.figures.style import new_figure, styled
 
-PANELS: Mapping[str, Callable[[Material, Axes], Axes]] = {
+AnyMaterial = Material | ConnectomeMaterial
+PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "activity": traces.activity,
     "true_connectivity": structure.true_connectivity,
     "learned_connectivity": structure.learned_connectivity,
@@ -33,17 +35,27 @@ PANELS: Mapping[str, Callable[[Material, Axes], Axes]] = {
     "true_input": inputs.true_input,
     "learned_input": inputs.learned_input,
     "input_movie": inputs.input_movie,
+    "type_weights": connectome.type_weights,
+    "fit_scatter": connectome.fit_scatter,
+    "stimulus": connectome.stimulus,
+    "responses": connectome.responses,
+    "response_columns": connectome.response_columns,
+    "response_map": connectome.response_on_lattice,
+    "attribution": connectome.attribution,
+    "paths": connectome.paths,
+    "silencing": connectome.silencing,
+    "control": connectome.control,
 }
 
 
-def draw_panel(material: Material, ax: Axes) -> None:
+def draw_panel(material: AnyMaterial, ax: Axes) -> None:
     """Draw the panel that ``material.spec`` describes."""
     PANELS[material.spec.kind](material, ax)
     if material.spec.title is not None:
         ax.set_title(material.spec.title.replace("{}", ax.get_title(loc="left")), loc="left")
 
 
-def panel_figure(material: Material) -> Figure:
+def panel_figure(material: AnyMaterial) -> Figure:
     """One panel on its own."""
     style = material.style
     with styled(style):
@@ -52,7 +64,7 @@ def panel_figure(material: Material) -> Figure:
         return _drawn(figure)
 
 
-def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Figure:
+def page(spec: FigureSpec, style: Style, material: Mapping[str, AnyMaterial]) -> Figure:
     """All panels of a figure on one page, lettered in reading order.
 
     Args:

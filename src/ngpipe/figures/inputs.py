@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
-from matplotlib.ticker import MaxNLocator
 
 from ngpipe.errors import StoreError
 from ngpipe.figures.material import Material, pretty
 from ngpipe.figures.raster import Raster, raster, spacing
+from ngpipe.figures.scale import color_bar
 from ngpipe.figures.structure import annotate, density_scatter
 
 GAP = 0.08
@@ -31,7 +31,7 @@ def input_map(material: Material, ax: Axes) -> Axes:
     frames = np.array([material.spec.frame or 0])
     scale = float(truth.min()), float(truth.max())
     dots = _maps(material, ax, _omega(material.simulation, frames), frames, scale)
-    _color_bar(ax, dots, _labelled("$\\Omega_i$", truth))
+    color_bar(ax, dots, _labelled("$\\Omega_i$", truth))
     ax.set_title("true input")
     return ax
 
@@ -42,7 +42,7 @@ def activity_map(material: Material, ax: Axes) -> Axes:
     shown = material.simulation["activity"].isel(time=frames).values
     reach = float(np.quantile(np.abs(shown), 0.98)) or 1.0
     dots = _maps(material, ax, shown, frames, (-reach, reach))
-    _color_bar(ax, dots, "activity $x_i$", extend="both")
+    color_bar(ax, dots, "activity $x_i$", extend="both")
     ax.set_title("activity")
     return ax
 
@@ -169,7 +169,7 @@ def _fields(
         )
     _strip(ax, sites.width, sites.height, names)
     label = _labelled("$\\Omega$", _true_input(material))
-    _color_bar(ax, ax.images[-1], label, extend=extend)
+    color_bar(ax, ax.images[-1], label, extend=extend)
 
 
 def _maps(
@@ -215,15 +215,6 @@ def _strip(ax: Axes, width: float, height: float, names: Sequence[str]) -> None:
     ax.tick_params(axis="x", length=0, pad=1)
     for spine in ax.spines.values():
         spine.set_visible(False)
-
-
-def _color_bar(ax: Axes, shown: ScalarMappable, label: str, extend: str = "neither") -> None:
-    """A small bar to the right of pictures, as wide as a 16th of their height."""
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    unit = (top - bottom) / (right - left)
-    place = ax.inset_axes((1 + 0.06 * unit, 0.1, 0.06 * unit, 0.8))
-    ticks = MaxNLocator(4)  # whatever the height: bars of one scale are labelled alike
-    ax.figure.colorbar(shown, cax=place, extend=extend, ticks=ticks).set_label(label)
 
 
 def _numbers(frames: Frames) -> list[str]:

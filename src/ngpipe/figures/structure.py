@@ -116,7 +116,9 @@ def density_scatter(
 def annotate(ax: Axes, text: str, *, bottom: bool = False) -> None:
     """Numbers in the upper, or lower, left corner."""
     y, alignment = (0.04, "bottom") if bottom else (0.97, "top")
-    ax.text(0.04, y, text, transform=ax.transAxes, va=alignment, fontsize="small")
+    ground = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+    where = {"transform": ax.transAxes, "va": alignment, "bbox": ground}
+    ax.text(0.04, y, text, fontsize="small", **where)
 
 
 def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) -> Axes:

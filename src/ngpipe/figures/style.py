@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from ngpipe.config.figures import Style
 
@@ -43,6 +44,16 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def small_text(style: Style) -> float:
+    """Size [pt] of the smallest text of a panel."""
+    return style.font_size - 1.5
+
+
+def text_width(text: str, size: float) -> float:
+    """Width of a line of text of this size [pt]; of an empty one 0."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
 
 
 def type_colors(types: np.ndarray, style: Style) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 import fcntl
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from ngpipe import store
-from ngpipe.assembly.gradient import Trainer
 from ngpipe.errors import BusyError
 
 
@@ -26,7 +25,7 @@ class Checkpoint:
 
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory)
-        self._saved_at = 0
+        self.saved_at = 0
 
     def __enter__(self) -> "Checkpoint":
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -49,37 +48,22 @@ class Checkpoint:
     ) -> None:
         self._lock.close()
 
-    def resume(self, trainer: Trainer) -> list[dict[str, int | float]]:
-        """Bring the trainer to where it was last saved; returns the rows logged until then."""
+    def restored(self, device: torch.device) -> dict[str, Any] | None:
+        """What was last saved, its tensors on a device; None if nothing was."""
         path = self.directory / "last.pt"
         if not path.exists():
-            for stale in self.directory.glob("W_*.npy"):
-                stale.unlink()
-            return []
-        saved = torch.load(path, map_location=trainer.device, weights_only=True)
-        trainer.load_state_dict(saved["trainer"])
-        self._saved_at = trainer.step
-        return saved["rows"]
+            return None
+        return torch.load(path, map_location=device, weights_only=True)
 
     def due(self, step: int, every: int) -> bool:
         """Whether ``every`` steps have passed since the last save."""
-        return step - self._saved_at >= every
+        return step - self.saved_at >= every
 
-    def save(self, trainer: Trainer, rows: list[dict[str, int | float]]) -> None:
-        """Save the trainer and the rows logged so far, whole or not at all."""
+    def save(self, content: Mapping[str, Any], step: int) -> None:
+        """Save what a run needs to go on from a step, whole or not at all."""
         with store.atomic(self.directory / "last.pt") as partial:
-            torch.save({"trainer": trainer.state_dict(), "rows": rows}, partial)
-        self._saved_at = trainer.step
-
-    def keep(self, step: int, connectivity: Tensor) -> None:
-        """Keep W at one step of training."""
-        with store.atomic(self.directory / f"W_{step:09d}.npy") as partial:
-            np.save(partial, connectivity.cpu().numpy())
-
-    def snapshots(self) -> tuple[list[int], np.ndarray]:
-        """All W kept: their steps and ``(step, post, pre)``."""
-        paths = sorted(self.directory.glob("W_*.npy"))
-        return [int(p.stem[2:]) for p in paths], np.stack([np.load(p) for p in paths])
+            torch.save(dict(content), partial)
+        self.saved_at = step
 
     def remove(self) -> None:
         """Forget everything: the results are written."""

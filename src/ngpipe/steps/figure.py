@@ -63,7 +63,7 @@ def _copy(manifest: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _metrics(spec: Figure, material: dict[str, compose.Material]) -> pd.DataFrame:
+def _metrics(spec: Figure, material: dict[str, compose.AnyMaterial]) -> pd.DataFrame:
     """The metrics of all experiments of the figure, one after another."""
     by_experiment = {spec.panels[panel].of: m.metrics for panel, m in material.items()}
     tables = [table.assign(experiment=name) for name, table in by_experiment.items()]

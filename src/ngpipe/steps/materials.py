@@ -3,12 +3,33 @@
 from pathlib import Path
 
 from ngpipe import schemas, store
-from ngpipe.config.figures import Panel, Style
+from ngpipe.config.figures import Panel, Style, system_of
+from ngpipe.figures.compose import AnyMaterial
+from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.wiring.connectome import Connectome
 
 
-def load(directory: Path, spec: Panel, style: Style) -> Material:
+def load(directory: Path, spec: Panel, style: Style) -> AnyMaterial:
     """Everything in ``results/runs/<experiment>/`` that a panel may show."""
+    return _OF_SYSTEM[system_of(spec.kind)](directory, spec, style)
+
+
+def _connectome(directory: Path, spec: Panel, style: Style) -> ConnectomeMaterial:
+    return ConnectomeMaterial(
+        connectome=Connectome.load(directory / "connectome.zarr"),
+        fit=store.read(directory / "fit.zarr", schemas.FIT),
+        stimuli=store.read(directory / "stimuli.zarr", schemas.STIMULI),
+        attribution=store.read(directory / "attribution.zarr", schemas.ATTRIBUTION),
+        control=store.read(directory / "control.zarr", schemas.CONTROL),
+        paths=store.read_csv(directory / "paths.csv"),
+        metrics=store.read_csv(directory / "metrics.csv"),
+        spec=spec,
+        style=style,
+    )
+
+
+def _assembly(directory: Path, spec: Panel, style: Style) -> Material:
     return Material(
         simulation=store.read(directory / "simulation.zarr", schemas.SIMULATION),
         recovery=store.read(directory / "recovery.zarr", schemas.RECOVERY),
@@ -19,3 +40,6 @@ def load(directory: Path, spec: Panel, style: Style) -> Material:
         spec=spec,
         style=style,
     )
+
+
+_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome}

@@ -1,16 +1,13 @@
 """Recovery and rollout against the truth -> ``metrics.csv``, ``learning_curve.csv``."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.errors import ConfigError
 from ngpipe.metrics import connectivity, external, neurons, prediction
-
-Reference = Mapping[str, Mapping[str, float]]
+from ngpipe.metrics.reference import Reference, beside
 
 
 def run(
@@ -44,31 +41,13 @@ def run(
         ],
         ignore_index=True,
     )
-    _check_reference(reference, table)
-    table["reference"] = [
-        reference.get(quantity, {}).get(metric)
-        for quantity, metric in zip(table["quantity"], table["metric"], strict=True)
-    ]
+    table = beside(table, reference)
     curve = pd.DataFrame({"step": history["step"].values})
     if "connectivity" in truth:
         curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
     curve_path = metrics.with_name("learning_curve.csv")
     store.write_csv(curve, curve_path)
     store.write_table(table, metrics, provenance, beside=[curve_path])
-
-
-def _check_reference(reference: Reference, table: pd.DataFrame) -> None:
-    known = set(zip(table["quantity"], table["metric"], strict=True))
-    given = {(quantity, metric) for quantity, metrics in reference.items() for metric in metrics}
-    if given - known:
-        raise ConfigError(
-            f"reference: {_named(given - known)} is no metric of this experiment; it has "
-            f"{_named(known)}"
-        )
-
-
-def _named(pairs: set[tuple[str, str]]) -> str:
-    return ", ".join(f"{quantity}.{metric}" for quantity, metric in sorted(pairs))
 
 
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:

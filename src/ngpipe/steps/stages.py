@@ -1,32 +1,22 @@
-"""The stages of an experiment and their chain keys: what Snakemake and the command line share.
+"""A study, its experiments and their chain keys: what Snakemake and the command line share.
 
 No stage imports this module, so a stage's key depends on the config sections it reads and on no
 other. Imports no torch: Snakemake loads it for every job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ngpipe.config.connectivity import File
+from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
-from ngpipe.config.figures import Figure, Figures, Panel, Style
-from ngpipe.config.inputs import Video
+from ngpipe.config.figures import Figure, Figures, Panel, Style, system_of
 from ngpipe.config.load import load, validate
+from ngpipe.config.systems import AnyExperiment, load_experiment
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
-
-STAGES = ("simulate", "train", "recover", "rollout", "score")
-
-OUTPUTS = {
-    "simulate": ("simulation.zarr", "simulation.json"),
-    "train": ("model.safetensors", "training.csv", "training.zarr", "training.json"),
-    "recover": ("recovery.zarr", "recovery.json"),
-    "rollout": ("rollout.zarr", "rollout.json"),
-    "score": ("metrics.csv", "metrics.json", "learning_curve.csv"),
-}
-"""What each stage leaves in results/runs/<experiment>/."""
+from ngpipe.steps.systems import SYSTEMS, Stage
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Study:
     """A config directory: the figures, the experiments they draw on, and all keys."""
 
     figures: Figures
-    experiments: Mapping[str, Experiment]
+    experiments: Mapping[str, AnyExperiment]
 
     def keys(self, experiment: str) -> dict[str, str]:
         """Key of every stage of one experiment."""
@@ -84,86 +74,114 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
     experiments, mistakes = {}, []
     for name in names:
         try:
-            experiments[name] = load(directory / "experiments" / f"{name}.yaml", Experiment)
+            experiments[name] = load_experiment(directory / "experiments" / f"{name}.yaml")
         except ConfigError as error:
             mistakes.append(str(error))
         else:
             mistakes += [
-                f"experiment {name}: no file at {file}, named in its section `simulation`"
-                for file in named_files(experiments[name])
+                f"experiment {name}: no file at {file}, which its stage `{stage}` is to read"
+                for stage, file in named_files(experiments[name])
                 if not file.exists()
             ]
-    mistakes += _frames_not_scored(figures, experiments)
-    mistakes += _frames_not_recorded(figures, experiments)
+    for label, panel in _panels(figures):
+        if panel.of in experiments:
+            mistakes += [f"{label}{text}" for text in _unsuited(panel, experiments[panel.of])]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return Study(figures, experiments)
 
 
-def _frames_not_scored(figures: Figures, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Panels that show a frame of the rollout that their experiment does not score."""
-    return [
-        f"figures.{figure}.panels.{name}.frame: {panel.frame} is not among rollout.at of "
-        f"experiment {panel.of}, {list(experiments[panel.of].rollout.at)}; add it there"
-        for figure, spec in figures.figures.items()
-        for name, panel in spec.panels.items()
-        if panel.kind == "rollout_scatter"
-        and panel.of in experiments
-        and panel.frame not in experiments[panel.of].rollout.at
-    ]
+def named_files(experiment: AnyExperiment) -> list[tuple[str, Path]]:
+    """Files of the user, with the stage that reads them."""
+    stages = stages_of(experiment).items()
+    return [(name, file) for name, stage in stages for file in stage.files(experiment)]
 
 
-def _frames_not_recorded(figures: Figures, experiments: Mapping[str, Experiment]) -> list[str]:
-    """Panels that show a frame of the recording that their experiment does not have."""
-    return [
-        f"figures.{figure}.panels.{name}: frame {frame} lies beyond simulation.n_frames of "
-        f"experiment {panel.of} ({experiments[panel.of].simulation.n_frames}); name an earlier one"
-        for figure, spec in figures.figures.items()
-        for name, panel in spec.panels.items()
-        if panel.kind != "rollout_scatter" and panel.of in experiments
-        for frame in (panel.frame or 0, *(panel.at or ()))
-        if frame >= experiments[panel.of].simulation.n_frames
-    ]
+def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
+    """All panels, with their place in config.yaml."""
+    for figure, spec in figures.figures.items():
+        for name, panel in spec.panels.items():
+            yield f"figures.{figure}.panels.{name}", panel
 
 
-def section(experiment: Experiment, stage: str) -> dict:
-    """The part of an experiment's config that a stage reads, JSON-like."""
-    whole = experiment.model_dump(mode="json")
-    match stage:
-        case "simulate":
-            return whole["simulation"]
-        case "train":
-            return whole["training"]
-        case "recover":
-            return whole["recovery"]
-        case "rollout":
-            return {"n_frames": whole["rollout"]["n_frames"]}
-        case "score":
-            return {"reference": whole["reference"], "at": whole["rollout"]["at"]}
-    raise KeyError(stage)
+def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
+    """What a panel shows that its experiment does not have."""
+    if system_of(panel.kind) != experiment.system:
+        yield (
+            f".kind: {panel.kind} shows experiments of system {system_of(panel.kind)}, but "
+            f"{panel.of} is of system {experiment.system}; take another kind or experiment"
+        )
+    elif isinstance(experiment, Experiment):
+        yield from _frames_missing(panel, experiment)
+    else:
+        yield from _parts_missing(panel, experiment)
 
 
-def stage_keys(experiment: Experiment) -> dict[str, str]:
-    """Key of every stage: simulate -> train -> recover, rollout -> score."""
+def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
+    """Frames of the rollout that are not scored, and of the recording that are not there."""
+    if panel.kind == "rollout_scatter":
+        if panel.frame not in experiment.rollout.at:
+            yield (
+                f".frame: {panel.frame} is not among rollout.at of experiment {panel.of}, "
+                f"{list(experiment.rollout.at)}; add it there"
+            )
+        return
+    n_frames = experiment.simulation.n_frames
+    for frame in (panel.frame or 0, *(panel.at or ())):
+        if frame >= n_frames:
+            yield (
+                f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
+                f"({n_frames}); name an earlier one"
+            )
+
+
+def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[str]:
+    """Stimuli, readouts and steps that are not there, and a fit that was not made."""
+    for key, known in (("stimulus", experiment.stimuli), ("readout", experiment.readouts)):
+        name = getattr(panel, key)
+        if name is not None and name not in known:
+            yield f".{key}: {name} is not among those of experiment {panel.of}, {list(known)}"
+    if panel.layer is not None and panel.layer >= experiment.network.layers:
+        yield (
+            f".layer: {panel.layer} lies beyond network.layers of experiment {panel.of} "
+            f"({experiment.network.layers}); name an earlier one"
+        )
+    if panel.kind == "fit_scatter" and experiment.fit is None:
+        yield f".kind: experiment {panel.of} has no section `fit`; add one, or leave the panel out"
+
+
+def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
+    """Stages of an experiment, in the order in which they run."""
+    return SYSTEMS[experiment.system]
+
+
+def stage_keys(experiment: AnyExperiment) -> dict[str, str]:
+    """Key of every stage, each over the keys of the stages above."""
     keys: dict[str, str] = {}
-    above = {
-        "simulate": [],
-        "train": ["simulate"],
-        "recover": ["train"],
-        "rollout": ["train"],
-        "score": ["recover", "rollout"],
-    }
-    for stage in STAGES:
-        files = named_files(experiment) if stage == "simulate" else []
-        upstream = [keys[name] for name in above[stage]]
-        keys[stage] = chain_key(stage, section(experiment, stage), upstream, files)
+    for name, stage in stages_of(experiment).items():
+        upstream = [keys[above] for above in stage.above]
+        keys[name] = chain_key(name, stage.section(experiment), upstream, stage.files(experiment))
     return keys
 
 
-def named_files(experiment: Experiment) -> list[Path]:
-    """Files of the user that the simulation reads."""
-    parts = experiment.simulation.connectivity, experiment.simulation.input
-    return [Path(part.path) for part in parts if isinstance(part, File | Video)]
+def key_of(experiment: AnyExperiment, stage: str) -> str:
+    """Key of one stage.
+
+    Raises:
+        ConfigError: the stage is one of another system.
+    """
+    keys = stage_keys(experiment)
+    if stage not in keys:
+        raise ConfigError(
+            f"stage '{stage}' is none of system {experiment.system}, whose stages are "
+            f"{list(keys)}; run one of these, or name an experiment of another system"
+        )
+    return keys[stage]
+
+
+def results_of(experiment: AnyExperiment) -> list[str]:
+    """Names of all results of an experiment."""
+    return [name for stage in stages_of(experiment).values() for name in stage.outputs]
 
 
 def panel_key(
@@ -171,7 +189,7 @@ def panel_key(
 ) -> str:
     """Key of a panel or its movie; it may draw from any store of its experiment."""
     content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
-    return chain_key(step, content, [above[stage] for stage in STAGES])
+    return chain_key(step, content, list(above.values()))
 
 
 def confirm(stage: str, planned: str | None, now: str) -> None:

@@ -23,8 +23,8 @@ from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError
 from ngpipe.steps import model_file, recordings
-from ngpipe.steps.checkpoint import Checkpoint
 from ngpipe.steps.progress import progress
+from ngpipe.steps.trainer_checkpoint import TrainerCheckpoint
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -54,7 +54,7 @@ def run(
         tensorboard: directory for the losses as TensorBoard events, none by default.
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
-    with Checkpoint(checkpoints / key) as checkpoint:
+    with TrainerCheckpoint(checkpoints / key) as checkpoint:
         # Mini-batches are drawn at random; the closed form goes through the frames in order.
         in_memory = cfg.solver != "closed_form"
         recording = recordings.load(directory / "simulation.zarr", cfg, device, in_memory=in_memory)
@@ -89,7 +89,7 @@ def _write(
     trainer: Trainer,
     model: AssemblyGNN,
     rows: list[Row],
-    checkpoint: Checkpoint,
+    checkpoint: TrainerCheckpoint,
     directory: Path,
     provenance: store.Provenance,
 ) -> None:
@@ -119,14 +119,14 @@ def _write(
 def _train(
     trainer: Trainer,
     rows: list[Row],
-    checkpoint: Checkpoint,
+    checkpoint: TrainerCheckpoint,
     board: "SummaryWriter | None",
 ) -> None:
     """Train to the end; log, keep W and save checkpoints on the way."""
     cfg = trainer.cfg
     if cfg.solver != "gradient" and not rows:
         _solve(trainer, rows, checkpoint, board)
-        checkpoint.save(trainer, rows)
+        checkpoint.save_trainer(trainer, rows)
     before = rows[-1]["seconds"] if rows else 0.0
     solved = rows[-1]["step"] - trainer.step if rows else 0
     started = time.perf_counter()
@@ -142,14 +142,14 @@ def _train(
                 checkpoint.keep(solved + now.step, trainer.connectivity())
             bar.update(now.step - bar.n)
             if checkpoint.due(now.step, cfg.checkpoint_every):
-                checkpoint.save(trainer, rows)
-    checkpoint.save(trainer, rows)
+                checkpoint.save_trainer(trainer, rows)
+    checkpoint.save_trainer(trainer, rows)
 
 
 def _solve(
     trainer: Trainer,
     rows: list[Row],
-    checkpoint: Checkpoint,
+    checkpoint: TrainerCheckpoint,
     board: "SummaryWriter | None",
 ) -> None:
     """Begin with the closed form; what it reaches is logged as the first steps."""

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ngpipe.config.connectivity import Block, Connectivity, File, Gaussian, Lorentz, LowRank
-from ngpipe.wiring.tables import read_matrix
+from ngpipe.wiring.matrix import read_matrix
 
 Weights = Float[np.ndarray, "post pre"]
 

@@ -1,123 +1,134 @@
-"""Read connectivity from files; the one place that knows how their rows and columns are meant.
+"""Connectomes from files: edge lists, matrices and graphs become one :class:`Connectome`.
 
-Matrices on disk are ``[post, pre]``; edge lists are pre -> post.
+Edge lists are pre -> post; matrices are ``[post, pre]`` unless ``rows="pre"`` says otherwise.
 """
 
-import pickle
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-from jaxtyping import Float
+from scipy import sparse
 
-from ngpipe import store
-from ngpipe.config.connectivity import File
-from ngpipe.errors import ConfigError, StoreError
+from ngpipe.errors import ConnectomeError, StoreError
+from ngpipe.wiring import edges, files
+from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.edges import Layout
+from ngpipe.wiring.matrix import read_matrix
+from ngpipe.wiring.origin import Origin
 
-UNREADABLE = (
-    *(ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, RuntimeError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile),
-)
-"""What numpy, pandas and torch raise for a file that is not what its suffix says."""
+__all__ = ["Connectome", "Layout", "Origin", "read", "read_matrix"]
 
 
-def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
-    """Read the weights ``W[post, pre]`` a config names: float32, zero diagonal [1].
+def read(
+    path: Path | str,
+    neurons: pd.DataFrame | Path | str | None = None,
+    *,
+    unit: str = "synapses",
+    **layout: object,
+) -> Connectome:
+    """Read a connectome from a file, in place; the file's SHA-256 is kept in its origin.
+
+    Args:
+        path: an edge list (.csv, .tsv, .parquet, .feather), a labelled square sheet (.csv, .tsv),
+            a matrix (.npy, .npz also of scipy, .mtx, .pt, .zarr), a graph (.graphml, .gml,
+            node-link .json), or a store that :meth:`Connectome.save` wrote, which has all the rest.
+        neurons: table of the neurons, or the file that holds it; a matrix without labels has
+            neurons 0 .. N-1 in the order of the table.
+        unit: of the weights.
+        **layout: what columns and rows are called, the fields of :class:`Layout`.
 
     Raises:
-        ConfigError: the file is missing, of unknown kind, not square, of another size than
-            ``n_neurons``, holds NaN or has self-connections.
+        StoreError: a file that is absent, of unknown kind or unreadable.
+        ConnectomeError: content that contradicts itself, see :meth:`Connectome.from_edges`.
     """
-    path = Path(cfg.path)
+    path = _existing(path)
+    about, named = Layout.of(layout), []
+    if isinstance(neurons, str | Path):
+        named = [_existing(neurons)]
+        neurons = _opened(files.table, named[0])
+    origin = Origin.of_files(path, *named)
+    if path.suffix in files.TABLES:
+        parts = _from_table(_opened(files.table, path), neurons, about, origin)
+    elif path.suffix in files.GRAPHS:
+        parts = _from_graph(path, neurons, about, origin)
+    elif path.suffix == ".zarr" and (path / "edge_weight").exists():
+        return Connectome.load(path)
+    else:
+        matrix = _opened(files.matrix, path, about.variable)
+        parts = _from_matrix(matrix, neurons, about, origin)
+    return Connectome(parts[0], parts[1], unit, parts[3])
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    known = (*files.TABLES, *files.MATRICES, *files.GRAPHS)
     if not path.exists():
-        raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
+        raise StoreError(f"no file at {path.absolute()}; correct the path")
+    if path.suffix not in known:
+        raise StoreError(f"{path}: unknown kind '{path.suffix}', expected one of {list(known)}")
+    return path
+
+
+def _opened(reader, path: Path, *args: object):  # noqa: ANN001, ANN202
     try:
-        matrix = np.asarray(_reader(path)(cfg, path, n_neurons), dtype=np.float32)
-    except ConfigError:
-        raise
-    except UNREADABLE as error:
-        raise ConfigError(
-            f"{path} cannot be read as a connectivity ({type(error).__name__}: {error}); write the "
-            "file again, or name another in simulation.connectivity.path"
+        return reader(path, *args)
+    except files.UNREADABLE as error:
+        raise StoreError(
+            f"{path} cannot be read as {path.suffix} ({type(error).__name__}: {error}); write the "
+            "file again"
         ) from error
-    if matrix.shape != (n_neurons, n_neurons):
-        raise ConfigError(
-            f"{path} holds shape {matrix.shape}, expected ({n_neurons}, {n_neurons}) as "
-            "[post, pre]; set simulation.n_neurons to its size"
-        )
-    if not np.isfinite(matrix).all():
-        raise ConfigError(
-            f"{path} holds {(~np.isfinite(matrix)).sum()} values that are not finite; set them to "
-            "0 where there is no connection"
-        )
-    if np.diagonal(matrix).any():
-        raise ConfigError(
-            f"{path} connects {np.count_nonzero(np.diagonal(matrix))} neurons to themselves; the "
-            "model has no self-connections (use a type's self_excitation), so set them to 0"
-        )
-    return matrix
 
 
-def _reader(path: Path):  # noqa: ANN202
-    readers = {".pt": _pt, ".npy": _npy, ".npz": _npz, ".zarr": _zarr, ".csv": _csv}
-    if path.suffix not in readers:
-        raise ConfigError(f"{path}: unknown kind '{path.suffix}', expected one of {list(readers)}")
-    return readers[path.suffix]
+def _from_table(
+    table: pd.DataFrame, neurons: pd.DataFrame | None, layout: Layout, origin: Origin
+) -> edges.Parts:
+    """An edge list, or a sheet whose first column and header are labels."""
+    if layout.pre not in table and layout.post not in table and _is_sheet(table):
+        return edges.assemble(*_sheet(table, neurons, layout), origin, "")
+    return edges.assemble(table, neurons, layout, origin, "")
 
 
-def _pt(_cfg: File, path: Path, _n: int) -> np.ndarray:
-    import torch  # here alone: the rest of this room needs no torch
-
-    return torch.load(path, map_location="cpu", weights_only=True).detach().numpy()
-
-
-def _npy(_cfg: File, path: Path, _n: int) -> np.ndarray:
-    return np.load(path, allow_pickle=False)
+def _is_sheet(table: pd.DataFrame) -> bool:
+    """Whether the first column and the header name the same things."""
+    labels = set(table.iloc[:, 0].astype(str)) if table.shape[1] > 1 else set()
+    return len(labels & set(map(str, table.columns[1:]))) > 0.5 * len(labels) > 0
 
 
-def _npz(cfg: File, path: Path, _n: int) -> np.ndarray:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return archive[_pick(cfg, path, list(archive))]
+def _sheet(
+    table: pd.DataFrame, neurons: pd.DataFrame | None, layout: Layout
+) -> tuple[pd.DataFrame, pd.DataFrame, Layout]:
+    """Edges, neurons and layout of a labelled sheet; empty cells are no edges."""
+    sheet = table.set_index(table.columns[0])
+    values = sheet.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    text = int((np.isnan(values) & sheet.notna().to_numpy()).sum())
+    if text:
+        raise ConnectomeError(f"{text} cells of the sheet are no numbers; empty or correct them")
+    row, column = np.nonzero(np.nan_to_num(values))
+    ends = sheet.index.to_numpy()[row], sheet.columns.to_numpy()[column]
+    pre, post = ends if layout.rows == "pre" else ends[::-1]
+    found = pd.DataFrame({"pre": pre, "post": post, "weight": values[row, column]})
+    if neurons is None:
+        neurons = pd.DataFrame({"id": pd.unique(np.concatenate([sheet.index, sheet.columns]))})
+    return found, neurons, replace(layout, pre="pre", post="post", weight="weight", sign=None)
 
 
-def _zarr(cfg: File, path: Path, _n: int) -> xr.DataArray:
-    try:
-        dataset = store.read(path, {})
-    except StoreError as error:
-        raise ConfigError(str(error)) from error
-    square = [str(name) for name, v in dataset.items() if v.dims == ("post", "pre")]
-    return dataset[_pick(cfg, path, square)].load()
+def _from_graph(
+    path: Path, neurons: pd.DataFrame | None, layout: Layout, origin: Origin
+) -> edges.Parts:
+    nodes, links = _opened(files.graph, path)
+    weight = layout.weight if layout.weight in links else None
+    layout = replace(layout, pre="pre", post="post", weight=weight)
+    return edges.assemble(links, nodes if neurons is None else neurons, layout, origin, "")
 
 
-def _pick(cfg: File, path: Path, names: list[str]) -> str:
-    if cfg.variable is None and len(names) == 1:
-        return names[0]
-    if cfg.variable not in names:
-        raise ConfigError(
-            f"{path} holds the matrices {names}, not '{cfg.variable}'; name one in "
-            "simulation.connectivity.variable"
-        )
-    return cfg.variable
-
-
-def _csv(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
-    """An edge list with indices 0 .. n-1; repeated edges add up, as synapses do."""
-    edges = pd.read_csv(path)
-    missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
-    if missing:
-        raise ConfigError(
-            f"{path} has columns {list(edges)}, not {missing}; name its columns in "
-            "simulation.connectivity.pre, .post and .weight"
-        )
-    matrix = np.zeros((n_neurons, n_neurons))
-    for column in (cfg.pre, cfg.post):
-        ids = edges[column]
-        if not pd.api.types.is_integer_dtype(ids) or not ids.between(0, n_neurons - 1).all():
-            raise ConfigError(
-                f"{path}: column '{column}' must hold whole numbers from 0 to {n_neurons - 1}, "
-                f"got {ids.dtype} from {ids.min()} to {ids.max()}"
-            )
-    np.add.at(matrix, (edges[cfg.post], edges[cfg.pre]), edges[cfg.weight])
-    return matrix
+def _from_matrix(
+    matrix: files.Matrix, neurons: pd.DataFrame | None, layout: Layout, origin: Origin
+) -> edges.Parts:
+    weights = edges.canonical(matrix if sparse.issparse(matrix) else np.asarray(matrix))
+    weights = weights.T.tocsr() if layout.rows == "pre" else weights
+    if neurons is None:
+        neurons = pd.DataFrame({"id": np.arange(weights.shape[0])})
+    neurons = neurons.rename(columns={**layout.rename, layout.id: "id"})
+    counts = {"self_connections": int(np.count_nonzero(weights.diagonal()))}
+    return weights, neurons, "", origin.counted(counts)

@@ -1,0 +1,30 @@
+rule control:
+    input:
+        connectome=ancient("results/runs/{experiment}/connectome.zarr"),
+        wired="results/runs/{experiment}/connectome.json",
+        network="results/runs/{experiment}/network.safetensors",
+        stimuli=ancient("results/runs/{experiment}/stimuli.zarr"),
+        driven="results/runs/{experiment}/stimuli.json",
+    output:
+        store=directory("results/runs/{experiment}/control.zarr"),
+        manifest="results/runs/{experiment}/control.json",
+    log:
+        "logs/{experiment}/control.log",
+    benchmark:
+        "benchmarks/{experiment}/control.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("connectome")),
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 1
+    resources:
+        device="cpu",
+        mem_mb=6000,
+        runtime=120,
+    params:
+        key=stage_key("control"),
+    message:
+        "Comparing {wildcards.experiment} with null connectomes"
+    shell:
+        "python -m ngpipe control config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} --device {resources.device} 2>&1 | tee {log} >&2"

@@ -1,0 +1,25 @@
+rule wire:
+    input:
+        files=named_files("wire"),
+    output:
+        store=directory("results/runs/{experiment}/connectome.zarr"),
+        manifest="results/runs/{experiment}/connectome.json",
+    log:
+        "logs/{experiment}/wire.log",
+    benchmark:
+        "benchmarks/{experiment}/wire.tsv"
+    wildcard_constraints:
+        experiment=one_of(experiments_of("connectome")),
+    conda:
+        "../envs/ngpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        key=stage_key("wire"),
+    message:
+        "Wiring {wildcards.experiment}"
+    shell:
+        "python -m ngpipe wire config/experiments/{wildcards.experiment}.yaml"
+        " --key {params.key} --threads {threads} 2>&1 | tee {log} >&2"

@@ -1,0 +1,80 @@
+"""Connectome-constrained networks: fit, drive, attribute, trace.
+
+The public names of connectome_interpreter's module activation_maximisation, so that a script works
+by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
+of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
+ensembles and variants (``ensembles``), parameters as tables (``parameters``).
+
+Names are looked up when they are used: importing one module loads no other, and the key of a step
+covers what the step needs and nothing else (:mod:`ngpipe.keys`).
+"""
+
+from importlib import import_module
+
+_NAMES = {
+    "attribution": (
+        "get_gradients",
+        "saliency",
+    ),
+    "edges": (
+        "edge_attribution",
+        "edges_by_group",
+        "integrated_edge_attribution",
+    ),
+    "fitting": ("train_model",),
+    "frames": (
+        "activity_by_column",
+        "add_sign",
+        "get_input_activation",
+        "get_neuron_activation",
+        "input_from_df",
+    ),
+    "integrated": (
+        "conductance",
+        "integrated_gradients",
+    ),
+    "lesions": (
+        "ablation",
+        "occlusion",
+    ),
+    "network": (
+        "LinearNetwork",
+        "MultilayeredNetwork",
+        "training_mode",
+    ),
+    "noise": ("robustness",),
+    "paths": (
+        "activated_path_for_ngl",
+        "activations_to_df",
+        "activations_to_df_batched",
+        "get_activations_for_path",
+    ),
+    "plots": (
+        "plot_activity_by_column",
+        "plot_timeseries",
+    ),
+    "schedule": (
+        "activate",
+        "clamp",
+        "Schedule",
+        "silence",
+    ),
+    "search": ("find_stimuli",),
+    "smoothing": ("smoothgrad",),
+    "stimulus_guess": ("guess_optimal_stimulus",),
+    "stimulus_search": ("activation_maximisation",),
+    "targets": ("TargetActivation",),
+}
+"""What is public, by module."""
+_MODULE = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_MODULE)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__} has no attribute {name!r}; it has {__all__}")
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

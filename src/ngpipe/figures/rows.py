@@ -1,0 +1,95 @@
+"""Names of rows, legible however close the rows stand, and a row of keys."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.legend_handler import HandlerBase
+from matplotlib.transforms import ScaledTranslation
+
+from ngpipe.config.figures import Style
+from ngpipe.figures.style import small_text, text_width
+
+LINE = 1.0
+"""Least distance of lines of text, relative to its size."""
+
+
+def row_names(ax: Axes, names: Sequence[str], style: Style) -> float:
+    """Write names to the left of rows 0, 1, ... of the y axis, all of the smallest text size.
+
+    Where a row is lower than the text, names stand in two or more columns in turn, each with a thin
+    line to its row.
+
+    Returns:
+        How far the names reach to the left of the axes [pt].
+    """
+    size = small_text(style)
+    stand = int(-(-LINE * size * len(names) // height_of(ax)))
+    widest = max(text_width(name, size) for name in names)
+    ax.set_yticks([])
+    for row, name in enumerate(names):
+        aside = (row % stand) * (widest + 5)
+        line = {"arrowstyle": "-", "lw": 0.3, "color": "0.6", "shrinkA": 0, "shrinkB": 1}
+        ax.annotate(
+            name,
+            (0, row),
+            (-3 - aside, 0),
+            xycoords=ax.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=size,
+            arrowprops={**line, "relpos": (1, 0.5)} if aside else None,
+            annotation_clip=False,
+        )
+    return widest + 3 + (min(stand, len(names)) - 1) * (widest + 5)
+
+
+def key_room(ax: Axes, style: Style) -> float:
+    """Height of a row of keys, relative to the axes."""
+    return 2.0 * small_text(style) / height_of(ax)
+
+
+def row_of_keys(
+    ax: Axes,
+    handles: Sequence[Artist],
+    style: Style,
+    *,
+    upper: bool,
+    start: float,
+    handlers: Mapping[type, HandlerBase] | None = None,
+) -> None:
+    """A legend in one line at the upper or lower edge of the axes, for which there must be room.
+
+    It begins some points to the left of the axes, and is not laid out: where axes are narrow, it
+    may reach farther right than they do.
+
+    Args:
+        ax: where to draw.
+        handles: artists with labels.
+        style: how it looks.
+        upper: at which edge.
+        start: how far to the left of the axes it begins [pt].
+        handlers: how handles become keys, by type.
+    """
+    left = ScaledTranslation(-start / 72, 0, ax.figure.dpi_scale_trans)
+    legend = ax.legend(
+        handles=handles,
+        handler_map=handlers,
+        loc="upper left" if upper else "lower left",
+        bbox_to_anchor=(0, 1 if upper else 0),
+        bbox_transform=ax.transAxes + left,
+        ncols=len(handles),
+        fontsize=small_text(style),
+        handlelength=1.7,
+        handletextpad=0.7,
+        columnspacing=1.0,
+        borderaxespad=0,
+        borderpad=0,
+    )
+    legend.set_in_layout(False)
+
+
+def height_of(ax: Axes) -> float:
+    """Height of axes [pt], before they are laid out about what it will be."""
+    return 72 * ax.get_window_extent().height / ax.figure.dpi

@@ -1,0 +1,66 @@
+"""Responses of a connectome: against those given, and against null connectomes."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ngpipe.metrics.tidy import agreement, rows
+from ngpipe.wiring.nulls import p_value
+
+
+def score_fit(fit: xr.Dataset) -> list[pd.DataFrame]:
+    """Fitted against given responses, of stimuli trained on and of those held out.
+
+    ``r2_identity`` is 1 - sum((fitted - given)^2) / sum((given - mean)^2), ``error`` the mean
+    absolute difference.
+    """
+    held_out = fit["held_out"].values.astype(bool)
+    sides = {"fit_trained": ~held_out, "fit_held_out": held_out}
+    tables = []
+    for quantity, chosen in sides.items():
+        if not chosen.any():
+            continue
+        got, wanted = fit["fitted"].values[chosen], fit["given"].values[chosen]
+        found = agreement(got, wanted)
+        values = {"r2": found["r2"], "r2_identity": found["r2_identity"]}
+        values["error"] = np.abs(got - wanted).mean()
+        tables.append(rows(quantity, values, int(chosen.sum())))
+    return tables
+
+
+def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
+    """How far attributions to the input miss the readout they explain, relative to it.
+
+    ``silencing_largest`` is the loss, with its sign, of the group other than its own whose
+    silence changes the readout most.
+    """
+    tables = []
+    for name in attribution["readout"].values:
+        one = attribution.sel(readout=name)
+        missed = abs(float(one["delta"])) / max(abs(float(one["value"])), np.finfo(np.float32).tiny)
+        lost = one["silencing"].dropna("group").values
+        values = {"attribution_missed": missed}
+        if len(lost):
+            values["silencing_largest"] = float(lost[np.abs(lost).argmax()])
+        tables.append(rows(str(name), values, one["attribution"].size))
+    return tables
+
+
+def score_control(control: xr.Dataset) -> list[pd.DataFrame]:
+    """Each readout beside its nulls: ``z``, its distance from their mean in their standard
+    deviations, and ``p``, see :func:`ngpipe.wiring.nulls.p_value`.
+    """
+    tables = []
+    for name in control["readout"].values:
+        value = float(control["value"].sel(readout=name))
+        null = control["null"].sel(readout=name).values.astype(np.float64)
+        mean, spread = null.mean(), null.std(ddof=1) if len(null) > 1 else np.nan
+        values = {
+            "value": value,
+            "null_mean": mean,
+            "null_std": spread,
+            "z": (value - mean) / spread if spread > 0 else np.nan,
+            "p": p_value(value, null),
+        }
+        tables.append(rows(str(name), values, len(null)))
+    return tables

@@ -1,0 +1,91 @@
+"""What readouts rest on: input, pairs of groups, and groups silenced -> ``attribution.zarr``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ngpipe import schemas, store
+from ngpipe.config.readouts import Attribution, Readout
+from ngpipe.connectome.edges import edges_by_group, integrated_edge_attribution
+from ngpipe.connectome.integrated import integrated_gradients
+from ngpipe.connectome.lesions import ablation
+from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.errors import ConfigError
+from ngpipe.steps import network_file
+from ngpipe.steps.measures import Measure, measures
+
+
+def run(
+    readouts: Mapping[str, Readout],
+    cfg: Attribution,
+    directory: Path,
+    *,
+    key: str,
+    device: torch.device,
+) -> None:
+    """Explain every readout.
+
+    Args:
+        readouts: what is followed, by name.
+        cfg: how.
+        directory: holds connectome, network and stimuli; the store goes there.
+        key: chain key.
+        device: where to compute.
+
+    Raises:
+        ConfigError: groups that do not exist.
+    """
+    section = cfg.model_dump(mode="json")
+    provenance = store.Provenance("attribute", key, section, device=str(device))
+    connectome, _, network = network_file.read(directory, device)
+    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
+    silenced = _silenced(network, cfg)
+    parts = []
+    for name, measure in measures(connectome, network, stimuli, readouts).items():
+        # Without itself a readout is nothing: its own groups tell nothing.
+        others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
+        parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
+    dataset = xr.concat(parts, "readout", coords="minimal", compat="override", join="outer")
+    dataset = dataset.assign_coords(sensor=network.sensory_indices.cpu().numpy())
+    dataset["time"].attrs |= {"units": "steps", "long_name": "time"}
+    store.write(dataset, directory / "attribution.zarr", schemas.ATTRIBUTION, provenance)
+
+
+def _explained(
+    network: MultilayeredNetwork,
+    measure: Measure,
+    silenced: Mapping[str, np.ndarray],
+    cfg: Attribution,
+) -> xr.Dataset:
+    """One readout: its value, and what each sensor, pair of groups and group adds to it."""
+    by_input = integrated_gradients(network, measure.inputs, measure.objective, steps=cfg.steps)
+    by_edge = integrated_edge_attribution(
+        network, measure.inputs, measure.objective, steps=cfg.steps
+    )
+    by_group = ablation(network, measure.inputs, measure.objective, silenced)
+    found = xr.Dataset(
+        {
+            "value": by_input["objective"],
+            "attribution": by_input["attribution"],
+            "delta": by_input["delta"],
+            "by_groups": edges_by_group(by_edge["attribution"]),
+            "silencing": by_group,
+        }
+    )
+    return found.isel(sample=0, drop=True).astype(np.float32)
+
+
+def _silenced(network: MultilayeredNetwork, cfg: Attribution) -> dict[str, np.ndarray]:
+    """Groups to silence; without a word all that hold no sensor."""
+    names = network.groups.names
+    absent = [group for group in cfg.silence if group not in names]
+    if absent:
+        raise ConfigError(
+            f"attribution.silence: there is no group {absent}; the groups are {names[:20]}"
+        )
+    sensors = set(network.indices[network.sensory_indices].tolist())
+    wanted = cfg.silence or [name for k, name in enumerate(names) if k not in sensors]
+    return {name: network.groups.members(name) for name in wanted}

@@ -1,0 +1,113 @@
+"""The same stimuli through null connectomes -> ``control.zarr``."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+
+from ngpipe import schemas, store
+from ngpipe.config.connectome import ConnectomeExperiment
+from ngpipe.config.readouts import Control
+from ngpipe.connectome.fit import Fit
+from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.steps import network_file
+from ngpipe.steps.given import fit_to_given
+from ngpipe.steps.inputs import input_of
+from ngpipe.steps.measures import Measure, measures
+from ngpipe.steps.progress import progress
+from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.nulls import permuted_weights, rewired, sampled_signs
+
+Draw = Callable[[Connectome, np.random.Generator], Connectome]
+
+
+def run(
+    experiment: ConnectomeExperiment,
+    directory: Path,
+    *,
+    key: str,
+    device: torch.device,
+) -> None:
+    """Every readout in the real connectome and in those drawn.
+
+    With ``control.redo`` a null is fitted and its stimuli are searched as those of the connectome
+    were, so that both were made in the same way.
+
+    Args:
+        experiment: its sections ``readouts`` and ``control``; and ``fit`` and ``stimuli``, which
+            made the network and the stimuli that the directory holds.
+        directory: holds connectome, network and stimuli; the store goes there.
+        key: chain key.
+        device: where to compute.
+    """
+    cfg, readouts = experiment.control, experiment.readouts
+    provenance = store.Provenance("control", key, cfg.model_dump(mode="json"), device=str(device))
+    connectome, about, network = network_file.read(directory, device)
+    stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
+    rng = np.random.default_rng(cfg.seed)
+    values = []
+    with progress(cfg.draws, "nulls", unit="null") as bar:
+        for _ in range(cfg.draws):
+            drawn = _draw(cfg)(connectome, rng)
+            if cfg.redo:
+                null = network_file.build(drawn, about, device)
+                inputs = _anew(drawn, null, experiment)
+            else:
+                null, inputs = network_file.rewired(network, about, drawn), stimuli
+            values.append(_values(null, measures(drawn, null, inputs, readouts)))
+            bar.update()
+    real = measures(connectome, network, stimuli, readouts)
+    dataset = xr.Dataset(
+        {
+            "value": (("readout",), _values(network, real)),
+            "null": (("draw", "readout"), np.stack(values)),
+        },
+        {"readout": np.array(list(readouts))},
+        attrs={"model": cfg.model, "redo": int(cfg.redo)},
+    )
+    store.write(dataset, directory / "control.zarr", schemas.CONTROL, provenance)
+
+
+def _anew(
+    connectome: Connectome, network: MultilayeredNetwork, experiment: ConnectomeExperiment
+) -> xr.DataArray:
+    """Fit a null in place; the stimuli that the readouts need, searched in it."""
+    if experiment.fit is not None:
+        fit_to_given(network, experiment.fit, experiment.stimuli, _to_the_end)
+    names = list(dict.fromkeys(r.stimulus for r in experiment.readouts.values()))
+    found = [input_of(connectome, network, experiment.stimuli[name], name) for name in names]
+    dims = ("run", "sensor", "time")
+    return xr.DataArray(torch.stack(found).cpu().numpy(), {"run": names}, dims)
+
+
+def _to_the_end(run: Fit) -> None:
+    for _ in run:
+        pass
+
+
+@torch.no_grad()
+def _values(
+    network: MultilayeredNetwork, followed: Mapping[str, Measure]
+) -> Float[np.ndarray, " readout"]:
+    found = [m.objective(network.run(m.inputs)).item() for m in followed.values()]
+    return np.array(found, dtype=np.float32)
+
+
+def _draw(cfg: Control) -> Draw:
+    """How a null is drawn."""
+    match cfg.model:
+        case "weights":
+            return permuted_weights
+        case "signs":
+            return lambda c, rng: sampled_signs(c, _certainty(c, cfg.certainty), rng)
+        case keep:
+            return lambda c, rng: rewired(c, rng, keep=keep)
+
+
+def _certainty(connectome: Connectome, certainty: float) -> Float[np.ndarray, " neuron"]:
+    """Probability that each neuron excites, from the sign of all it sends."""
+    sent = np.asarray(connectome.weights.sum(axis=0)).ravel()
+    return np.where(sent >= 0, certainty, 1 - certainty)

@@ -1,0 +1,120 @@
+"""The network of a connectome on disk: its parameters, and how to build it again."""
+
+import json
+from pathlib import Path
+
+import torch
+import xarray as xr
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ngpipe import store
+from ngpipe.config.excitability import Network
+from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.connectome.parameters import parameters_of, set_parameters
+from ngpipe.errors import ArgumentError, ConfigError, StoreError
+from ngpipe.wiring.connectome import Connectome
+
+UNKNOWN = "unknown"
+"""Group of neurons whose group is not known."""
+
+
+def build(connectome: Connectome, cfg: Network, device: torch.device) -> MultilayeredNetwork:
+    """A network with the parameters of its config.
+
+    Raises:
+        ConfigError: nobody to receive input, or a column that the neurons do not have.
+    """
+    groups = connectome.column(cfg.groups).fillna(UNKNOWN).astype(str)
+    return MultilayeredNetwork(
+        weights_of(connectome, cfg),
+        sensors_of(connectome, cfg),
+        num_layers=cfg.layers,
+        threshold=cfg.threshold,
+        tanh_steepness=cfg.slope,
+        idx_to_group=dict(enumerate(groups)),
+        default_bias=cfg.bias,
+        bias_dict=cfg.biases,
+        slope_dict=cfg.slopes,
+        tau=cfg.tau,
+        device=device,
+    )
+
+
+def weights_of(connectome: Connectome, cfg: Network) -> Connectome:
+    """The connectome with the weights that its network starts from."""
+    return connectome if cfg.normalise == "none" else connectome.normalised(cfg.normalise)
+
+
+def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
+    """Indices of the neurons that receive input.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    ((column, values),) = cfg.sensors.items()
+    found = connectome.column(column).isin(values).to_numpy().nonzero()[0]
+    if not len(found):
+        known = sorted(map(str, connectome.column(column).dropna().unique()))
+        raise ConfigError(
+            f"network.sensors: no neuron has {column} {list(values)}; the values are {known[:20]}"
+        )
+    return found.tolist()
+
+
+def rewired(
+    network: MultilayeredNetwork, cfg: Network, connectome: Connectome
+) -> MultilayeredNetwork:
+    """Another connectome of the same neurons with the parameters of a network.
+
+    Pairs of groups that only the other connects have no fitted strength: theirs is 1.
+    """
+    other = build(connectome, cfg, network.device)
+    table = parameters_of(network)
+    if "strength" in table:
+        other.add_strengths()
+        known = parameters_of(other)["strength"]
+        fitted = dict(zip(_pairs(table["strength"]), table["strength"].values, strict=True))
+        found = known.copy(data=[fitted.get(pair, 1.0) for pair in _pairs(known)])
+        table = table.drop_dims("pair").assign(strength=found)
+    set_parameters(other, table)
+    return other
+
+
+def _pairs(strength: xr.DataArray) -> list[tuple[str, str]]:
+    """Names of the groups that each strength connects: post, pre."""
+    return list(zip(strength["post"].values, strength["pre"].values, strict=True))
+
+
+def write(network: MultilayeredNetwork, cfg: Network, path: Path, *, key: str) -> None:
+    """Write parameters and the digest of the connectome, whole or not at all."""
+    state = {name: p.detach().cpu().contiguous() for name, p in network.named_parameters()}
+    state["connectome_digest"] = network.connectome_digest.cpu()
+    about = {"key": key, "network": cfg.model_dump(mode="json")}
+    with store.atomic(path) as partial:
+        partial.write_bytes(save(state, metadata={"ngpipe": json.dumps(about, sort_keys=True)}))
+
+
+def read(directory: Path, device: torch.device) -> tuple[Connectome, Network, MultilayeredNetwork]:
+    """The connectome of an experiment, the config of its network, and the network.
+
+    Raises:
+        StoreError: a file is absent, truncated, or of another connectome.
+    """
+    connectome = Connectome.load(directory / "connectome.zarr")
+    path = directory / "network.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["ngpipe"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not a network of ngpipe ({error}); re-run the rule `fit`"
+        ) from error
+    cfg = Network.model_validate(about["network"])
+    network = build(connectome, cfg, device)
+    try:
+        network.load_state_dict({**network.state_dict(), **state})
+    except ArgumentError as error:
+        raise StoreError(f"{path}: {error}; re-run the rule `fit`") from error
+    return connectome, cfg, network

@@ -1,0 +1,48 @@
+"""A connectome, named, generated or read -> ``connectome.zarr``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ngpipe.config.wiring import (
+    CelegansSource,
+    GeneratedSource,
+    OpticLobeSource,
+    Source,
+    TableSource,
+    Wiring,
+)
+from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.generated import generated
+from ngpipe.wiring.sources import celegans, optic_lobe
+from ngpipe.wiring.tables import read
+
+
+def run(cfg: Wiring, output: Path, *, key: str) -> None:
+    """Write a connectome, each weight with the sign of its sender.
+
+    Args:
+        cfg: where it comes from, and what senders without a known sign do.
+        output: the store to write.
+        key: chain key.
+
+    Raises:
+        StoreError: a source that is not there, with the ways to get it.
+        ConnectomeError: one that contradicts itself.
+    """
+    connectome = _read(cfg.source).signed(cfg.without_sign)
+    connectome.save(output, key, cfg.model_dump(mode="json"))
+
+
+def _read(source: Source) -> Connectome:
+    match source:
+        case GeneratedSource():
+            return generated(np.random.default_rng(source.seed), radius=source.radius)
+        case OpticLobeSource():
+            return optic_lobe(source.path, radius=source.radius, fill=source.fill)
+        case CelegansSource():
+            return celegans(source.path)
+        case TableSource():
+            layout = source.model_dump(exclude={"kind", "path", "neurons", "unit"})
+            return read(source.path, source.neurons, unit=source.unit, **layout)
+    raise TypeError(f"no reader of {type(source).__name__}")

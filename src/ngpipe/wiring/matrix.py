@@ -1,0 +1,90 @@
+"""The weights ``W[post, pre]`` that a config names: dense, of a given size, checked.
+
+Matrices on disk are ``[post, pre]``; edge lists are pre -> post.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import sparse
+
+from ngpipe.config.connectivity import File
+from ngpipe.errors import ConfigError, StoreError
+from ngpipe.wiring import files
+
+KINDS = [".pt", ".npy", ".npz", ".zarr", ".mtx", ".csv"]
+
+
+def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
+    """Read the weights ``W[post, pre]`` a config names: float32, zero diagonal [1].
+
+    Raises:
+        ConfigError: the file is missing, of unknown kind, not square, of another size than
+            ``n_neurons``, holds NaN or has self-connections.
+    """
+    path = Path(cfg.path)
+    if not path.exists():
+        raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
+    if path.suffix not in KINDS:
+        raise ConfigError(f"{path}: unknown kind '{path.suffix}', expected one of {KINDS}")
+    try:
+        matrix = np.asarray(_dense(cfg, path, n_neurons), dtype=np.float32)
+    except ConfigError:
+        raise
+    except StoreError as error:
+        raise ConfigError(str(error)) from error
+    except files.UNREADABLE as error:
+        raise ConfigError(
+            f"{path} cannot be read as a connectivity ({type(error).__name__}: {error}); write the "
+            "file again, or name another in simulation.connectivity.path"
+        ) from error
+    _check(path, matrix, n_neurons)
+    return matrix
+
+
+def _check(path: Path, matrix: np.ndarray, n_neurons: int) -> None:
+    if matrix.shape != (n_neurons, n_neurons):
+        raise ConfigError(
+            f"{path} holds shape {matrix.shape}, expected ({n_neurons}, {n_neurons}) as "
+            "[post, pre]; set simulation.n_neurons to its size"
+        )
+    if not np.isfinite(matrix).all():
+        raise ConfigError(
+            f"{path} holds {(~np.isfinite(matrix)).sum()} values that are not finite; set them to "
+            "0 where there is no connection"
+        )
+    if np.diagonal(matrix).any():
+        raise ConfigError(
+            f"{path} connects {np.count_nonzero(np.diagonal(matrix))} neurons to themselves; the "
+            "model has no self-connections (use a type's self_excitation), so set them to 0"
+        )
+
+
+def _dense(cfg: File, path: Path, n_neurons: int) -> files.Matrix:
+    if path.suffix == ".csv":
+        return _edge_list(cfg, path, n_neurons)
+    matrix = files.matrix(path, cfg.variable, say="simulation.connectivity.variable")
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
+def _edge_list(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+    """An edge list with indices 0 .. n-1; repeated edges add up, as synapses do."""
+    edges = files.table(path)
+    missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
+    if missing:
+        raise ConfigError(
+            f"{path} has columns {list(edges)}, not {missing}; name its columns in "
+            "simulation.connectivity.pre, .post and .weight"
+        )
+    matrix = np.zeros((n_neurons, n_neurons))
+    for column in (cfg.pre, cfg.post):
+        ids = edges[column]
+        if not pd.api.types.is_integer_dtype(ids) or not ids.between(0, n_neurons - 1).all():
+            raise ConfigError(
+                f"{path}: column '{column}' must hold whole numbers from 0 to {n_neurons - 1}, "
+                f"got {ids.dtype} from {ids.min()} to {ids.max()}"
+            )
+    np.add.at(matrix, (edges[cfg.post], edges[cfg.pre]), edges[cfg.weight])
+    return matrix

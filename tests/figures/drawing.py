@@ -1,0 +1,60 @@
+"""Panels drawn on their own, and what can be measured of them."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from ngpipe.config.figures import Style
+from ngpipe.figures.style import new_figure, styled
+
+STYLE = Style(dpi=100)
+
+
+def panel(draw: Callable, size: tuple[float, float] = (3.4, 2.6), **options) -> Figure:
+    """A figure with one panel, ``draw(ax, style=..., **options)``, laid out as when saved."""
+    with styled(STYLE):
+        figure = new_figure(*size)
+        draw(figure.subplots(), style=STYLE, **options)
+        figure.draw_without_rendering()
+        figure.canvas.draw()
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Red, green and blue of every pixel, from the top."""
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
+
+
+def clipped(figure: Figure) -> bool:
+    """Whether something touches the edge of the page."""
+    image = pixels(figure)
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return bool((border < 250).any())
+
+
+def texts(figure: Figure) -> list[Text]:
+    """All text that is shown: of the ticks only those in view."""
+    axes = figure.findobj(Axis)
+    ticks = {id(t) for axis in axes for t in axis.findobj(Text) if t is not axis.label}
+    for axis in axes:
+        low, high = sorted(axis.get_view_interval())
+        shown = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+        ticks -= {id(label) for tick in shown for label in (tick.label1, tick.label2)}
+    found = figure.findobj(lambda a: isinstance(a, Text) and a.get_visible() and a.get_text())
+    return [t for t in found if id(t) not in ticks and Text.get_window_extent(t).width]
+
+
+def overlapping(shown: Sequence[Text]) -> list[tuple[str, str]]:
+    """Pairs of texts whose ink may meet: boxes in pixels, without the room below the baseline."""
+    boxes = [(t.get_text(), _ink(t)) for t in shown]
+    return [(a, b) for (a, p), (b, q) in combinations(boxes, 2) if Bbox.intersection(p, q)]
+
+
+def _ink(text: Text) -> Bbox:
+    box = Text.get_window_extent(text)
+    return box.padded(-0.1 * box.height)

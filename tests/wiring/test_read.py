@@ -1,0 +1,214 @@
+"""Connectomes from files: one arrow 0 -> 1 lands at W[1, 0] whatever the format."""
+
+import hashlib
+import json
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import io, sparse
+
+from ngpipe.errors import ConnectomeError, StoreError
+from ngpipe.wiring.tables import Connectome, read
+
+N = 4
+ARROW = np.zeros((N, N), np.float32)
+ARROW[1, 0] = 0.75
+
+
+def save_edges(matrix, path):
+    post, pre = np.nonzero(matrix)
+    table = pd.DataFrame({"pre": pre, "post": post, "weight": matrix[post, pre]})
+    match path.suffix:
+        case ".parquet":
+            table.to_parquet(path)
+        case ".feather":
+            table.to_feather(path)
+        case ".tsv":
+            table.to_csv(path, sep="\t", index=False)
+        case _:
+            table.to_csv(path, index=False)
+
+
+def save_graph(matrix, path):
+    graph = nx.from_numpy_array(matrix.T, create_using=nx.DiGraph)  # networkx has senders in rows
+    match path.suffix:
+        case ".json":
+            path.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+        case ".gml":
+            nx.write_gml(graph, path)
+        case _:
+            nx.write_graphml(graph, path)
+
+
+def save_store(matrix, path):
+    Connectome(matrix, pd.DataFrame({"id": np.arange(N)})).save(path)
+
+
+FORMATS = {
+    ".csv": save_edges,
+    ".tsv": save_edges,
+    ".parquet": save_edges,
+    ".feather": save_edges,
+    ".npy": lambda matrix, path: np.save(path, matrix),
+    "dense.npz": lambda matrix, path: np.savez(path, W=matrix),
+    "sparse.npz": lambda matrix, path: sparse.save_npz(path, sparse.coo_array(matrix)),
+    ".mtx": lambda matrix, path: io.mmwrite(path, sparse.coo_array(matrix)),
+    ".zarr": save_store,
+    ".graphml": save_graph,
+    ".gml": save_graph,
+    ".json": save_graph,
+}
+
+
+@pytest.fixture(params=FORMATS)
+def saved(request, tmp_path):
+    if request.param in (".parquet", ".feather"):
+        pytest.importorskip("pyarrow")
+
+    def write(matrix):
+        path = tmp_path / f"connectome{request.param}"
+        FORMATS[request.param](matrix, path)
+        return path
+
+    return write
+
+
+def message(kind, *args, **kwargs) -> str:
+    with pytest.raises(kind) as caught:
+        read(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_an_arrow_points_from_pre_to_post(saved):
+    path = saved(ARROW)
+    neurons = pd.DataFrame({"id": range(N)})
+    if path.suffix in (".graphml", ".gml"):
+        neurons["id"] = neurons["id"].astype(str)  # the names these files hold are text
+    found = read(path, neurons)
+    assert np.argwhere(found.weights.toarray()).tolist() == [[1, 0]]
+    assert found.weights[1, 0] == 0.75
+    assert len(found) == N
+
+
+def test_the_origin_names_the_file_and_its_digest(saved):
+    path = saved(ARROW)
+    if path.suffix == ".zarr":
+        pytest.skip("a store brings its own origin")
+    found = read(path).origin
+    assert found.source == str(path)
+    assert found.files == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_nothing_is_written_beside_the_file(saved):
+    path = saved(ARROW)
+    before = sorted(path.parent.iterdir())
+    read(path)
+    assert sorted(path.parent.iterdir()) == before
+
+
+class TestSheets:
+    SHEET = ",AVAL,AVAR,muscle\nAVAL,,3,1\nAVAR,2,,\n"
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        (tmp_path / "adjacency.csv").write_text("\ufeff" + self.SHEET)  # as spreadsheets write it
+        return tmp_path / "adjacency.csv"
+
+    def test_rows_are_senders_if_said_so(self, path):
+        found = read(path, rows="pre").edges().values.tolist()
+        expected = [["AVAR", "AVAL", 2], ["AVAL", "AVAR", 3], ["AVAL", "muscle", 1]]
+        assert found == expected
+
+    def test_rows_are_receivers_otherwise(self, path):
+        found = read(path).edges().values.tolist()
+        assert ["muscle", "AVAL", 1] in found
+        assert len(found) == 3
+
+    def test_a_cell_that_is_no_number(self, path):
+        path.write_text(self.SHEET.replace("3", "many"))
+        assert "1 cells of the sheet are no numbers" in message(ConnectomeError, path)
+
+
+def test_a_matrix_with_senders_in_its_rows(tmp_path):
+    np.save(tmp_path / "W.npy", ARROW)
+    found = read(tmp_path / "W.npy", rows="pre").weights
+    assert np.argwhere(found.toarray()).tolist() == [[0, 1]]
+
+
+def test_columns_neurons_and_unit_can_be_named(tmp_path):
+    (tmp_path / "edges.csv").write_text("Source,Target,n\n7,9,2\n")
+    (tmp_path / "neurons.csv").write_text("root_id,hemisphere\n9,left\n7,right\n")
+    found = read(
+        tmp_path / "edges.csv",
+        tmp_path / "neurons.csv",
+        unit="contacts",
+        pre="Source",
+        post="Target",
+        weight="n",
+        id="root_id",
+        rename={"hemisphere": "side"},
+    )
+    assert found.neurons.to_dict("list") == {"id": [9, 7], "side": ["left", "right"]}
+    assert np.argwhere(found.weights.toarray()).tolist() == [[0, 1]]
+    assert found.unit == "contacts"
+    assert set(found.origin.files) == {"edges.csv", "neurons.csv"}
+
+
+def test_attributes_of_a_graph_come_along(tmp_path):
+    graph = nx.DiGraph()
+    graph.add_node("a", cell_type="T4", sign=1)
+    graph.add_node("b", cell_type="T5", sign=-1)
+    graph.add_edge("a", "b", weight=3)
+    nx.write_graphml(graph, tmp_path / "g.graphml")
+    found = read(tmp_path / "g.graphml")
+    assert found.neurons["cell_type"].tolist() == ["T4", "T5"]
+    assert found.signed().edges().values.tolist() == [["a", "b", 3]]
+
+
+class TestRefusals:
+    def test_an_absent_file(self, tmp_path):
+        assert message(StoreError, tmp_path / "no.csv").startswith("no file at ")
+
+    def test_an_unknown_kind(self, tmp_path):
+        (tmp_path / "W.xlsx").touch()
+        assert "unknown kind '.xlsx', expected one of ['.csv'" in message(
+            StoreError, tmp_path / "W.xlsx"
+        )
+
+    @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mtx", ".graphml", ".gml", ".json"])
+    def test_garbage(self, suffix, tmp_path):
+        (tmp_path / f"W{suffix}").write_text("garbage")
+        found = message(StoreError, tmp_path / f"W{suffix}")
+        assert f"W{suffix} cannot be read as {suffix}" in found
+
+    def test_a_graph_without_directions(self, tmp_path):
+        nx.write_graphml(nx.path_graph(3), tmp_path / "g.graphml")
+        assert "holds a graph without directions" in message(StoreError, tmp_path / "g.graphml")
+
+    def test_several_matrices(self, tmp_path):
+        np.savez(tmp_path / "W.npz", chemical=ARROW, electrical=ARROW)
+        found = message(StoreError, tmp_path / "W.npz")
+        assert "holds the matrices ['chemical', 'electrical'], not 'None'" in found
+        assert read(tmp_path / "W.npz", variable="chemical").n_edges == 1
+
+    def test_a_matrix_that_is_not_square(self, tmp_path):
+        np.save(tmp_path / "W.npy", np.ones((3, 4)))
+        assert "shape (3, 4), expected (3, 3)" in message(ConnectomeError, tmp_path / "W.npy")
+
+    def test_other_columns(self, tmp_path):
+        (tmp_path / "e.csv").write_text("from,to,n\n0,1,2\n")
+        found = message(ConnectomeError, tmp_path / "e.csv")
+        assert "have columns ['from', 'to', 'n'], not ['pre', 'post', 'weight']" in found
+
+    def test_parquet_without_its_library(self, tmp_path, monkeypatch):
+        (tmp_path / "e.parquet").touch()
+
+        def absent(_path):
+            raise ImportError("pyarrow")
+
+        monkeypatch.setattr(pd, "read_parquet", absent)
+        assert "needs pyarrow, which is not installed" in message(
+            StoreError, tmp_path / "e.parquet"
+        )
