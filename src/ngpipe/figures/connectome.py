@@ -178,6 +178,9 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
             "paths.weight in the experiment, or name other `groups` or a later `layer`"
         )
     layered_paths(ax, chosen, material.style)
+    columns = [int(column) for column in ax.get_xticks()]  # layer l of a path ends in layer l - 1
+    names = {0: "input", 1: "layer 0"}
+    ax.set_xticks(columns, [names.get(column, str(column - 1)) for column in columns])
     ax.set_title(f"active paths, {spec.stimulus}")
     return ax
 
