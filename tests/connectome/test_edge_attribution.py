@@ -192,3 +192,12 @@ def test_errors(W, u):
         edges_by_group(found, {"x": [1, 2], "y": [2]})
     with pytest.raises(ArgumentError, match=r"steps is 0, expected at least 1"):
         integrated_edge_attribution(model, u, objective, steps=0)
+
+
+def test_a_network_without_edges_has_no_contributions(generator):
+    network = MultilayeredNetwork(
+        np.zeros((3, 3)), [0], 2, idx_to_group={0: "a", 1: "b", 2: "b"}, device="cpu"
+    )
+    u = torch.rand(1, 1, 2, generator=generator)
+    found = integrated_edge_attribution(network, u, lambda layers: layers[-1].sum(0), steps=2)
+    assert not edges_by_group(found["attribution"]).any()

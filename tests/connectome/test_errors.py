@@ -15,6 +15,7 @@ from ngpipe.connectome import (
     activations_to_df,
     activations_to_df_batched,
     activity_by_column,
+    add_sign,
     get_activations_for_path,
     get_gradients,
     get_input_activation,
@@ -45,7 +46,10 @@ NETWORKS = [
     (lambda: MultilayeredNetwork(W, [0.5]), "sensory_indices must be whole numbers, got 0.5"),
     (lambda: MultilayeredNetwork(W, [1, 0, 1]), "sensory_indices has neuron 1 2 times"),
     (lambda: build(0), "num_layers is 0, expected at least 1"),
+    (lambda: build(tau=0.5), "tau is 0.5, expected at least 1 step"),
+    (lambda: build(threshold=np.nan), "threshold is nan, expected a finite number"),
     (lambda: build(preset="late"), "preset is 'late', expected one of"),
+    (lambda: build(idx_to_group={"x": "a"}), "idx_to_group: key must be whole numbers, got 'x'"),
     (lambda: build(idx_to_group={0: "a", 2: "c"}), "no group for neuron 1 of 3"),
     (lambda: build(idx_to_group={0: "a", 1: 2, 2: "c"}), "mixes names that cannot be sorted"),
     (lambda: build(idx_to_group={0: "a", 1: np.nan, 2: "c"}), "has nan for neuron 1"),
@@ -210,3 +214,26 @@ def test_an_absent_device_is_told():
 
     with pytest.raises(DeviceError, match="cuda was asked for"):
         build(device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: model()(np.array([["a"] * 3])), "inputs are <U1, expected real numbers"),
+        (lambda: model()(np.zeros((1, 3)), {1: 0.5}), "manipulate has 0.5 for layer 1, expected"),
+        (lambda: TargetActivation({1: 0.5}), "targets of layer 1 are 0.5, expected"),
+        (lambda: add_sign(W.T, {7: -1}), "idx_to_sign: key 7 is out of range: expected 0 to 2"),
+        (
+            lambda: train_model(
+                model(),
+                np.zeros((2, 1, 3)),
+                pd.DataFrame({"batch": [0], "neuron_idx": [1], "value": [0.5]}),
+                train_fraction=2.0,
+            ),
+            "train_fraction is 2.0, expected a share",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_named(call, message):
+    with pytest.raises(ArgumentError, match=message):
+        call()

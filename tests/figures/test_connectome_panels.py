@@ -169,6 +169,11 @@ def test_paths_lead_to_the_groups_named(results):
     assert set(few.loc[few["layer"] == 2, "pre"]) == {"M1"}
 
 
+def test_columns_of_paths_are_the_layers_of_the_network(material):
+    ax = drawn(material("paths", groups=["O1", "O2"]))
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["input", "layer 0", "1"]
+
+
 def test_maps_are_of_sensors_or_of_all_neurons(material, results):
     shown = drawn(material("stimulus", groups=["I1"], layer=2))
     stimuli = results["stimuli"]

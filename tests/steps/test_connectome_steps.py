@@ -195,6 +195,10 @@ class TestFit:
         with pytest.raises(StoreError, match=r"belongs to another connectome.*re-run the rule"):
             network_of(copy)
 
+    def test_values_of_no_group_are_named(self, copy, targets):
+        with pytest.raises(ConfigError, match=r"network\.biases names \['X'\]"):
+            run(experiment(targets, network={"biases": {"X": 1}, "layers": 4}), copy, "fit")
+
     def test_a_damaged_network_is_named(self, copy):
         (copy / "network.safetensors").write_bytes(b"torn")
         with pytest.raises(StoreError, match="is not a network of ngpipe"):

@@ -6,31 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from studies import NOTHING, Study
+import yaml
+from studies import NOTHING, ROOT, Study
 
 NONE: dict[str, int] = {}
-CONFIG = """\
-figures:
-  Brain:
-    panels:
-      fit: {kind: fit_scatter, of: brain}
-      paths: {kind: paths, of: brain, stimulus: flash}
-style:
-  dpi: 50
-"""
-BRAIN = """\
-system: connectome
-connectome: {source: {kind: generated, radius: 1}}
-network: {layers: 4, slope: 3, tau: 2}
-fit: {targets: config/targets.csv, epochs: 5}
-stimuli:
-  flash: {kind: pulse, levels: {I1: 1, I2: 1}}
-readouts:
-  out: {stimulus: flash, groups: [O1]}
-attribution: {steps: 4}
-control: {draws: 2}
-"""
-PAGES = {"panel": 2, "figure": 1}
+CONFIG = ROOT / "config"
+FIGURE = "TinyConnectome"
+BRAIN = "experiments/tiny_connectome.yaml"
+PAGES = {"panel": 9, "figure": 1}
+ONE = {"panel": 1, "figure": 1}
 TABLES = {"tabulate": 1, **PAGES}
 ALL = {
     **{"wire": 1, "fit": 1, "search": 1, "attribute": 1, "control": 1, "tabulate": 1},
@@ -41,12 +25,14 @@ STAGES = ("wire", "fit", "search", "attribute", "control", "tabulate")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Study:
+    """The figure that is shipped, made in a directory of its own."""
     study = Study(tmp_path_factory.mktemp("brain") / "study", project)
-    study.path("config", "experiments").mkdir(parents=True)
-    study.path("config", "config.yaml").write_text(CONFIG)
-    study.path("config", "experiments", "brain.yaml").write_text(BRAIN)
-    table = "stimulus,group,value\nflash,O1,0.4\nflash,O2,0.2\n"
-    study.path("config", "targets.csv").write_text(table)
+    for name in (BRAIN, "targets/tiny.csv"):
+        study.path("config", name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CONFIG / name, study.path("config", name))
+    figures = yaml.safe_load((CONFIG / "config.yaml").read_text())["figures"]
+    page = {"figures": {FIGURE: figures[FIGURE]}, "style": {"dpi": 50}}
+    study.path("config", "config.yaml").write_text(yaml.safe_dump(page))
     assert study.planned() == ALL
     study.snakemake()
     return study
@@ -59,37 +45,28 @@ def brain(made: Study, tmp_path: Path) -> Study:
 
 def test_every_stage_leaves_its_results_and_its_key(made: Study) -> None:
     found = {}
-    for path in made.path("results", "runs", "brain").glob("*.json"):
+    for path in made.path("results", "runs", "tiny_connectome").glob("*.json"):
         manifest = json.loads(path.read_text())
         found[manifest["stage"]] = manifest["key"]
     assert set(found) == set(STAGES)
     assert len(set(found.values())) == len(STAGES)
-    assert made.path("results", "Brain", "Brain.png").stat().st_size
-    assert NOTHING in made.snakemake("results/Brain/")
-    assert "every file is there" in made.ngpipe("verify", "results/Brain/")
+    assert made.path("results", FIGURE, f"{FIGURE}.png").stat().st_size
+    assert NOTHING in made.snakemake(f"results/{FIGURE}/")
+    assert "every file is there" in made.ngpipe("verify", f"results/{FIGURE}/")
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "stale"),
     [
-        ("experiments/brain.yaml", "radius: 1", "radius: 1, seed: 5", ALL),
-        ("experiments/brain.yaml", "slope: 3", "slope: 4", {**ALL, "wire": 0}),
-        ("targets.csv", "0.4", "0.5", {**ALL, "wire": 0}),
-        (
-            "experiments/brain.yaml",
-            "groups: [O1]",
-            "groups: [O2]",
-            {"attribute": 1, "control": 1, **TABLES},
-        ),
-        ("experiments/brain.yaml", "draws: 2", "draws: 3", {"control": 1, "tabulate": 1, **PAGES}),
-        (
-            "experiments/brain.yaml",
-            "steps: 4",
-            "steps: 5",
-            {"attribute": 1, "tabulate": 1, **PAGES},
-        ),
-        ("experiments/brain.yaml", "draws: 2}", "draws: 2} # two", NONE),
-        ("config.yaml", "stimulus: flash", "stimulus: flash, top: 3", {"panel": 1, "figure": 1}),
+        (BRAIN, "seed: 0}", "seed: 5}", ALL),
+        (BRAIN, "slope: 3", "slope: 4", {**ALL, "wire": 0}),
+        ("targets/tiny.csv", "0.5", "0.4", {**ALL, "wire": 0}),
+        (BRAIN, "iterations: 40", "iterations: 41", {**ALL, "wire": 0, "fit": 0}),
+        (BRAIN, "groups: [O1]}", "groups: [O2]}", {"attribute": 1, "control": 1, **TABLES}),
+        (BRAIN, "draws: 4", "draws: 5", {"control": 1, **TABLES}),
+        (BRAIN, "steps: 16", "steps: 17", {"attribute": 1, **TABLES}),
+        (BRAIN, "draws: 4}", "draws: 4} # four", NONE),
+        ("config.yaml", "kind: fit_scatter", "kind: fit_scatter\n        top: 3", ONE),
     ],
 )
 def test_a_change_reruns_what_is_below_it(
@@ -104,19 +81,19 @@ def test_a_change_reruns_what_is_below_it(
     [
         (
             lambda s: s.edit("config.yaml", "kind: fit_scatter", "kind: phi"),
-            "phi shows experiments of system assembly, but brain is of system connectome",
+            "phi shows experiments of system assembly, but tiny_connectome is of system connectome",
         ),
         (
-            lambda s: s.edit("config.yaml", "stimulus: flash", "stimulus: flush"),
-            "flush is not among those of experiment brain, ['flash']",
+            lambda s: s.edit("config.yaml", "readout: driven", "readout: drives"),
+            "drives is not among those of experiment tiny_connectome, ['first', 'driven']",
         ),
         (
-            lambda s: s.edit("experiments/brain.yaml", "fit: {targets", "# fit: {targets"),
-            "experiment brain has no section `fit`",
+            lambda s: s.edit(BRAIN, "fit:\n", "fit: null\nignored:\n"),
+            "ignored: Extra inputs are not permitted",
         ),
         (
-            lambda s: s.path("config", "targets.csv").unlink(),
-            "no file at config/targets.csv, which its stage `fit` is to read",
+            lambda s: s.path("config", "targets", "tiny.csv").unlink(),
+            "no file at config/targets/tiny.csv, which its stage `fit` is to read",
         ),
     ],
 )

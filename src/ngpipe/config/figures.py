@@ -123,12 +123,14 @@ class Panel(Section):
     groups: Groups | None = Field(
         None,
         description="Groups shown, in this order, for `type_weights`, `stimulus`, `responses`, "
-        "`response_columns`, `response_map` and `attribution`. Null: all, or the most active.",
+        "`response_columns`, `response_map`, `attribution` and `silencing`; for `paths`, where "
+        "they lead. Null: the `top` largest, most active or most affected.",
     )
     layer: Step | None = Field(
         None,
         description="Step shown, for `stimulus`, `response_columns`, `response_map` and "
-        "`attribution`. Null: all steps over time, or the last where a lattice is drawn.",
+        "`attribution`. Null: all steps over time, or the last where a lattice is drawn. For "
+        "`paths`, the layer of the network that they lead to. Null: 3.",
     )
     top: Count = Field(
         12, description="Most rows, bars or nodes of a layer, where not all groups are named."

@@ -3,7 +3,7 @@ own.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,21 @@ def custom_response(network: nn.Module, function: Callable | None) -> Callable |
     if takes_network(function):
         return lambda incoming, x: function(network, incoming, x)
     return lambda incoming, x: function(incoming)
+
+
+def check_constants(network: nn.Module, names: Sequence[str]) -> None:
+    """Refuse constants that are not finite, and a leak faster than a step, where rules are strict.
+
+    Raises:
+        ArgumentError: naming the constant.
+    """
+    if not network.rules.strict:
+        return
+    for name in names:
+        if not np.isfinite(getattr(network, name)):
+            raise ArgumentError(f"{name} is {getattr(network, name)}, expected a finite number")
+    if network.tau < 1:
+        raise ArgumentError(f"tau is {network.tau}, expected at least 1 step; 1 is no leak")
 
 
 def takes_network(function: Callable) -> bool:

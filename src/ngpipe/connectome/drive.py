@@ -101,6 +101,8 @@ def as_inputs(
         raise ArgumentTypeError(
             f"inputs are a {type(inputs).__name__}, expected a torch tensor or a numpy array"
         )
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "fiubc":
+        raise ArgumentTypeError(f"inputs are {inputs.dtype}, expected real numbers")
     tensor = (
         torch.as_tensor(np.ascontiguousarray(inputs)) if isinstance(inputs, np.ndarray) else inputs
     )

@@ -9,6 +9,7 @@ where x(-1) is the input of time 0. Only edges that exist are computed; no N x N
 Edges that act divisively are not part of W here: they shape the result and get no attribution.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -143,7 +144,8 @@ def edges_by_group(
     shape = (attribution.sizes["edge"], n * n)
     sums = sparse.csr_array((np.ones(len(pair)), (inside, pair)), shape=shape)
     values = attribution.transpose(..., "edge")
-    flat = values.to_numpy().reshape(-1, shape[0]) @ sums
+    leading = math.prod(values.shape[:-1])  # no edges leave no size to be inferred
+    flat = values.to_numpy().reshape(leading, shape[0]) @ sums
     dims = (*values.dims[:-1], "post", "pre")
     kept = {name: at for name, at in values.coords.items() if "edge" not in at.dims}
     array = flat.reshape(*values.shape[:-1], n, n).astype(values.dtype)

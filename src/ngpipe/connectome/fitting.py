@@ -124,6 +124,8 @@ def _split(
     """Samples to train on, in random order, and the others."""
     samples = len(inputs)
     driven = check_table(model, targets, samples)
+    if not 0 < fraction <= 1:
+        raise ArgumentError(f"train_fraction is {fraction}, expected a share, 0 < share <= 1")
     n = int(samples * fraction)
     # The legacy generator, of its own: the split that this seed has always given.
     trained = np.random.RandomState(seed).choice(samples, n, replace=False)

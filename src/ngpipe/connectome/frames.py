@@ -148,10 +148,14 @@ def add_sign(inprop: Any, idx_to_sign: Mapping[Any, Any]) -> sparse.coo_matrix: 
     Args:
         inprop: weights, pre in the rows, or a connectome.
         idx_to_sign: sign of each neuron.
+
+    Raises:
+        ArgumentError: a sign of a neuron that does not exist.
     """
     coo = inprop_csr(inprop).tocoo()
+    inhibitory = [idx for idx, sign in idx_to_sign.items() if sign == -1]
     negative = np.zeros(coo.shape[0], dtype=bool)
-    negative[[int(idx) for idx, sign in idx_to_sign.items() if sign == -1]] = True
+    negative[check_indices(inhibitory, coo.shape[0], "idx_to_sign: key")] = True
     data = np.where(negative[coo.row], -np.abs(coo.data), coo.data)
     return sparse.coo_matrix((data, (coo.col, coo.row)), shape=coo.shape)
 

@@ -60,8 +60,15 @@ def groups_of(idx_to_group: Mapping[Any, Any], n: int) -> Groups:
     """Groups of n neurons, their names sorted.
 
     Raises:
+        ArgumentTypeError: no mapping, or one whose keys are no indices.
         ArgumentError: a neuron without group, or names that cannot be sorted.
     """
+    if not isinstance(idx_to_group, Mapping):
+        raise ArgumentTypeError(
+            f"idx_to_group is a {type(idx_to_group).__name__}, expected a mapping from the index "
+            "of each neuron to its group; of a list: dict(enumerate(groups))"
+        )
+    check_indices(list(idx_to_group), max(n, len(idx_to_group)), "idx_to_group: key")
     lookup = {int(idx): group for idx, group in idx_to_group.items()}
     missing = [idx for idx in range(n) if idx not in lookup]
     if missing:
@@ -154,8 +161,11 @@ def check_count(name: str, value: int, least: int) -> int:
     """A whole number of at least ``least``.
 
     Raises:
+        ArgumentTypeError: no whole number.
         ArgumentError: it is less.
     """
+    if not isinstance(value, Integral):
+        raise ArgumentTypeError(f"{name} is {value!r}, expected a whole number")
     if value < least:
         raise ArgumentError(f"{name} is {value}, expected at least {least}")
     return int(value)

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ngpipe.connectome.chords import Surrogate
 from ngpipe.connectome.construction import (
+    check_constants,
     connectome_buffers,
     connectome_digest,
     custom_response,
@@ -113,6 +114,7 @@ class MultilayeredNetwork(nn.Module):
         self.threshold, self.tanh_steepness = float(threshold), float(tanh_steepness)
         self.default_bias = float(default_bias)
         self.tau = self.rules.tau if tau is None else float(tau)
+        check_constants(self, ("threshold", "tanh_steepness", "default_bias", "tau"))
         self.idx_to_group = idx_to_group
         self.divisive_normalization = divisive_normalization
         self.custom_activation_function = activation_function

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ngpipe.connectome.groups import Groups, check_indices, members_of
 from ngpipe.connectome.step import State
-from ngpipe.errors import ArgumentError
+from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 BEFORE = -1
 """The layer of the state that the input of time 0 sets."""
@@ -237,6 +237,12 @@ def _several(numbers: int | Iterable[int] | None) -> tuple[int, ...] | None:
 
 def _rows(manipulate: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Neurons, activity, layer and sample (None: all) of a mapping."""
+    for layer, held in manipulate.items():
+        if not isinstance(held, Mapping):
+            raise ArgumentTypeError(
+                f"manipulate has {held!r} for layer {layer!r}, expected {{group or neuron: "
+                "activity}"
+            )
     by_sample = any(
         isinstance(value, Mapping) for held in manipulate.values() for value in held.values()
     )

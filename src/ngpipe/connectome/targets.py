@@ -166,6 +166,11 @@ def _table(targets: Any) -> pd.DataFrame:  # noqa: ANN401
             f"targets are a {type(targets).__name__}, expected {{layer: {{neuron: value}}}} or a "
             "DataFrame with columns layer, neuron, value"
         )
+    flat = [layer for layer, of_layer in targets.items() if not isinstance(of_layer, Mapping)]
+    if flat:
+        raise ArgumentTypeError(
+            f"targets of layer {flat[0]!r} are {targets[flat[0]]!r}, expected {{neuron: value}}"
+        )
     rows = [
         {"layer": layer, "neuron": neuron, "value": value}
         for layer, of_layer in targets.items()

@@ -170,7 +170,7 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
     if spec.groups is not None:
         known = np.unique(material.stimuli["neuron_group"].values)
         found = set(material.shown(known, np.zeros(0)))
-    chosen = _leading_to(table, found, spec.top)
+    chosen = _leading_to(table, found, spec.top) if len(table) else table
     if chosen.empty:
         raise StoreError(
             f"no active path of {spec.of} leads from the input {spec.stimulus} to "
@@ -178,6 +178,9 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
             "paths.weight in the experiment, or name other `groups` or a later `layer`"
         )
     layered_paths(ax, chosen, material.style)
+    columns = [int(column) for column in ax.get_xticks()]  # layer l of a path ends in layer l - 1
+    names = {0: "input", 1: "layer 0"}
+    ax.set_xticks(columns, [names.get(column, str(column - 1)) for column in columns])
     ax.set_title(f"active paths, {spec.stimulus}")
     return ax
 
@@ -265,9 +268,11 @@ def _means(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _leading_to(table: pd.DataFrame, found: set[str], top: int) -> pd.DataFrame:
     """Connections on paths from the first layer to some groups of the last.
 
-    Of each layer the ``top`` most active senders are kept.
+    Of each layer the ``top`` most active senders are kept, and of the last the receivers.
     """
     layers = sorted(table["layer"].unique().tolist())
+    last = table[(table["layer"] == layers[-1]) & _among(table["post"], found)]
+    found = set(last.groupby("post")["post_activation"].max().nlargest(top).index)
     back = _swept(table, layers[::-1], found, "post", "pre", top)
     first = set(back.loc[back["layer"] == layers[0], "pre"])
     forth = _swept(back, layers, first, "pre", "post", len(back))

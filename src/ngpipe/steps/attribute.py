@@ -38,7 +38,8 @@ def run(
     Raises:
         ConfigError: groups that do not exist.
     """
-    section = cfg.model_dump(mode="json")
+    section = {"attribution": cfg.model_dump(mode="json")}
+    section["readouts"] = {name: r.model_dump(mode="json") for name, r in readouts.items()}
     provenance = store.Provenance("attribute", key, section, device=str(device))
     connectome, _, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]

@@ -44,7 +44,8 @@ def run(
         device: where to compute.
     """
     cfg, readouts = experiment.control, experiment.readouts
-    provenance = store.Provenance("control", key, cfg.model_dump(mode="json"), device=str(device))
+    section = experiment.model_dump(mode="json", include={"readouts", "control"})
+    provenance = store.Provenance("control", key, section, device=str(device))
     connectome, about, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     rng = np.random.default_rng(cfg.seed)

@@ -23,9 +23,17 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
     """A network with the parameters of its config.
 
     Raises:
-        ConfigError: nobody to receive input, or a column that the neurons do not have.
+        ConfigError: nobody to receive input, or values of groups that do not exist.
+        ConnectomeError: a column that the neurons do not have.
     """
     groups = connectome.column(cfg.groups).fillna(UNKNOWN).astype(str)
+    for key, given in (("slopes", cfg.slopes), ("biases", cfg.biases)):
+        absent = sorted(set(given) - set(groups))
+        if absent:
+            raise ConfigError(
+                f"network.{key} names {absent}, which are no groups; the groups are "
+                f"{sorted(set(groups))[:20]}"
+            )
     return MultilayeredNetwork(
         weights_of(connectome, cfg),
         sensors_of(connectome, cfg),

@@ -86,14 +86,14 @@ def optic_lobe_types(path: Path | str | None = None, *, download: bool = True) -
 
 
 def _origin(source: Source, file: Path) -> Origin:
-    """Origin of a file, with a note where it is not the one that was published."""
-    version = ""
-    if file == packaged(source):
+    """Origin of a file; with a note where it is neither the package's nor the published one."""
+    version, known = "", file == packaged(source)
+    if known:
         with contextlib.suppress(metadata.PackageNotFoundError):
             version = f"{source.package} {metadata.version(source.package)}"
     about = {"licence": source.licence, "citation": source.citation, "version": version}
     origin = Origin.of_files(file, source=source.name, **about)
-    same = origin.files[file.name] == source.sha256
+    same = known or origin.files[file.name] == source.sha256
     return origin if same else origin.noted(f"not the file at {source.url}, but {file}")
 
 
