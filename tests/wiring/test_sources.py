@@ -85,7 +85,7 @@ class TestWorm:
         assert found.loc["I2R"].tolist() == ["I2", "right", "pharyngeal", 1]
         sides = found["side"].value_counts()
         assert sides["left"] == sides["right"]
-        assert set(worm.COMMAND) <= set(found["cell_type"])
+        assert {"AVA", "AVB", "AVD", "AVE", "PVC"} <= set(found["cell_type"])
 
     def test_another_sheet_is_refused(self, tmp_path):
         (tmp_path / "herm_chem_adj.csv").write_text(",A,B\nA,0,1\nB,1,0\n")

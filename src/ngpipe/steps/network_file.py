@@ -1,18 +1,15 @@
 """The network of a connectome on disk: its parameters, and how to build it again."""
 
-import json
 from pathlib import Path
 
 import torch
 import xarray as xr
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from ngpipe import store
 from ngpipe.config.excitability import Network
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of, set_parameters
 from ngpipe.errors import ArgumentError, ConfigError, StoreError
+from ngpipe.steps import parameter_file
 from ngpipe.wiring.connectome import Connectome
 
 UNKNOWN = "unknown"
@@ -96,11 +93,10 @@ def _pairs(strength: xr.DataArray) -> list[tuple[str, str]]:
 
 def write(network: MultilayeredNetwork, cfg: Network, path: Path, *, key: str) -> None:
     """Write parameters and the digest of the connectome, whole or not at all."""
-    state = {name: p.detach().cpu().contiguous() for name, p in network.named_parameters()}
-    state["connectome_digest"] = network.connectome_digest.cpu()
+    state = dict(network.named_parameters())
+    state["connectome_digest"] = network.connectome_digest
     about = {"key": key, "network": cfg.model_dump(mode="json")}
-    with store.atomic(path) as partial:
-        partial.write_bytes(save(state, metadata={"ngpipe": json.dumps(about, sort_keys=True)}))
+    parameter_file.write(path, state, about)
 
 
 def read(directory: Path, device: torch.device) -> tuple[Connectome, Network, MultilayeredNetwork]:
@@ -111,14 +107,7 @@ def read(directory: Path, device: torch.device) -> tuple[Connectome, Network, Mu
     """
     connectome = Connectome.load(directory / "connectome.zarr")
     path = directory / "network.safetensors"
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["ngpipe"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} is not a network of ngpipe ({error}); re-run the rule `fit`"
-        ) from error
+    about, state = parameter_file.read(path, "network", "fit")
     cfg = Network.model_validate(about["network"])
     network = build(connectome, cfg, device)
     try:

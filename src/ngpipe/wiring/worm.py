@@ -43,9 +43,6 @@ _SHEETS = {
 BY_ROLE = {role: tuple(names.split()) for role, names in _SHEETS.items()}
 """Neurons by role, in the order of the sheets."""
 
-COMMAND = ("AVA", "AVB", "AVD", "AVE", "PVC")
-"""Classes of the command interneurons of locomotion (Chalfie et al. 1985)."""
-
 GABA = ("AVL", "DD", "DVB", "RIS", "RME", "VD")
 """Classes taken as inhibitory. AVL and DVB excite the muscles of the gut all the same, and other
 transmitters inhibit some of their targets: signs by sender are an assumption."""

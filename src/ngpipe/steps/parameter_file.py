@@ -1,0 +1,38 @@
+"""Parameters on disk: one safetensors file that says what they belong to."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ngpipe import store
+from ngpipe.errors import StoreError
+
+
+def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors by name and what they belong to, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # One entry: the order of several is not reproducible.
+    metadata = {"ngpipe": json.dumps(dict(about), sort_keys=True)}
+    with store.atomic(path) as partial:
+        partial.write_bytes(save(tensors, metadata=metadata))
+
+
+def read(path: Path, what: str, rule: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the parameters belong to, and tensors by name; messages say ``what`` the file should be.
+
+    Raises:
+        StoreError: the file is absent, truncated, or not one of ngpipe.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["ngpipe"])
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not a {what} of ngpipe ({error}); re-run the rule `{rule}`"
+        ) from error
