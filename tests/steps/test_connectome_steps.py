@@ -257,6 +257,13 @@ class TestAttribute:
         assert total == pytest.approx(float(found["value"].sel(readout="pulsed")) - rest, abs=1e-6)
         assert abs(float(found["delta"].sel(readout="pulsed"))) < 1e-6
 
+    def test_a_readout_of_the_centre_is_its_activity(self, finished):
+        neurons = Connectome.load(finished / "connectome.zarr").neurons
+        centre = ((neurons["u"] == 0) & (neurons["v"] == 0) & (neurons["cell_type"] == "O1")).values
+        x = opened(finished, "stimuli")["activity"].sel(run="best").values[centre, 3]
+        value = opened(finished, "attribution")["value"].sel(readout="driven")
+        assert float(value) == pytest.approx(x.item(), abs=1e-6)
+
     def test_silencing_is_the_loss_without_the_group(self, finished):
         _, _, network = network_of(finished)
         found, stimuli = opened(finished, "attribution"), opened(finished, "stimuli")
