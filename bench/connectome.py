@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from run import best_of
+from run import best_of, named
 from scipy import sparse
 from torch import Tensor
 
@@ -59,15 +59,16 @@ def main() -> None:
     """Measure every case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", type=torch.device, default="cpu", help="of ngpipe: cpu or cuda")
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run")
     parser.add_argument("--no-loops", action="store_true", help="only ngpipe")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sizes = SMALL if options.small else FULL
-    print(f"{options.threads} threads, torch {torch.__version__}; seconds\n")
+    print(f"{named(options.device, options.threads)}; seconds\n")
     print(f"{'case':<44}{'loops':>9}{'seed':>9}{'current':>9}{'reach':>9}")
     for case in (forward, backward, division, fitting, search, lobe):
-        what, reach, loops, ngpipe = case(sizes)
+        what, reach, loops, ngpipe = case(sizes, options.device)
         slow = np.nan
         if not options.no_loops:
             start = time.perf_counter()
@@ -82,15 +83,15 @@ def main() -> None:
 Case = tuple[str, float, Callable[[], np.ndarray], Callable[[str], np.ndarray]]
 
 
-def forward(sizes: Sizes) -> Case:
+def forward(sizes: Sizes, device: torch.device) -> Case:
     """A forward pass of a large network."""
     W, u = _large(sizes)
-    networks = _presets(W, sizes.layers)
+    networks = _presets(W, sizes.layers, device)
     what = f"forward, {sizes.neurons} neurons, {sizes.layers} layers"
 
     def ngpipe(preset: str) -> np.ndarray:
         with torch.no_grad():
-            return networks[preset](u).numpy()
+            return networks[preset](u.to(device)).cpu().numpy()
 
     def loops() -> np.ndarray:
         with torch.no_grad():
@@ -99,25 +100,25 @@ def forward(sizes: Sizes) -> Case:
     return what, 0.06, loops, ngpipe
 
 
-def backward(sizes: Sizes) -> Case:
+def backward(sizes: Sizes, device: torch.device) -> Case:
     """The same and the gradient of all activities by the input."""
     W, u = _large(sizes)
-    networks = _presets(W, sizes.layers)
+    networks = _presets(W, sizes.layers, device)
 
-    def gradient(run: Callable[[Tensor], Tensor]) -> np.ndarray:
-        inputs = u.clone().requires_grad_(True)
+    def gradient(run: Callable[[Tensor], Tensor], device: str | torch.device) -> np.ndarray:
+        inputs = u.to(device, copy=True).requires_grad_(True)
         run(inputs).sum().backward()
-        return inputs.grad.numpy() / inputs.grad.abs().max().item()
+        return (inputs.grad / inputs.grad.abs().max()).cpu().numpy()
 
     return (
         "forward and backward",
         0.18,
-        lambda: gradient(lambda v: loop_forward(_coo(W), v, sizes.layers)),
-        lambda preset: gradient(networks[preset]),
+        lambda: gradient(lambda v: loop_forward(_coo(W), v, sizes.layers), "cpu"),
+        lambda preset: gradient(networks[preset], device),
     )
 
 
-def division(sizes: Sizes) -> Case:
+def division(sizes: Sizes, device: torch.device) -> Case:
     """Slopes under divisive inhibition, one sample."""
     rng = np.random.default_rng(1)
     n = sizes.edges // 2
@@ -125,7 +126,7 @@ def division(sizes: Sizes) -> Case:
     W = sparse.csr_array((-rng.random(sizes.edges) / 4, (post, n + pre)), shape=(2 * n, 2 * n))
     groups = {i: "post" if i < n else "pre" for i in range(2 * n)}
     networks = _presets(
-        W, 1, idx_to_group=groups, divisive_normalization={"pre": ["post"]}, sensory=[0]
+        W, 1, device, idx_to_group=groups, divisive_normalization={"pre": ["post"]}, sensory=[0]
     )
     x = torch.rand(2 * n, 1, generator=torch.Generator().manual_seed(0))
     coo = W.tocoo()
@@ -138,12 +139,12 @@ def division(sizes: Sizes) -> Case:
 
     def ngpipe(preset: str) -> np.ndarray:
         with torch.no_grad():
-            return networks[preset].divnorm(SLOPE, x).numpy()
+            return networks[preset].divnorm(SLOPE, x.to(device)).cpu().numpy()
 
     return f"divisive inhibition, {sizes.edges} edges", 1e-3, loops, ngpipe
 
 
-def fitting(sizes: Sizes) -> Case:
+def fitting(sizes: Sizes, device: torch.device) -> Case:
     """Ten epochs of training."""
     layers, samples, epochs = 5, 20, 10
     W = _weights(sizes.fitted_neurons, sizes.fitted_synapses)
@@ -160,8 +161,10 @@ def fitting(sizes: Sizes) -> Case:
     )
 
     def ngpipe(preset: str) -> np.ndarray:
-        network = MultilayeredNetwork(W, range(10), layers, idx_to_group=groups, preset=preset)
-        history = train_model(network, u, table, num_epochs=epochs)[1]
+        network = MultilayeredNetwork(
+            W, range(10), layers, idx_to_group=groups, preset=preset, device=device
+        )
+        history = train_model(network, u.to(device), table, num_epochs=epochs)[1]
         return np.array(history["mse_loss"])
 
     def loops() -> np.ndarray:
@@ -173,11 +176,11 @@ def fitting(sizes: Sizes) -> Case:
     return f"training, {sizes.rows} targets, {epochs} epochs", 0.1, loops, ngpipe
 
 
-def search(sizes: Sizes) -> Case:
+def search(sizes: Sizes, device: torch.device) -> Case:
     """Stimuli for many samples of a large network, one target each."""
     layers, iterations = 5, 20
     W = _weights(sizes.neurons, sizes.synapses)
-    networks = _presets(W, layers)
+    networks = _presets(W, layers, device)
     rng = np.random.default_rng(3)
     table = pd.DataFrame(
         {
@@ -192,26 +195,30 @@ def search(sizes: Sizes) -> Case:
 
     def ngpipe(preset: str) -> np.ndarray:
         return activation_maximisation(
-            networks[preset], TargetActivation(table), start, iterations, early_stopping=False
+            networks[preset],
+            TargetActivation(table),
+            start.to(device),
+            iterations,
+            early_stopping=False,
         )[0]
 
     what = f"search, {sizes.samples} samples, {iterations} iterations"
     return what, 8.0, lambda: _loop_search(_coo(W), start, table, layers, iterations), ngpipe
 
 
-def lobe(sizes: Sizes) -> Case:
+def lobe(sizes: Sizes, device: torch.device) -> Case:
     """A forward pass of the optic lobe; of a small random connectome where sizes are small."""
     if sizes.lobe is None:
         connectome = generated(np.random.default_rng(0), radius=1).signed().normalised()
     else:
         connectome = optic_lobe(radius=sizes.lobe).normalised()
-    networks = _presets(connectome.weights, sizes.lobe_layers)
+    networks = _presets(connectome.weights, sizes.lobe_layers, device)
     sensors = _sensors(len(connectome))
     u = torch.rand(1, sensors, sizes.lobe_layers, generator=torch.Generator().manual_seed(0))
 
     def ngpipe(preset: str) -> np.ndarray:
         with torch.no_grad():
-            return networks[preset](u).numpy()
+            return networks[preset](u.to(device)).cpu().numpy()
 
     def loops() -> np.ndarray:
         with torch.no_grad():
@@ -320,10 +327,12 @@ def _weights(n: int, synapses: int) -> sparse.csr_array:
     return sparse.csr_array(W.multiply(1 / total[:, None]), dtype=np.float32)
 
 
-def _presets(W: sparse.csr_array, layers: int, **options: object) -> dict[str, MultilayeredNetwork]:
+def _presets(
+    W: sparse.csr_array, layers: int, device: torch.device, **options: object
+) -> dict[str, MultilayeredNetwork]:
     sensory = options.pop("sensory", range(_sensors(W.shape[0])))
     return {
-        preset: MultilayeredNetwork(W, sensory, layers, preset=preset, device="cpu", **options)
+        preset: MultilayeredNetwork(W, sensory, layers, preset=preset, device=device, **options)
         for preset in ("seed", "current")
     }
 

@@ -7,7 +7,6 @@ Writes cost.csv after every measurement, and cost.png and cost.pdf in the end.
 
 import argparse
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from run import best_of
+from run import best_of, named, timed
 
 from ngpipe import schemas, store
 from ngpipe.assembly.closed_form.distil import distil
@@ -39,7 +38,6 @@ from ngpipe.metrics.tidy import agreement
 from ngpipe.steps import recordings, simulate
 
 EXPERIMENT = Path(__file__).parents[1] / "config" / "experiments" / "fig2.yaml"
-CPU = torch.device("cpu")
 MB = 2**20
 """Bytes, as in the manifests of stores."""
 PRODUCT_SIZE = 2_000
@@ -76,6 +74,7 @@ class Case:
     scratch: Path
     """Directory of what one process leaves for the next."""
     threads: int
+    device: torch.device
 
     @property
     def n_neurons(self) -> int:
@@ -101,15 +100,15 @@ class Case:
         """Set the threads of this process and read what training reads."""
         torch.set_num_threads(self.threads)
         cfg = self.experiment.training
-        return recordings.load(self.simulation, cfg, CPU), cfg
+        return recordings.load(self.simulation, cfg, self.device), cfg
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all sizes, smallest first, then draw."""
     options = parsed(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    rate = isolated(product_rate, options.threads)
-    print(f"{options.threads} threads, torch {torch.__version__}")
+    rate = isolated(product_rate, options.threads, options.device)
+    print(isolated(named, options.device, options.threads))
     print(f"matrix product: {rate / 1e9:.3g} GFLOP/s in float64\n")
     experiment = load(EXPERIMENT, Experiment)
     table = pd.DataFrame(columns=COLUMNS)
@@ -118,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         simulation = experiment.simulation.model_copy(update=size)
         with TemporaryDirectory(dir=options.out, prefix="scratch") as scratch:
             scaled = experiment.model_copy(update={"simulation": simulation})
-            case = Case(scaled, Path(scratch), options.threads)
+            case = Case(scaled, Path(scratch), options.threads, options.device)
             isolated(simulated, case)
             for name, measure in METHODS.items():
                 measured = shortest(measure, case, options)
@@ -137,6 +136,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--frames", type=positive, default=100_000, help="frames recorded, at every size")
     add("--repeats", type=positive, default=1, help="runs of each, of which the shortest counts")
     add("--threads", type=positive, default=len(os.sched_getaffinity(0)))
+    add("--device", type=torch.device, default="cpu", help="cpu or cuda; memory is that of it")
     add(
         "--out",
         type=Path,
@@ -192,25 +192,24 @@ def row(case: Case, method: str, measured: Measured, rate: float) -> list[object
     return [known.get(column, np.nan) for column in COLUMNS]
 
 
-def product_rate(threads: int) -> float:
+def product_rate(threads: int, device: torch.device) -> float:
     """Operations per second of a matrix product in float64, the fastest that arithmetic goes."""
     torch.set_num_threads(threads)
-    a = torch.rand(PRODUCT_SIZE, PRODUCT_SIZE, dtype=torch.float64)
+    a = torch.rand(PRODUCT_SIZE, PRODUCT_SIZE, dtype=torch.float64, device=device)
     return 2 * PRODUCT_SIZE**3 / best_of(lambda: a @ a, 5)
 
 
 def simulated(case: Case) -> None:
     """Write the store that all methods learn from."""
     torch.set_num_threads(case.threads)
-    simulate.run(case.experiment.simulation, case.simulation, key="cost", device=CPU)
+    simulate.run(case.experiment.simulation, case.simulation, key="cost", device=case.device)
 
 
 def closed_form(case: Case) -> Measured:
     """W, phi_i, psi and types from the recording; R2 of W over its off-diagonal entries."""
     recording, cfg = case.begin()
-    start = time.perf_counter()
-    solution = ClosedForm(recording, cfg, unheard).solve()
-    seconds, peak = time.perf_counter() - start, store.peak_memory_mb()
+    seconds, solution = timed(ClosedForm(recording, cfg, unheard).solve)
+    peak = peak_mb(case.device)
     torch.save(solution, case.solution)
     used = solution.diagnosis.n_frames
     return {
@@ -228,9 +227,11 @@ def distillation(case: Case) -> Measured:
     solution = torch.load(case.solution, weights_only=False)
     generator = torch.Generator().manual_seed(cfg.seed)
     model = build(recording, cfg, generator, recording.scales())
-    start = time.perf_counter()
-    distil(model, solution, recording, cfg.closed_form, generator=generator, report=unheard)
-    return {"seconds": time.perf_counter() - start, "peak_mb": store.peak_memory_mb()}
+    cfg = cfg.closed_form
+    seconds, _ = timed(
+        lambda: distil(model, solution, recording, cfg, generator=generator, report=unheard)
+    )
+    return {"seconds": seconds, "peak_mb": peak_mb(case.device)}
 
 
 def gradient(case: Case) -> Measured:
@@ -241,19 +242,18 @@ def gradient(case: Case) -> Measured:
     """
     recording, cfg = case.begin()
     trainer = Trainer(recording, cfg.model_copy(update={"solver": "gradient"}))
-    for _ in range(WARM_UP):
-        trainer.advance()
+
+    def steps(n: int) -> None:
+        for _ in range(n):
+            trainer.advance()
+
+    steps(WARM_UP)
     trainer.adopt()
-    start = time.perf_counter()
-    for _ in range(STEPS):
-        trainer.advance()
-    step = (time.perf_counter() - start) / STEPS
-    start = time.perf_counter()
-    trainer.whiten()
-    whitening = (1 + len(cfg.whitening_updates)) * (time.perf_counter() - start)
+    step = timed(lambda: steps(STEPS))[0] / STEPS
+    whitening = (1 + len(cfg.whitening_updates)) * timed(trainer.whiten)[0]
     return {
         "seconds": cfg.steps * step + whitening,
-        "peak_mb": store.peak_memory_mb(),
+        "peak_mb": peak_mb(case.device),
         "step_seconds": step,
     }
 
@@ -268,6 +268,13 @@ LOOKS = {
     "distillation": {"label": "distillation", "marker": "^", "color": "#e08a3c"},
     "gradient_extrapolated": {"label": "gradient", "marker": "s", "color": "#3b6ea5"},
 }
+
+
+def peak_mb(device: torch.device) -> float:
+    """Most memory that was used: by the process, or on a CUDA device by its tensors [MB]."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MB
+    return store.peak_memory_mb()
 
 
 def unheard(stage: str, **reached: int | float | torch.Tensor) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.wiring.ensembles import weights
 
 TOLERANCE = 1e-5
+Result = TypeVar("Result")
 
 
 def main() -> None:
@@ -27,11 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--neurons", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{options.neurons} neurons, {options.threads} threads, torch {torch.__version__}\n")
+    print(f"{options.neurons} neurons, {named(options.device, options.threads)}\n")
     print(f"{'what':<48}{'measured':>12}  unit")
-    activity, drift = simulation(options.neurons)
+    activity, drift = simulation(options.neurons, options.device)
     training(activity, drift)
 
 
@@ -40,29 +43,45 @@ def row(what: str, value: float, unit: str) -> None:
     print(f"{what:<48}{value:>12.4g}  {unit}")
 
 
+def named(device: torch.device, threads: int) -> str:
+    """What computes, in words."""
+    what = f"{threads} threads, torch {torch.__version__}"
+    return f"{what}, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else what
+
+
 def best_of(call: Callable[[], object], repeats: int) -> float:
     """Shortest of several timings [s], after one call to warm up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    timed(call)
+    return min(timed(call)[0] for _ in range(repeats))
 
 
-def simulation(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+def timed(call: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds until a call and all it has asked of a CUDA device are done, and its result."""
+    wait()
+    start = time.perf_counter()
+    result = call()
+    wait()
+    return time.perf_counter() - start, result
+
+
+def wait() -> None:
+    """Let a CUDA device finish what it was asked."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def simulation(n: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Steps a second of the simulator against reading W once a step from memory or cache."""
     cfg = Simulation(n_neurons=n, types=(NeuronType(leak=1.0), NeuronType(leak=2.0)))
-    coupling = torch.from_numpy(10 * weights(cfg.connectivity, n))
-    drift = assembly_drift(coupling, constants_of(cfg.types, type_of_neuron(cfg)))
-    x0 = 5 * torch.randn(n, generator=torch.Generator().manual_seed(0))
+    coupling = torch.from_numpy(10 * weights(cfg.connectivity, n)).to(device)
+    drift = assembly_drift(coupling, constants_of(cfg.types, type_of_neuron(cfg)).to(device))
+    x0 = (5 * torch.randn(n, generator=torch.Generator().manual_seed(0))).to(device)
     frames = euler_maruyama(drift, x0, dt=cfg.dt)
     steps, kept = 2_000, []
     with torch.inference_mode():
         seconds = best_of(lambda: kept.append(list(islice(frames, steps))), 3)
         reading = best_of(lambda: [coupling.sum() for _ in range(100)], 5) / 100
-        large = torch.ones(2**27)
+        large = torch.ones(2**27, device=device)
         memory = best_of(large.sum, 5)
     row("simulator", steps / seconds, "steps/s")
     row("limit: W read once a step where it lies", 1 / reading, "steps/s")
