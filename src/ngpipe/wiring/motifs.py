@@ -98,10 +98,12 @@ def motif_scores(connectome: Connectome, samples: Iterable[Connectome]) -> pd.Da
             f"got {len(drawn)} samples of the null, expected two or more; 39 are the fewest that "
             "can give p = 0.05"
         )
-    counts = pd.DataFrame(drawn)
+    counts = pd.DataFrame(drawn).astype(np.float64)
     table = pd.DataFrame({"count": observed, "mean": counts.mean(), "sd": counts.std()})
     table["z"] = (table["count"] - table["mean"]) / table["sd"].where(table["sd"] > 0)
-    table["p"] = [p_value(observed[name], counts[name].to_numpy()) for name in observed.index]
+    table["p"] = [
+        p_value(float(observed[name]), counts[name].to_numpy()) for name in observed.index
+    ]
     return table.assign(samples=len(drawn)).rename_axis("motif")
 
 

@@ -4,8 +4,6 @@ A chain holds the connections that may move (self-connections stay) and has ``sw
 exchanges each about twice, and ``edges()``: senders, receivers and weights as they are now.
 """
 
-from typing import Protocol
-
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
@@ -20,22 +18,6 @@ Edges = tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"], Float[np.ndarr
 Dyad = tuple[int, int, float, float]
 """a, b, the weight a -> b, the weight b -> a (0 where there is none)."""
 KEEP = ("degree", "sign", "type", "reciprocity")
-
-
-class Chain(Protocol):
-    """Connections that are exchanged."""
-
-    def sweep(self, rng: np.random.Generator) -> None:
-        """Exchange each connection about twice."""
-
-    def edges(self) -> Edges:
-        """The connections as they are now."""
-
-
-def chain(connectome: Connectome, keep: str) -> Chain:
-    """The chain that keeps ``degree``, and also ``sign``, ``type`` or ``reciprocity``."""
-    check_choice("keep", keep, KEEP)
-    return DyadSwaps(connectome) if keep == "reciprocity" else Trades(connectome, keep)
 
 
 def ends(connectome: Connectome) -> tuple[np.ndarray, np.ndarray]:
@@ -118,14 +100,15 @@ class DyadSwaps:
         return a, b, weights[there], weights.get(back, 0.0)
 
     def sweep(self, rng: np.random.Generator) -> None:
-        """As many steps as there are linked pairs, of each kind."""
+        """As many steps as there are linked pairs of a kind, or one more by chance."""
         for kind in self._kinds:
             n = len(kind)
             if n < 2:
                 continue
-            first = rng.integers(0, n, n)
-            second = (first + rng.integers(1, n, n)) % n
-            turned = rng.random(n) < 0.5
+            steps = n + rng.integers(0, 2)  # else, where no swap is refused, parity never changes
+            first = rng.integers(0, n, steps)
+            second = (first + rng.integers(1, n, steps)) % n
+            turned = rng.random(steps) < 0.5
             for i, j, turn in zip(first.tolist(), second.tolist(), turned.tolist(), strict=True):
                 self._swap(kind, i, j, turn and kind is self._kinds[0])
 
@@ -151,6 +134,12 @@ class DyadSwaps:
         rows += [(b, a, ba) for a, b, _, ba in mutual]
         pre, post, data = np.array(rows, np.float64).reshape(-1, 3).T
         return pre.astype(np.int64), post.astype(np.int64), data
+
+
+def chain(connectome: Connectome, keep: str) -> Trades | DyadSwaps:
+    """The chain that keeps ``degree``, and also ``sign``, ``type`` or ``reciprocity``."""
+    check_choice("keep", keep, KEEP)
+    return DyadSwaps(connectome) if keep == "reciprocity" else Trades(connectome, keep)
 
 
 def _trade(

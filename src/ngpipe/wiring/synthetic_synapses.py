@@ -43,7 +43,9 @@ PROBABILITY_OF_ONE = 0.885
 MU, SIGMA, SHARED = 8.643, 0.94, 0.5
 
 
-def synthetic(rng: np.random.Generator, filters: Filters = NOTEBOOK, **tables: float) -> Connectome:
+def synthetic(
+    rng: np.random.Generator, filters: Filters = NOTEBOOK, **tables: int | float
+) -> Connectome:
     """The connectome of synthetic tables; its origin has the source ``synthetic``.
 
     Args:
