@@ -38,21 +38,25 @@ def without_reciprocal(
         connectome: any; of signed weights the sizes count.
         rng: chooses the direction, or decides between weights that are equal.
         remove: one direction at ``random``, the ``weaker`` or the ``stronger``, or ``both``.
+
+    Raises:
+        ConnectomeError: a rule that does not exist.
     """
     check_choice("remove", remove, REMOVE)
     pre, post = ends(connectome)
     mutual = _among(split(connectome)[0], pre, post)
     there = np.flatnonzero(mutual & (pre < post))
-    size = np.abs(connectome.weights.data)
     back = np.flatnonzero(mutual & (pre > post))
-    back = back[np.lexsort((pre[back], post[back]))]  # in the order of the pairs they answer
     there = there[np.lexsort((post[there], pre[there]))]
+    back = back[np.lexsort((pre[back], post[back]))]  # in the order of those they answer
+    size = np.abs(connectome.weights.data)
     chance = rng.random(len(there)) < 0.5
     larger = np.where(size[there] == size[back], chance, size[there] > size[back])
-    first = {"random": chance, "weaker": ~larger, "stronger": larger, "both": chance}[remove]
-    gone = np.where(first, there, back)
     if remove == "both":
         gone = np.r_[there, back]
+    else:
+        first = {"random": chance, "weaker": ~larger, "stronger": larger}[remove]
+        gone = np.where(first, there, back)
     return _removed(connectome, gone, f"reciprocal connections removed, {remove}")
 
 

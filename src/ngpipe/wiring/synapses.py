@@ -6,7 +6,7 @@ how many cells and synapses it took.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -180,7 +180,7 @@ def read_synapses(
                 f"{release.sha256[path.name]}; get it again from {release.url}, or say verify=False"
             )
     source = release.name if all(same) else f"{paths[0]}, in the columns of {release.name}"
-    origin = Origin(source, origin.files, "", origin.licence, origin.citation)
+    origin = replace(origin, source=source)
     tables = (read_table(path) for path in paths)
     return from_synapses(*tables, release, filters, weight=weight, origin=origin)
 
@@ -220,14 +220,14 @@ def from_synapses(
     counts: dict[str, int] = {}
     neurons = _filtered_cells(cells, release, filters, counts)
     kept, left = _filtered_synapses(synapses, neurons, release, filters, counts)
-    layout = {"pre": release.pre, "post": release.post}
     return Connectome.from_edges(
         synapses.iloc[kept],
         neurons[left],
         unit=release.unit if weight == "size" else "synapses",
-        origin=(origin or Origin(release.name)).counted(counts).noted(f"filtered: {filters}"),
+        origin=(origin or Origin()).counted(counts).noted(f"filtered: {filters}"),
+        pre=release.pre,
+        post=release.post,
         weight=release.size if weight == "size" else None,
-        **layout,
     )
 
 
@@ -273,7 +273,7 @@ def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str,
         tests["of_other_type"] = cells[release.cell_type].isin(wanted)
     if filters.region is not None:
         tests["of_other_region"] = cells[_column(release, "region")].eq(filters.region)
-    unknown = sorted(set(filters.exclude) - set(ids))
+    unknown = [one for one in filters.exclude if not ids.eq(one).any()]
     if unknown:
         raise ConnectomeError(
             f"exclude names {len(unknown)} ids that the cell table lacks, {few(unknown)}; its ids "
@@ -297,8 +297,10 @@ def _neuron_table(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
     """``id``, ``cell_type``, position [um] and what else is known."""
     place = release.position
     if isinstance(place, str):
-        found = cells[place].astype(str).str.extract(r"^\s*\[?\s*(\S+)[\s,]+(\S+)[\s,]+([^\]\s]+)")
-        found = found.apply(lambda axis: axis.str.rstrip(","))
+        number = r"([^\s,\[\]]+)"
+        found = (
+            cells[place].astype(str).str.extract(rf"^[\s\[]*{number}[\s,]+{number}[\s,]+{number}")
+        )
     else:
         found = cells[list(place)]
     found = found.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
