@@ -20,3 +20,12 @@ def real():
         return path
 
     return folder
+
+
+@pytest.fixture
+def microns():
+    """Folder of the tables of MICrONS; skips where it is absent."""
+    path = DATA / "microns"
+    if not path.is_dir():
+        pytest.skip(f"no {path}; set NGPIPE_DATA to the folder that holds microns")
+    return path
