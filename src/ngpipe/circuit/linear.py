@@ -98,18 +98,19 @@ def _extend(weights: Networks, basis: Tensor, inner: Tensor) -> tuple[Tensor, Te
     basis = torch.cat([basis, basis.new_zeros(len(basis), m - old, basis.shape[2])], dim=1)
     inner = torch.nn.functional.pad(inner, (0, m - old, 0, m - old))
     for j in range(old, m):
-        new = torch.bmm(weights, basis[:, j, :, None])
-        size = torch.linalg.vector_norm(new, dim=1)
         known = basis[:, : j + 1]
+        # Rows, of which torch multiplies a batch faster than of columns.
+        new = known[:, j:] @ weights.mT
+        size = torch.linalg.vector_norm(new, dim=2)
         for _ in range(2):  # twice is enough (Giraud et al. 2005)
-            overlap = known @ new
-            new = new - known.mT @ overlap
-            inner[:, : j + 1, j] += overlap[..., 0]
-        left = torch.linalg.vector_norm(new, dim=1)
+            overlap = new @ known.mT
+            new = new - overlap @ known
+            inner[:, : j + 1, j] += overlap[:, 0]
+        left = torch.linalg.vector_norm(new, dim=2)
         # What is left of a space that is complete is rounding, and no direction.
         left = torch.where(left > SLACK * torch.finfo(left.dtype).eps * size, left, 0)
         inner[:, j + 1, j] = left[:, 0]
-        basis[:, j + 1] = torch.where(left > 0, new[..., 0] / left, 0)
+        basis[:, j + 1] = torch.where(left > 0, new[:, 0] / left, 0)
     return basis, inner
 
 

@@ -17,7 +17,7 @@ from ngpipe.errors import ArgumentError
 
 ENGINES = ("linear", "step")
 
-CACHE = 2**20
+CACHE = 2**22
 """Bytes of weights that a CPU steps at a time: more do not stay in its cache."""
 MEMORY = 2**33
 """Bytes of activity that a GPU holds at a time."""
