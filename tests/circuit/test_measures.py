@@ -200,6 +200,23 @@ class TestEigenvalue:
         every = np.linalg.eigvals(made.weights)
         assert leading_eigenvalue(made.weights) == pytest.approx(every[every.real.argmax()])
 
+    def test_of_a_network_without_a_loop_it_is_zero(self, rng):
+        """Iterations see 0.7 in such a matrix, whose eigenvectors are all but parallel."""
+        weights = np.tril(rng.random((90, 90)), -1)
+        order = rng.permutation(90)
+        assert leading_eigenvalue(weights[order][:, order]) == pytest.approx(0, abs=1e-9)
+
+    @pytest.mark.parametrize("n", [64, 100])
+    def test_of_a_ring_it_is_one_of_many_of_the_same_size(self, rng, n):
+        weights = np.zeros((n, n))
+        weights[np.arange(n), np.arange(n) - 1] = rng.uniform(0.5, 1.5, n)
+        mean = np.exp(np.log(weights[weights > 0]).mean())
+        assert leading_eigenvalue(weights) == pytest.approx(mean)
+
+    def test_of_a_pair_it_is_the_upper(self):
+        found = leading_eigenvalue(np.array([[0.1, -2.0], [2.0, 0.1]]))
+        assert found == pytest.approx(0.1 + 2j)
+
     def test_a_large_inhibitory_one_is_not_it(self):
         assert leading_eigenvalue(np.diag([0.3, -5.0])) == pytest.approx(0.3)
 

@@ -28,6 +28,9 @@ GROWTH = 40
 SLACK = 64
 """Roundings of the largest input that are not yet taken for a negative one."""
 
+BLOCK = 256
+"""Steps at a time for which the input of every neuron is looked at, within the cache."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -78,9 +81,9 @@ def propagate(
         basis, inner = _extend(weights, basis, inner)
         coordinates = _coordinates(inner, driven.norm(), timing)
     if rectify:
-        received = (inner @ coordinates[..., :-1]).mT @ basis
-        received[:, timing.first : timing.last + 1] += driven
-        valid = _first_negative(received)
+        received = inner @ coordinates[..., :-1]
+        received[:, 0, timing.first : timing.last + 1] += driven.norm()
+        valid = _first_negative(received, basis)
     else:
         valid = torch.full((len(weights),), timing.n_steps - 1, device=weights.device)
     return Propagation(basis[:, :-1], coordinates, valid)
@@ -150,9 +153,12 @@ def _leaks(inner: Tensor, coordinates: Tensor) -> bool:
     return bool((out > torch.finfo(out.dtype).eps * size.cummax(dim=1).values).any())
 
 
-def _first_negative(received: Float[Tensor, "run time neuron"]) -> Int[Tensor, " run"]:
+def _first_negative(
+    received: Float[Tensor, "run direction time"], basis: Float[Tensor, "run direction neuron"]
+) -> Int[Tensor, " run"]:
     """The first step at which some input is below 0, or no number at all; else one past the end."""
-    low, high = received.aminmax(dim=2)
+    ranges = [(part.mT @ basis).aminmax(dim=2) for part in received.split(BLOCK, dim=2)]
+    low, high = (torch.cat(ends, dim=1) for ends in zip(*ranges, strict=True))
     scale = torch.maximum(-low, high).cummax(dim=1).values
     fine = low >= -SLACK * torch.finfo(low.dtype).eps * scale
     return fine.int().cumprod(dim=1).sum(dim=1)

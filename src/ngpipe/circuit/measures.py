@@ -18,6 +18,8 @@ Trace = Float[np.ndarray, " time"]
 
 DENSE = 64
 """Neurons up to which all eigenvalues are computed."""
+DIRECTIONS = 40
+"""Of the space in which the leading one of more neurons is looked for."""
 
 
 def leading_eigenvalue(weights: Float[np.ndarray, "post pre"]) -> complex:
@@ -26,19 +28,35 @@ def leading_eigenvalue(weights: Float[np.ndarray, "post pre"]) -> complex:
     From 1 on, a linear or threshold-linear network does not come back to rest. Below, its slowest
     mode decays with the time constant :math:`\tau / (1 - \mathrm{Re} \lambda)`.
 
+    Large matrices are iterated from the side of receivers and from that of senders (Arnoldi). Where
+    the two disagree, as they do if eigenvalues crowd or eigenvectors are nearly parallel, all
+    eigenvalues are computed.
+
     Args:
         weights: W[post, pre].
+
+    Returns:
+        The one with an imaginary part of 0 or more.
     """
     if len(weights) > DENSE:
-        # A fixed start: the same number in every call.
-        start = np.ones(len(weights))
-        try:
-            found = eigs(weights, k=4, which="LR", v0=start, return_eigenvectors=False)
-        except ArpackError:
-            found = np.linalg.eigvals(weights)
-    else:
-        found = np.linalg.eigvals(weights)
-    return complex(max(found, key=lambda value: (value.real, value.imag)))
+        received, sent = _iterated(weights), _iterated(weights.T)
+        if np.isclose(received, sent, rtol=1e-8, atol=1e-8):  # not a number: none was found
+            return received
+    every = np.linalg.eigvals(weights).astype(complex)
+    return _upper(max(every, key=lambda value: (value.real, value.imag)))
+
+
+def _iterated(weights: Float[np.ndarray, "post pre"]) -> complex:
+    start = np.ones(len(weights))  # the same number in every call
+    try:
+        found = eigs(weights, k=1, ncv=DIRECTIONS, which="LR", v0=start, return_eigenvectors=False)
+    except ArpackError:
+        return complex(np.nan)
+    return _upper(found[0])
+
+
+def _upper(value: complex) -> complex:
+    return complex(value.real, abs(value.imag))
 
 
 def check_stable(circuit: Circuit) -> None:

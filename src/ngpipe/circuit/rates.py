@@ -7,7 +7,6 @@ with :math:`f(v) = \max(0, v)`, :math:`v` or :math:`M \tanh(\max(0, v) / M)`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ngpipe.arrays import Activity, Drift, PerNeuron
+from ngpipe.arrays import Activity, Drift, PerNeuron, Rate
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.dynamics.integrate import euler_maruyama
 from ngpipe.errors import ArgumentError
@@ -23,6 +22,8 @@ from ngpipe.errors import ArgumentError
 Input = Callable[[float], PerNeuron]
 """Time [s] -> input of every neuron [1]."""
 
+BLOCK = 256
+"""Steps read at a time."""
 RESPONSES = ("threshold_linear", "linear", "saturating")
 
 
@@ -68,11 +69,16 @@ def rate_drift(weights: Float[Tensor, "*run post pre"], given: Input, neurons: N
         given: input of every neuron as a function of time.
         neurons: how they answer.
     """
+    senders = weights.mT
     if weights.ndim == 2:
-        received = partial(torch.matmul, other=weights.T)
-    else:
-        received = partial(_each, weights)
-    return lambda t, x: (neurons(received(x) + given(t)) - x) / neurons.tau
+        return lambda t, x: (neurons(x @ senders + given(t)) - x) / neurons.tau
+
+    def each(t: float, x: Activity) -> Rate:
+        # As rows: torch multiplies a batch of columns six times slower.
+        received = torch.baddbmm(given(t), x.unsqueeze(1), senders).squeeze(1)
+        return (neurons(received) - x) / neurons.tau
+
+    return each
 
 
 def pulse(impulse: Impulse, n_exc: int, weights: Tensor) -> Input:
@@ -99,9 +105,7 @@ def step(
         readout: weights of the readings, shape ``(neuron, read)``.
     """
     frames = islice(euler_maruyama(drift, x0, dt=dt, first=first), n_steps - first)
-    return torch.stack([x @ readout for x, _ in frames], dim=1)
-
-
-def _each(weights: Float[Tensor, "run post pre"], x: Activity) -> Activity:
-    # As rows: torch multiplies a batch of columns six times slower.
-    return torch.bmm(x[:, None], weights.mT)[:, 0]
+    parts = []
+    while part := [x for x, _ in islice(frames, BLOCK)]:
+        parts.append(torch.stack(part, dim=1) @ readout)
+    return torch.cat(parts, dim=1)
