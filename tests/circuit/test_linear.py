@@ -84,6 +84,15 @@ class TestWhereNothingRectifies:
         scale = step.activity.values.max()
         np.testing.assert_allclose(linear.activity, step.activity, rtol=0, atol=1e-12 * scale)
 
+    def test_directions_are_orthonormal(self, rng):
+        """Also where W all but repeats a direction: sizes of coordinates are sizes of activity."""
+        weights = torch.from_numpy(0.008 + 1e-9 * rng.random((1, 100, 100)))
+        timing = Timing(0.04, LONG.n_steps, LONG.first, LONG.last)
+        driven = torch.ones(100, dtype=torch.float64)
+        basis = propagate(weights, driven, timing, rectify=True).basis[0]
+        off = (basis @ basis.T - torch.eye(len(basis))).abs().max()
+        assert off < 1e-14
+
     def test_a_pulse_on_from_the_start(self, rng):
         linear, step = both(small_circuit(rng), replace(SHORT, start=0.0))
         np.testing.assert_allclose(linear.excitatory, step.excitatory, rtol=0, atol=1e-10)

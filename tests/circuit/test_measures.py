@@ -86,8 +86,8 @@ class TestTimeToBaseline:
     def test_a_pulse_from_the_first_step_starts_at_rest(self):
         """Nothing is before it: step 0 is at rest, and not what the run ends with."""
         impulse = replace(IMPULSE, start=0.0)
-        table = measured_of(lambda t: np.where(t < 4, 5.0 * (t > 0), 0.05), impulse=impulse)
-        assert table["status"][0] == "ok"
+        table = measured_of(lambda t: np.where(t < 4, 5.0 * (t > 0), 0.12), impulse=impulse)
+        assert table["status"][0] == "censored"
 
 
 class TestStatus:
@@ -305,6 +305,10 @@ class TestCompare:
         nulls = rng.uniform(5, 6, 39).tolist()
         for beyond in (4.0, 7.0):
             assert compare(table(*[beyond] * 39), table(*nulls))["p"] == pytest.approx(0.05)
+
+    def test_p_is_that_of_the_observed_median(self):
+        """20 is beyond three nulls: 2 / (3 + 1); the median null is within the observed runs."""
+        assert compare(table(4.0, 20.0, 20.0), table(5.0, 6.0, 7.0))["p"] == 0.5
 
     @pytest.mark.parametrize("status", ["censored", "diverging"])
     def test_runs_that_do_not_come_back_are_slower_than_all(self, status):
