@@ -117,7 +117,7 @@ class TestStatus:
 
         assert measured_of(trace)["status"][0] == "diverging"
 
-    @pytest.mark.parametrize("value", [np.inf, np.nan, -np.inf])
+    @pytest.mark.parametrize("value", [np.inf, np.nan, -np.inf, 1e307])
     def test_what_is_not_finite_is_diverging(self, value):
         trace = decaying(1.0)(IMPULSE.times)
         trace[1800:] = value

@@ -16,6 +16,8 @@ STATUSES = ("ok", "censored", "diverging", "no_response")
 
 Trace = Float[np.ndarray, " time"]
 
+LARGEST = 1e100
+"""Activity beyond it counts as infinite."""
 DENSE = 64
 """Neurons up to which all eigenvalues are computed."""
 DIRECTIONS = 40
@@ -130,7 +132,7 @@ def _measures(trace: Trace, impulse: Impulse, ratio: float) -> dict[str, object]
     baseline = trace[max(impulse.first - 1, 0)]
     threshold = impulse.strength * ratio + baseline
     status, end = _status(trace, impulse, threshold)
-    finite = np.isfinite(trace).all()
+    finite = _is_finite(trace)
     return {
         "status": status,
         "time_to_baseline": (
@@ -145,7 +147,7 @@ def _measures(trace: Trace, impulse: Impulse, ratio: float) -> dict[str, object]
 
 def _status(trace: Trace, impulse: Impulse, threshold: float) -> tuple[str, int]:
     """Status, and the step of the return to baseline or the number of steps."""
-    if not np.isfinite(trace).all():
+    if not _is_finite(trace):
         return "diverging", len(trace)
     if not (trace[impulse.first :] >= threshold).any():
         return "no_response", len(trace)
@@ -158,9 +160,13 @@ def _status(trace: Trace, impulse: Impulse, threshold: float) -> tuple[str, int]
     return "diverging" if late > before * (1 + 1e-9) else "censored", len(trace)
 
 
+def _is_finite(trace: Trace) -> bool:
+    return bool((np.abs(trace) <= LARGEST).all())
+
+
 def _time_constant(decay: Trace, dt: float) -> float:
     late = decay[len(decay) // 2 :]
-    if len(late) < 3 or not (np.isfinite(late) & (late > 0)).all():
+    if len(late) < 3 or not (_is_finite(late) and (late > 0).all()):
         return np.nan
     slope = np.polyfit(np.arange(len(late)) * dt, np.log(late), 1)[0]
     return -1 / slope if slope else np.inf
