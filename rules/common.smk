@@ -98,9 +98,9 @@ def run_files(experiment):
     return [f"results/runs/{experiment}/{name}" for name in names]
 
 
-def experiments_of(system):
-    """Names of the experiments of a system."""
-    return [name for name, e in STUDY.experiments.items() if e.system == system]
+def experiments_of(*systems):
+    """Names of the experiments of some systems."""
+    return [name for name, e in STUDY.experiments.items() if e.system in systems]
 
 
 def one_of(names):

@@ -13,6 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from ngpipe.config.circuit import (
+    CircuitNetwork,
+    Condition,
+    Impulse,
+    Measures,
+    Motifs,
+    Neurons,
+    Runs,
+)
 from ngpipe.config.describe import describe
 from ngpipe.config.excitability import Fit, Network
 from ngpipe.config.figures import Figure
@@ -189,6 +198,22 @@ def _tabulate(options: argparse.Namespace) -> None:
     job.step.run(cfg.paths, cfg.reference, job.directory, key=job.key)
 
 
+def _respond(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment, job.directory, key=job.key, device=job.device)
+
+
+def _motifs(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment.motifs, job.directory, key=job.key)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    cfg = job.experiment
+    job.step.run(cfg.measures, cfg.impulse, cfg.reference, job.directory, key=job.key)
+
+
 class _Job:
     """An experiment's stage: its config, key, paths and device."""
 
@@ -299,6 +324,7 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
 
 
 _TABLES = (Readout, Paths)
+_CIRCUIT = (CircuitNetwork, Neurons, Impulse, Runs, Condition)
 _STAGES = {
     "simulate": ("simulate the assembly of an experiment", _simulate, (Simulation,)),
     "train": ("train the model, resuming from its checkpoint", _train, (Training,)),
@@ -311,4 +337,7 @@ _STAGES = {
     "attribute": ("explain responses by input, connections, groups", _attribute, (Attribution,)),
     "control": ("compare responses with those of null connectomes", _control, (Control,)),
     "tabulate": ("write responses, active paths and effects as tables", _tabulate, _TABLES),
+    "respond": ("run a circuit, and what it is compared with, on a pulse", _respond, _CIRCUIT),
+    "motifs": ("count motifs of a connectome and of nulls", _motifs, (Motifs,)),
+    "compare": ("measure responses of a circuit and compare them", _compare, (Measures,)),
 }

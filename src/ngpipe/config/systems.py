@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import content_of, validate
 from ngpipe.errors import ConfigError
 
-EXPERIMENTS = {"assembly": Experiment, "connectome": ConnectomeExperiment}
-AnyExperiment = Experiment | ConnectomeExperiment
+EXPERIMENTS = {
+    "assembly": Experiment,
+    "connectome": ConnectomeExperiment,
+    "circuit": CircuitExperiment,
+}
+AnyExperiment = Experiment | ConnectomeExperiment | CircuitExperiment
 
 
 def load_experiment(path: Path) -> AnyExperiment:
