@@ -90,6 +90,25 @@ def row_of_keys(
     legend.set_in_layout(False)
 
 
+def legend_below(ax: Axes, handles: Sequence[Artist], style: Style, *, columns: int) -> None:
+    """A legend under the label of the x axis; the axes are laid out to leave room for it."""
+    down = ScaledTranslation(0, -3.6 * style.font_size / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=ax.transAxes + down,
+        ncols=columns,
+        fontsize=small_text(style),
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.0,
+        labelspacing=0.25,
+        borderaxespad=0,
+        borderpad=0,
+    )
+
+
 def height_of(ax: Axes) -> float:
     """Height of axes [pt], before they are laid out about what it will be."""
     return 72 * ax.get_window_extent().height / ax.figure.dpi
