@@ -122,9 +122,9 @@ class CircuitMaterial:
         steps = np.arange(colormap.N) if colormap.N <= 20 else np.linspace(0, 0.95, 8)
         palette = [tuple(map(float, color)) for color in colormap(steps)]
         palette = [c for c in palette if np.linalg.norm(np.subtract(c, observed)) > ALIKE]
-        names = [*self.known[1:], *self.motifs["null"].dropna().unique()]
-        names = [str(name) for name in dict.fromkeys(names)]
-        others = {name: palette[k % len(palette)] for k, name in enumerate(names)}
+        names = dict.fromkeys([*self.known, *self.motifs["null"].dropna().unique()])
+        names.pop(OBSERVED)
+        others = {str(name): palette[k % len(palette)] for k, name in enumerate(names)}
         return {OBSERVED: observed, **others}
 
     def title(self, ax: Axes, text: str) -> None:
