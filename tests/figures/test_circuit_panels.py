@@ -207,9 +207,10 @@ def row(table: pd.DataFrame, **where: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", CIRCUIT_PANELS)
-@pytest.mark.parametrize("size", [None, (7.2, 3.0)])
-def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, size):
-    figure = figure_of(material(kind, size=size))
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wide):
+    narrow = (4.8, 2.6) if kind == "response_times" else None
+    figure = figure_of(material(kind, size=(7.2, 3.0) if wide else narrow))
     assert figure.axes[0].get_title(loc="left").endswith("(synthetic)")
     assert not clipped(figure)
     assert not overlapping(texts(figure))
@@ -271,7 +272,7 @@ class TestNetwork:
             "random, E → I": shown[N_EXC:, :N_EXC],
             "random, I → all": -shown[:, N_EXC:],
         }
-        found = {p.get_label(): p.get_data() for p in ax.patches if p.get_label()[0] != "_"}
+        found = {p.get_label(): p.get_data() for p in ax.patches if p.get_label()}
         assert list(found) == list(blocks)
         for name, block in blocks.items():
             sizes = block[block > 0]
@@ -354,7 +355,7 @@ class TestTimes:
         assert sorted(counts) == ["1", "1", "2"]
         assert sum(map(len, dots)) + sum(map(int, counts)) == len(KNOWN) * len(SEEDS)
         keys = [t.get_text() for t in ax.get_legend().get_texts()]
-        assert keys[-3:] == ["censored (number)", "diverging (number)", "no response (number)"]
+        assert keys[-3:] == ["censored (count)", "diverging (count)", "no response (count)"]
 
     def test_predictions_and_comparisons_are_beside_their_rows(self, material, results):
         ax = drawn(material("response_times", conditions=["one_removed", "observed"]))
@@ -449,12 +450,13 @@ class TestMotifs:
         ax = drawn(material("motif_scores", size=(7.2, 2.6)))
         motifs = [*PAIRS, *TRIADS]
         assert [t.get_text() for t in ax.get_xticklabels()] == motifs
-        for null, dots in zip(NULLS, ax.collections, strict=True):
+        clouds = [c for c in ax.collections if len(c.get_offsets()) > 2]
+        for null, dots in zip(NULLS, clouds, strict=True):
             table = results["motifs"]
-            table = table[table["null"] == null].reset_index(drop=True)
-            found = np.ma.filled(dots.get_offsets(), np.nan)
+            table = table[(table["null"] == null) & table["z"].notna()]
+            found = np.asarray(dots.get_offsets())
             np.testing.assert_allclose(3 * np.sinh(found[:, 1]), table["z"])
-            np.testing.assert_allclose(found[:, 0].round(), np.arange(len(motifs)))
+            assert [motifs[round(x)] for x in found[:, 0]] == table["motif"].tolist()
             white = (dots.get_facecolors()[:, :3] == 1).all(axis=1)
             np.testing.assert_array_equal(white, table["p"] > 0.05)
 
@@ -470,7 +472,8 @@ class TestMotifs:
         ax = drawn(material("motif_scores", size=(7.2, 2.6)))
         shown = zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True)
         ticks = dict(shown)
-        (kept,), (more,) = lines(ax, marker="_"), lines(ax, marker="^")
+        few = [np.asarray(c.get_offsets()) for c in ax.collections]
+        kept, more = (points for points in few if 0 < len(points) < 3)
         motifs = [*PAIRS, *TRIADS]
         assert [motifs[round(x)] for x in kept[:, 0]] == ["convergent", "divergent"]
         assert set(kept[:, 1]) == {ticks["kept"]}

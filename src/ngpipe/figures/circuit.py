@@ -25,8 +25,10 @@ LONGEST = 24
 """Characters of the name of a source, at most."""
 ALIKE = 0.35
 """Distance of two colours (red, green, blue) that are taken for the same."""
+NAMES = {"erdos_renyi": "Erdős-Rényi"}
+"""Names that are written otherwise than in configs."""
 BINS_PER_DECADE = 12
-STRONG = 0.98
+STRONG = 0.9
 """Quantile of the sizes of weights that has the strongest colour."""
 
 
@@ -134,7 +136,7 @@ class CircuitMaterial:
 
 def spoken(name: str) -> str:
     """A name as it is written in panels."""
-    return name.replace("_", " ")
+    return NAMES.get(name, name.replace("_", " "))
 
 
 def circuit_matrix(material: CircuitMaterial, ax: Axes) -> Axes:
@@ -181,7 +183,7 @@ def weight_distribution(material: CircuitMaterial, ax: Axes) -> Axes:
             ax.stairs(density, 10**edges, color=color, alpha=0.15, fill=True, linewidth=0)
     ax.set(xscale="log", xlabel="size of weight $|W_{ij}|$", ylabel="density per decade")
     ax.set(xlim=(10**low, 10**high), ylim=(0, None))
-    legend_below(ax, ax.get_legend_handles_labels()[0], material.style, columns=2)
+    legend_below(ax, ax.get_legend_handles_labels()[0], material.style)
     material.title(ax, "weights")
     return ax
 
@@ -204,9 +206,10 @@ def spectra(material: CircuitMaterial, ax: Axes) -> Axes:
     ax.axvline(1, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
     ax.axvspan(1, right, color="0.93", linewidth=0, zorder=-1)
     ax.set(xlim=(left, right), xlabel="real part of eigenvalues", ylabel="imaginary part")
+    ax.set_aspect("equal")
     look = {"rotation": 90, "fontsize": small_text(material.style), "color": "0.3"}
     ax.text(1, 0.98, " grows", transform=ax.get_xaxis_transform(), va="top", **look)
-    legend_below(ax, handles, material.style, columns=2)
+    legend_below(ax, handles, material.style, title="largest real part")
     material.title(ax, "eigenvalues")
     return ax
 

@@ -14,7 +14,7 @@ from ngpipe.figures.style import small_text
 
 SINGLE = 30
 """Single neurons of a panel that does not say how many."""
-GAP = 0.06
+GAP = 0.1
 """Between pictures, relative to one."""
 AFTER = 1.2
 """What is shown after the pulse, relative to the longest time to baseline."""
@@ -41,7 +41,7 @@ def impulse_response(material: CircuitMaterial, ax: Axes) -> Axes:
         _return(material, cell, first.loc[name])
         cell.set_title(spoken(name), fontsize=small_text(material.style), pad=2)
     ax.set(xlabel="time [s]", ylabel="activity")
-    legend_below(ax, _keys(material, names), material.style, columns=3)
+    legend_below(ax, _keys(material, names), material.style)
     material.title(ax, f"response to a pulse, seed {first['seed'].iloc[0]}")
     return ax
 

@@ -5,10 +5,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ngpipe.config.figures import Style
 from ngpipe.errors import StoreError
+from ngpipe.figures.beyond import BEYOND, line_height
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
 from ngpipe.figures.rows import legend_below
-from ngpipe.figures.times import BEYOND
+from ngpipe.figures.style import text_width
 from ngpipe.wiring.motifs import PAIRS
 
 SIGNIFICANT = 0.05
@@ -20,8 +22,6 @@ APART = 0.45
 """Least distance of them on the axis."""
 WIDTH = 0.75
 """All nulls of a motif lie within it, relative to the distance of motifs."""
-LANE = 0.55
-"""Height of a line for what has no z, on the axis."""
 MARKS = {"kept": "_", "more": "^", "fewer": "v"}
 """How motifs without z are marked."""
 DOT = {"marker": "o", "markersize": 3.4, "linestyle": "none"}
@@ -50,21 +50,22 @@ def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
     high = max(1.0, _height(table["z"].max())) + 0.25
     kinds = _without_z(table)
     lines = {line: held for line, held in LINES.items() if kinds.isin(held).any()}
+    lane = line_height(ax, high - low, len(lines), material.style)
     for null in nulls:
         mine = table["null"] == null
         _scores(ax, table[mine & kinds.isna()], colors[null])
         for k, held in enumerate(lines.values()):
             for kind in held:
                 at = table["at"][mine & (kinds == kind)]
-                look = {"color": colors[null], "marker": MARKS[kind], "markersize": 4}
-                ax.plot(at, np.full(len(at), low - (k + 0.6) * LANE), linestyle="none", **look)
-    _across(ax, motifs)
-    _up(ax, (low, high), list(lines))
+                look = {"color": [colors[null]], "marker": MARKS[kind], "s": 14}
+                ax.scatter(at, np.full(len(at), low - (k + 0.5) * lane), **look)
+    below = _across(ax, motifs, material.style)
+    _up(ax, (low, high), list(lines), lane)
     keys = [Line2D([], [], label=spoken(null), color=colors[null], **DOT) for null in nulls]
     keys.append(Line2D([], [], label="p > 0.05", color="0.3", markerfacecolor="white", **DOT))
-    legend_below(ax, keys, material.style, columns=len(keys))
+    legend_below(ax, keys, material.style, under=below)
     samples = " or ".join(f"{n:g}" for n in table["samples"].unique())
-    material.title(ax, f"motifs against {samples} samples of each null")
+    material.title(ax, f"motifs, {samples} samples of nulls")
     return ax
 
 
@@ -88,12 +89,12 @@ def mixing(material: CircuitMaterial, ax: Axes) -> Axes:
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     ax.set(xlabel="sweep", ylabel="overlap with the connectome", ylim=(-0.02, 1.03))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    legend_below(ax, ax.get_legend_handles_labels()[0], material.style, columns=1)
+    legend_below(ax, ax.get_legend_handles_labels()[0], material.style)
     material.title(ax, "mixing of nulls")
     return ax
 
 
-def _height(z: float | pd.Series) -> float | pd.Series:
+def _height(z: float | int | pd.Series) -> float | pd.Series:
     """Where z is on its axis."""
     return np.arcsinh(z / LINEAR)
 
@@ -114,22 +115,24 @@ def _scores(ax: Axes, table: pd.DataFrame, color: Color) -> None:
     ax.scatter(table["at"], _height(table["z"]), zorder=3, **look)
 
 
-def _across(ax: Axes, motifs: list[str]) -> None:
-    """Names of motifs, those of pairs of connections apart from the triads."""
+def _across(ax: Axes, motifs: list[str], style: Style) -> float:
+    """Names of motifs, those of pairs apart from the triads; returns how far they reach [pt]."""
     for k in range(1, len(motifs)):
         ends = motifs[k - 1] in PAIRS and motifs[k] not in PAIRS
         look = {"color": "0.4", "linewidth": 0.8} if ends else {"color": "0.9", "linewidth": 0.5}
         ax.axvline(k - 0.5, zorder=0, **look)
-    ax.set_xticks(range(len(motifs)), motifs, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xticks(range(len(motifs)), motifs, rotation=90)
     ax.tick_params(axis="x", length=0, pad=2)
     ax.set_xlim(-0.5, len(motifs) - 0.5)
-    ax.set_xlabel("triads by their numbers of mutual, single and absent pairs", loc="right")
+    ax.set_xlabel("triads by mutual, single, absent pairs")
+    size = style.font_size - 1
+    return max(text_width(name, size) for name in motifs) - size
 
 
-def _up(ax: Axes, limits: tuple[float, float], lines: list[str]) -> None:
+def _up(ax: Axes, limits: tuple[float, float], lines: list[str], lane: float) -> None:
     """The axis of z, and below its end the lines of what has none."""
     low, high = limits
-    end = low - LANE * (len(lines) + 0.1) if lines else low
+    end = low - lane * len(lines)
     ticks: dict[float, str] = {}
     for z in TICKS:
         if all(_height(z) - abs(tick) >= APART for tick in ticks):
@@ -139,6 +142,6 @@ def _up(ax: Axes, limits: tuple[float, float], lines: list[str]) -> None:
     if lines:
         ax.axhspan(end, low, color=BEYOND, linewidth=0, zorder=-1)
         ax.spines["left"].set_bounds(low, high)
-    ticks |= {low - (k + 0.6) * LANE: line for k, line in enumerate(lines)}
+    ticks |= {low - (k + 0.5) * lane: line for k, line in enumerate(lines)}
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set(ylim=(end, high), ylabel="$z$ of the number of motifs")

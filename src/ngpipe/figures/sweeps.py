@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ngpipe.figures.beyond import BEYOND, line_height, mark, mark_keys, without_time
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
-from ngpipe.figures.rows import height_of, legend_below
+from ngpipe.figures.rows import legend_below
 from ngpipe.figures.style import small_text
-from ngpipe.figures.times import BEYOND, ceiling, mark, mark_keys, without_time
+from ngpipe.figures.times import STEPS, ceiling, seeds_of
 
 LABELS = {
     "network.ee_scale": "scale of measured weights",
@@ -24,8 +25,6 @@ LABELS = {
 """What swept keys are called below the axis; others by the key itself."""
 ASIDE = 0.16
 """Distance of conditions at one value, relative to the smallest step."""
-LANE = 1.5
-"""Height of a line of marks, relative to that of the text."""
 PREDICTED = (0, (2.5, 1.5))
 """Dashes of what mean field predicts."""
 
@@ -42,23 +41,23 @@ def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
     places, labels = _places(runs["value"])
     step = float(np.diff(np.unique(places)).min()) if len(np.unique(places)) > 1 else 1.0
     shift = {name: ASIDE * step * (k - (len(names) - 1) / 2) for k, name in enumerate(names)}
-    runs = runs.assign(at=places + runs["condition"].map(shift).to_numpy(float))
+    runs = runs.assign(place=places, at=places + runs["condition"].map(shift).to_numpy(float))
     for name in names:
-        _course(ax, runs[runs["condition"] == name], material.colors()[name])
+        mine = runs[runs["condition"] == name]
+        _course(ax, mine, material.colors()[name], joined=not labels)
     _lanes(material, ax, runs, names)
     if labels:
         ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(places.min() - 0.5 * step, places.max() + 0.6 * step)
     ax.set(xlabel=LABELS.get(key, key), ylabel="time to baseline [s]")
-    legend_below(ax, _keys(material, runs, names), material.style, columns=2)
-    seeds = runs["seed"].nunique()
-    material.title(ax, f"{key.split('.')[-1]}, {seeds} seed{'s' if seeds > 1 else ''}")
+    legend_below(ax, _keys(material, runs, names), material.style)
+    material.title(ax, f"{spoken(key.split('.')[-1])}, {seeds_of(runs)}")
     return ax
 
 
 def _places(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Where each value is across, and names of the places if some values are no numbers."""
-    text = values.astype(str).replace("nan", "none")  # null, which a table does not hold
+    text = pd.Series(["none" if pd.isna(value) else str(value) for value in values])  # null
     numbers = pd.to_numeric(text, errors="coerce")
     if numbers.notna().all():
         return numbers.to_numpy(float), []
@@ -66,18 +65,26 @@ def _places(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     return codes.astype(float), [str(name) for name in names]
 
 
-def _course(ax: Axes, runs: pd.DataFrame, color: Color) -> None:
+def _partly(runs: pd.DataFrame) -> bool:
+    """Whether at some value some runs of a condition have a time and others have none."""
+    share = runs["time_to_baseline"].notna().groupby(runs["at"]).mean()
+    return bool(((share > 0) & (share < 1)).any())
+
+
+def _course(ax: Axes, runs: pd.DataFrame, color: Color, *, joined: bool) -> None:
     """Dots, means and predictions of one condition."""
     ax.scatter(
         runs["at"], runs["time_to_baseline"], s=5, color=[color], alpha=0.4, linewidths=0, zorder=2
     )
-    points = runs.groupby("at")[["time_to_baseline", "predicted_time"]]
-    whole, some = points.agg(lambda times: times.mean(skipna=False)), points.mean()
+    places = runs.groupby(["place", "at"])[["time_to_baseline", "predicted_time"]]
+    whole = places.agg(lambda times: times.mean(skipna=False)).reset_index()
     look = {"color": color, "markersize": 3, "marker": "o", "zorder": 3}
-    ax.plot(whole.index, whole["time_to_baseline"], linewidth=1.0, **look)
-    part = some["time_to_baseline"][whole["time_to_baseline"].isna()].dropna()
-    ax.plot(part.index, part, linestyle="none", markerfacecolor="white", **look)
-    ax.plot(whole.index, whole["predicted_time"], color=color, linewidth=0.9, linestyle=PREDICTED)
+    solid, dashed = ("-", PREDICTED) if joined else ("none", "none")
+    ax.plot(whole["at"], whole["time_to_baseline"], linewidth=1.0, linestyle=solid, **look)
+    some = places.mean().reset_index()[whole["time_to_baseline"].isna()]
+    ax.plot(some["at"], some["time_to_baseline"], linestyle="none", markerfacecolor="white", **look)
+    predicted = {"color": color, "linewidth": 0.9, "linestyle": dashed, "marker": "_"}
+    ax.plot(whole["place"], whole["predicted_time"], markersize=4, **predicted)
 
 
 def _lanes(material: CircuitMaterial, ax: Axes, runs: pd.DataFrame, names: Sequence[str]) -> None:
@@ -90,12 +97,13 @@ def _lanes(material: CircuitMaterial, ax: Axes, runs: pd.DataFrame, names: Seque
         for name in names
         if ((runs["status"] == status) & (runs["condition"] == name)).any()
     ]
-    share = LANE * small_text(style) * (len(lines) + 0.5) / height_of(ax)
-    lane = high * share / (1 - share) / (len(lines) + 0.5)
-    heights = {line: high + (k + 0.75) * lane for k, line in enumerate(lines)}
-    end = high + (len(lines) + 0.5) * lane if lines else high
+    lane = line_height(ax, high, len(lines), style)
+    heights = {line: high + (k + 0.5) * lane for k, line in enumerate(lines)}
+    end = high + len(lines) * lane
     ax.set_ylim(0, end)
-    ticks = {t: f"{t:g}" for t in MaxNLocator(5).tick_values(0, high) if 0 <= t <= high}
+    top = high - 0.3 * lane if lines else high  # a tick there would meet the name of a line
+    ticks = MaxNLocator(5, steps=STEPS).tick_values(0, high)
+    ticks = {float(tick): f"{tick:g}" for tick in ticks if 0 <= tick <= top}
     if lines:
         ax.axhspan(high, end, color=BEYOND, linewidth=0, zorder=0)
         ax.spines["left"].set_bounds(0, high)
@@ -109,7 +117,7 @@ def _lanes(material: CircuitMaterial, ax: Axes, runs: pd.DataFrame, names: Seque
     for (status, name, at), count in counts.items():
         if (status, name) in heights:
             color = material.colors()[name]
-            mark(ax, (at, heights[status, name]), status, count, color, style)
+            mark(ax, (at, heights[status, name]), status, int(count), color, style)
 
 
 def _keys(material: CircuitMaterial, runs: pd.DataFrame, names: Sequence[str]) -> list[Line2D]:
@@ -119,8 +127,9 @@ def _keys(material: CircuitMaterial, runs: pd.DataFrame, names: Sequence[str]) -
         Line2D([], [], color=colors[name], marker="o", markersize=3, label=spoken(name))
         for name in names
     ]
-    keys.append(Line2D([], [], color="0.3", linestyle=PREDICTED, label="mean field"))
-    if without_time(runs):
+    dashes = {"color": "0.3", "linestyle": PREDICTED, "marker": "_", "markersize": 4}
+    keys.append(Line2D([], [], label="mean field", **dashes))
+    if _partly(runs):
         label = "mean of those back"
         keys.append(Line2D([], [], linestyle="none", markerfacecolor="white", label=label, **look))
     return [*keys, *mark_keys(runs)]

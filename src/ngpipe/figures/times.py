@@ -15,19 +15,14 @@ from matplotlib.ticker import MaxNLocator
 
 from ngpipe.config.circuit import OBSERVED
 from ngpipe.config.figures import Style
+from ngpipe.figures.beyond import BEYOND, mark, mark_keys, without_time
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
 from ngpipe.figures.rows import legend_below, row_names
 from ngpipe.figures.style import small_text, text_width
 
-MARKS = {
-    "censored": {"marker": "^", "markersize": 3.6},
-    "diverging": {"marker": "x", "markersize": 3.6, "markeredgewidth": 1.0},
-    "no_response": {"marker": "s", "markersize": 3.2, "markerfacecolor": "white"},
-}
-"""How runs without a time are marked."""
-BEYOND = "0.94"
-"""Colour of the ground beyond the axis of times."""
-SLOT = 0.12
+STEPS = (1, 2, 5, 10)
+"""Of ticks, times a power of ten."""
+SLOT = 0.14
 """Room there for one kind of runs, relative to the axis."""
 SPREAD = 0.5
 """Dots of a row lie within it, relative to the distance of rows."""
@@ -57,8 +52,8 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
     told = [_differences(material, name) for name in names]
     _labelled(ax, names, ("difference [s]", "p"), told, material.style)
     ax.set_xlabel("time to baseline [s]")
-    legend_below(ax, _keys(runs), material.style, columns=3)
-    material.title(ax, f"{runs['seed'].nunique()} seeds")
+    legend_below(ax, _keys(runs), material.style)
+    material.title(ax, f"time to baseline, {seeds_of(runs)}")
     return ax
 
 
@@ -79,8 +74,8 @@ def effects(material: CircuitMaterial, ax: Axes) -> Axes:
         effect = number(material.compared(name)["effect"], "+.2f")
         told.append((effect, f"{len(difference)}/{len(times)}"))
     _labelled(ax, names, ("effect", "pairs"), told, material.style)
-    ax.set_xlabel("observed $-$ condition, time to baseline [s]")
-    material.title(ax, "what conditions change")
+    ax.set_xlabel("time to baseline [s],\nobserved $-$ condition")
+    material.title(ax, f"effects, {seeds_of(runs)}")
     return ax
 
 
@@ -91,36 +86,10 @@ def ceiling(material: CircuitMaterial, runs: pd.DataFrame) -> float:
     return 1.05 * float(np.nanmax(runs[["time_to_baseline", "predicted_time"]].to_numpy()))
 
 
-def without_time(runs: pd.DataFrame) -> list[str]:
-    """Statuses, other than ok, that some runs have."""
-    return [status for status in MARKS if (runs["status"] == status).any()]
-
-
-def mark(
-    ax: Axes, where: tuple[float, float], status: str, count: int, color: Color | str, style: Style
-) -> None:
-    """Mark runs without a time, with their number beside."""
-    ax.plot(*where, color=color, linestyle="none", zorder=4, clip_on=False, **MARKS[status])
-    ax.annotate(
-        str(count),
-        where,
-        (3.5, -0.3),
-        textcoords="offset points",
-        va="center",
-        color=color,
-        fontsize=small_text(style) - 0.5,
-        zorder=4,
-        annotation_clip=False,
-    )
-
-
-def mark_keys(runs: pd.DataFrame) -> list[Artist]:
-    """Keys of the marks that some runs have."""
-    look = {"color": "0.3", "linestyle": "none"}
-    return [
-        Line2D([], [], label=f"{spoken(status)} (number)", **look, **MARKS[status])
-        for status in without_time(runs)
-    ]
+def seeds_of(runs: pd.DataFrame) -> str:
+    """How many seeds there are, in words."""
+    n = runs["seed"].nunique()
+    return f"{n} seed{'s' if n > 1 else ''}"
 
 
 def number(value: float, form: str) -> str:
@@ -146,7 +115,9 @@ def _slots(
     (low, high), statuses = limits, without_time(runs)
     slot = SLOT * (high - low)
     end = high + slot * len(statuses)
-    ax.set_xticks([tick for tick in MaxNLocator(6).tick_values(low, high) if low <= tick <= high])
+    ax.set_xticks(
+        [tick for tick in MaxNLocator(6, steps=STEPS).tick_values(low, high) if low <= tick <= high]
+    )
     ax.set_xlim(low, end)
     if statuses:
         ax.axvspan(high, end, color=BEYOND, linewidth=0, zorder=0)
@@ -155,8 +126,8 @@ def _slots(
     for k, status in enumerate(statuses):
         for row, name in enumerate(names):
             if (name, status) in counts.index:
-                where = high + (k + 0.3) * slot, row
-                mark(ax, where, status, counts[name, status], "0.2", style)
+                where = high + (k + 0.25) * slot, float(row)
+                mark(ax, where, status, int(counts[name, status]), "0.2", style)
 
 
 def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
