@@ -34,8 +34,9 @@ TICK = {"color": "black", "markeredgewidth": 1.1}
 
 
 def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
-    """Times to baseline of all seeds, a row a condition, and what mean field predicts.
+    """Times to baseline of all seeds, a row a condition, and the mean of what mean field predicts.
 
+    There is no such mean where by a prediction activity does not come back in time.
     Beside them, mean and standard deviation of the differences of pairs, observed - condition, and
     the rank p of the observed median, of comparison.csv.
     """
