@@ -26,7 +26,7 @@ from ngpipe.wiring.motifs import PAIRS, TRIADS
 from ngpipe.wiring.nulls import NULLS
 from ngpipe.wiring.synapses import RELEASES
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 CONFIGS = [
     pytest.param(content, id=f"{page.name}-{number}")
     for page in sorted(DOCS.glob("*.md"))
