@@ -1,6 +1,6 @@
 """A whole experiment of the circuit system: config/experiments/<name>.yaml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -24,6 +24,8 @@ NullName = Literal[
     "distance",
     "erdos_renyi",
 ]
+EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
+"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.mixing`."""
 
 
 class CircuitNetwork(Section):

@@ -1,9 +1,12 @@
 """Open the results of an experiment for drawing."""
 
+import json
 from pathlib import Path
 
 from ngpipe import schemas, store
+from ngpipe.config.circuit import Impulse, Measures
 from ngpipe.config.figures import Panel, Style, system_of
+from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.compose import AnyMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
@@ -42,4 +45,22 @@ def _assembly(directory: Path, spec: Panel, style: Style) -> Material:
     )
 
 
-_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome}
+def _circuit(directory: Path, spec: Panel, style: Style) -> CircuitMaterial:
+    responses = store.read(directory / "responses.zarr", schemas.RESPONSES)
+    compared = store.read_json(directory / "metrics.json")
+    return CircuitMaterial(
+        connectome=Connectome.load(directory / "connectome.zarr"),
+        responses=responses,
+        measures=store.read_csv(directory / "measures.csv"),
+        comparison=store.read_csv(directory / "comparison.csv"),
+        motifs=store.read_csv(directory / "motifs.csv"),
+        mixing=store.read_csv(directory / "mixing.csv"),
+        metrics=store.read_csv(directory / "metrics.csv"),
+        impulse=Impulse(**json.loads(responses.attrs["config"])["impulse"]),
+        measured=Measures(**compared["config"]["measures"]),
+        spec=spec,
+        style=style,
+    )
+
+
+_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome, "circuit": _circuit}

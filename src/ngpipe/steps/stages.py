@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ngpipe.config.circuit import EXCHANGING, OBSERVED, CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import Figure, Figures, Panel, Style, system_of
@@ -113,6 +114,8 @@ def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
         )
     elif isinstance(experiment, Experiment):
         yield from _frames_missing(panel, experiment)
+    elif isinstance(experiment, CircuitExperiment):
+        yield from _runs_missing(panel, experiment)
     else:
         yield from _parts_missing(panel, experiment)
 
@@ -148,6 +151,26 @@ def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[s
         )
     if panel.kind == "fit_scatter" and experiment.fit is None:
         yield f".kind: experiment {panel.of} has no section `fit`; add one, or leave the panel out"
+
+
+def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
+    """Conditions and a sweep that are not run, and nulls that are not drawn."""
+    known = [OBSERVED, *experiment.conditions]
+    absent = [name for name in panel.conditions or () if name not in known]
+    if absent:
+        yield f".conditions: {absent} are not among those of experiment {panel.of}, {known}"
+    if panel.parameter is not None and panel.parameter not in experiment.sweep:
+        yield (
+            f".parameter: {panel.parameter} is not in the sweep of experiment {panel.of}, "
+            f"{list(experiment.sweep)}; add it there"
+        )
+    if panel.kind == "motif_scores" and not experiment.motifs.nulls:
+        yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
+    if panel.kind == "mixing" and not set(EXCHANGING) & set(experiment.motifs.nulls):
+        yield (
+            f".kind: none of motifs.nulls of experiment {panel.of}, "
+            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {list(EXCHANGING)}"
+        )
 
 
 def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
