@@ -206,7 +206,7 @@ def spectra(material: CircuitMaterial, ax: Axes) -> Axes:
     ax.axvline(1, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
     ax.axvspan(1, right, color="0.93", linewidth=0, zorder=-1)
     ax.set(xlim=(left, right), xlabel="real part of eigenvalues", ylabel="imaginary part")
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", anchor="N")
     look = {"rotation": 90, "fontsize": small_text(material.style), "color": "0.3"}
     ax.text(1, 0.98, " grows", transform=ax.get_xaxis_transform(), va="top", **look)
     legend_below(ax, handles, material.style, title="largest real part")

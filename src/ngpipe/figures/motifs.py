@@ -126,7 +126,7 @@ def _across(ax: Axes, motifs: list[str], style: Style) -> float:
     ax.set_xlim(-0.5, len(motifs) - 0.5)
     ax.set_xlabel("triads by mutual, single, absent pairs")
     size = style.font_size - 1
-    return max(text_width(name, size) for name in motifs) - size
+    return max(text_width(name, size) for name in motifs) - size - 5
 
 
 def _up(ax: Axes, limits: tuple[float, float], lines: list[str], lane: float) -> None:
@@ -137,7 +137,8 @@ def _up(ax: Axes, limits: tuple[float, float], lines: list[str], lane: float) ->
     for z in TICKS:
         if all(_height(z) - abs(tick) >= APART for tick in ticks):
             ticks |= {_height(z): f"{z}", -_height(z): f"−{z}" if z else "0"}
-    ticks = {height: text for height, text in ticks.items() if low <= height <= high}
+    least = low + 0.5 * lane if lines else low  # below, a tick would meet the name of a line
+    ticks = {height: text for height, text in ticks.items() if least <= height <= high}
     ax.axhline(0, color="0.3", linewidth=0.6, zorder=1)
     if lines:
         ax.axhspan(end, low, color=BEYOND, linewidth=0, zorder=-1)

@@ -11,22 +11,21 @@ from matplotlib.ticker import MaxNLocator
 from ngpipe.figures.beyond import BEYOND, line_height, mark, mark_keys, without_time
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
 from ngpipe.figures.rows import legend_below
-from ngpipe.figures.style import small_text
 from ngpipe.figures.times import STEPS, ceiling, seeds_of
+
+Dashes = tuple[float, tuple[float, float]]
 
 LABELS = {
     "network.ee_scale": "scale of measured weights",
     "network.gain": "gain of random weights",
-    "network.probability": "probability of random connections",
+    "network.probability": "connection probability",
     "network.inhibitory": "share of inhibitory neurons",
-    "network.balance": "inhibitory over excitatory input",
+    "network.balance": "inhibition over excitation",
     "neurons.tau": "time constant [s]",
 }
 """What swept keys are called below the axis; others by the key itself."""
 ASIDE = 0.16
 """Distance of conditions at one value, relative to the smallest step."""
-PREDICTED = (0, (2.5, 1.5))
-"""Dashes of what mean field predicts."""
 
 
 def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
@@ -44,14 +43,14 @@ def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
     runs = runs.assign(place=places, at=places + runs["condition"].map(shift).to_numpy(float))
     for name in names:
         mine = runs[runs["condition"] == name]
-        _course(ax, mine, material.colors()[name], joined=not labels)
+        _course(ax, mine, material.colors()[name], None if labels else _dashes(name, names))
     _lanes(material, ax, runs, names)
     if labels:
         ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(places.min() - 0.5 * step, places.max() + 0.6 * step)
     ax.set(xlabel=LABELS.get(key, key), ylabel="time to baseline [s]")
     legend_below(ax, _keys(material, runs, names), material.style)
-    material.title(ax, f"{spoken(key.split('.')[-1])}, {seeds_of(runs)}")
+    material.title(ax, f"sweep, {seeds_of(runs)}")
     return ax
 
 
@@ -65,35 +64,44 @@ def _places(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     return codes.astype(float), [str(name) for name in names]
 
 
+def _dashes(name: str, names: Sequence[str]) -> Dashes:
+    """Of what mean field predicts: where conditions have one prediction, their dashes alternate."""
+    return 4.0 * names.index(name), (3.0, 4.0 * len(names) - 3.0)
+
+
 def _partly(runs: pd.DataFrame) -> bool:
     """Whether at some value some runs of a condition have a time and others have none."""
     share = runs["time_to_baseline"].notna().groupby(runs["at"]).mean()
     return bool(((share > 0) & (share < 1)).any())
 
 
-def _course(ax: Axes, runs: pd.DataFrame, color: Color, *, joined: bool) -> None:
-    """Dots, means and predictions of one condition."""
+def _course(ax: Axes, runs: pd.DataFrame, color: Color, dashes: Dashes | None) -> None:
+    """Dots, means and, dashed, predictions of one condition; without dashes nothing is joined."""
     ax.scatter(
         runs["at"], runs["time_to_baseline"], s=5, color=[color], alpha=0.4, linewidths=0, zorder=2
     )
     places = runs.groupby(["place", "at"])[["time_to_baseline", "predicted_time"]]
     whole = places.agg(lambda times: times.mean(skipna=False)).reset_index()
     look = {"color": color, "markersize": 3, "marker": "o", "zorder": 3}
-    solid, dashed = ("-", PREDICTED) if joined else ("none", "none")
-    ax.plot(whole["at"], whole["time_to_baseline"], linewidth=1.0, linestyle=solid, **look)
+    ax.plot(
+        whole["at"],
+        whole["time_to_baseline"],
+        linewidth=1.0,
+        linestyle="-" if dashes else "none",
+        **look,
+    )
     some = places.mean().reset_index()[whole["time_to_baseline"].isna()]
     ax.plot(some["at"], some["time_to_baseline"], linestyle="none", markerfacecolor="white", **look)
-    predicted = {"color": color, "linewidth": 0.9, "linestyle": dashed, "marker": "_"}
+    predicted = {"color": color, "linewidth": 0.9, "linestyle": dashes or "none", "marker": "_"}
     ax.plot(whole["place"], whole["predicted_time"], markersize=4, **predicted)
 
 
 def _lanes(material: CircuitMaterial, ax: Axes, runs: pd.DataFrame, names: Sequence[str]) -> None:
     """The axis of times, and above its end a line of marks a status and condition."""
     style, high = material.style, ceiling(material, runs)
-    statuses = without_time(runs)
     lines = [
         (status, name)
-        for status in statuses
+        for status in without_time(runs)
         for name in names
         if ((runs["status"] == status) & (runs["condition"] == name)).any()
     ]
@@ -101,18 +109,11 @@ def _lanes(material: CircuitMaterial, ax: Axes, runs: pd.DataFrame, names: Seque
     heights = {line: high + (k + 0.5) * lane for k, line in enumerate(lines)}
     end = high + len(lines) * lane
     ax.set_ylim(0, end)
-    top = high - 0.3 * lane if lines else high  # a tick there would meet the name of a line
-    ticks = MaxNLocator(5, steps=STEPS).tick_values(0, high)
-    ticks = {float(tick): f"{tick:g}" for tick in ticks if 0 <= tick <= top}
     if lines:
         ax.axhspan(high, end, color=BEYOND, linewidth=0, zorder=0)
         ax.spines["left"].set_bounds(0, high)
-    for status in statuses:
-        mine = [height for (other, _), height in heights.items() if other == status]
-        ticks[float(np.mean(mine))] = spoken(status)
-    ax.set_yticks(list(ticks), list(ticks.values()))
-    for label in ax.get_yticklabels()[len(ticks) - len(statuses) :]:
-        label.set_fontsize(small_text(style))
+    ticks = MaxNLocator(5, steps=STEPS).tick_values(0, high)
+    ax.set_yticks([tick for tick in ticks if 0 <= tick <= high])
     counts = runs.groupby(["status", "condition", "at"]).size()
     for (status, name, at), count in counts.items():
         if (status, name) in heights:
@@ -127,7 +128,7 @@ def _keys(material: CircuitMaterial, runs: pd.DataFrame, names: Sequence[str]) -
         Line2D([], [], color=colors[name], marker="o", markersize=3, label=spoken(name))
         for name in names
     ]
-    dashes = {"color": "0.3", "linestyle": PREDICTED, "marker": "_", "markersize": 4}
+    dashes = {"color": "0.3", "linestyle": _dashes("", [""]), "marker": "_", "markersize": 4}
     keys.append(Line2D([], [], label="mean field", **dashes))
     if _partly(runs):
         label = "mean of those back"
