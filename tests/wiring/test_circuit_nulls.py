@@ -300,3 +300,9 @@ def test_the_rank_of_one_observation_never_has_p_0():
     """B12: (1 + the samples as far out) / (1 + all), for two sides."""
     assert p_value(10.0, np.arange(9.0)) == pytest.approx(0.2)
     assert p_value(4.0, np.arange(9.0)) == 1
+
+
+@pytest.mark.parametrize(("value", "draws"), [(np.nan, [1.0, 2.0]), (1.0, [np.nan, 2.0])])
+def test_what_is_no_number_has_no_rank(value, draws):
+    """Nothing compares with it, so that it would seem to be beyond all."""
+    assert np.isnan(p_value(value, np.array(draws)))
