@@ -40,8 +40,8 @@ def rewired(
     weights as a set, hence out-strength and Dale's law; self-connections as they are; with
     ``keep="sign"`` also how many excitatory and inhibitory senders each neuron has; with
     ``keep="type"`` also how many senders of each type each neuron has, and how many receivers of
-    each type; with ``keep="reciprocity"`` also how many of each neuron's partners are mutual, so
-    the number of reciprocal pairs.
+    each type, with the weights sent to each; with ``keep="reciprocity"`` also how many of each
+    neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
     Does not keep: who is connected to whom, reciprocity (unless asked), other motifs, in-strength,
     distances, and the correlation of a weight with its receiver. Where self-connections are
@@ -292,7 +292,9 @@ def _run(
         shared = np.isin(_pairs(chain.edges(), len(connectome)), start).sum()
         overlaps.append(shared / max(1, len(start)))
     note = f"rewired, {keep} kept, {sweeps} sweeps, overlap {overlaps[-1]:.3f}"
-    found = _with(connectome, *chain.edges(), note)
+    pre, post, data = chain.edges()
+    # A connection that degrees keep where it is would keep its weight too.
+    found = _with(connectome, pre, post, _permuted(data, chain.classes(), rng), note)
     return found, pd.DataFrame({"sweep": np.arange(sweeps + 1), "overlap": overlaps})
 
 
