@@ -46,7 +46,7 @@ def rewired(
     Does not keep: who is connected to whom, reciprocity (unless asked), other motifs, in-strength,
     distances, and the correlation of a weight with its receiver. Where self-connections are
     forbidden, a few graphs may be out of reach of trades (such as a lone 3-cycle reversed); of
-    swaps of pairs a few more.
+    swaps of pairs more: of five neurons' graphs often most. All within reach are equally likely.
 
     Args:
         connectome: any; signed or not.
