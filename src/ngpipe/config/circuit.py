@@ -53,9 +53,11 @@ class CircuitNetwork(Section):
         "drawn.",
     )
     log10_mean: Number = Field(
-        1.0, description="Mean of the decimal logarithm of a random weight over gain."
+        1.0,
+        description="Mean of a normal number whose size is the decimal logarithm of a random "
+        "weight over gain.",
     )
-    log10_std: Weight = Field(0.2, description="Its standard deviation.")
+    log10_std: Weight = Field(0.2, description="Standard deviation of that number.")
 
 
 class Neurons(Section):
