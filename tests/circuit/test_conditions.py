@@ -232,7 +232,7 @@ class TestEdges:
     @pytest.mark.parametrize("n", [1, 3, 5])
     def test_a_connectome_too_small_for_an_inhibitory_neuron(self, rng, n):
         """int(5 / 0.85) is 5."""
-        small = Connectome(measured(rng, n, density=0.9), pd.DataFrame({"id": range(n)}))
+        small = Connectome(rng.uniform(1, 9, (n, n)) * 1000, pd.DataFrame({"id": range(n)}))
         made = all_of(small, experiment({"p": SHUFFLED["permuted_connections"]}))
         assert {weights.shape for weights in made.values()} == {(n, n)}
         assert np.array_equal(made["observed", 0], dense(small).astype(float) / 150_000)

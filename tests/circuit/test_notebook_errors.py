@@ -72,7 +72,7 @@ def test_every_error_has_a_test():
 
 def test_b1_gain_and_ee_scale_act_in_opposite_ways(rng):
     """A larger gain drives inhibition alone; a larger scale of what is measured, recurrence."""
-    sizes = measured(rng, 60, row_sum=1.0)
+    sizes = measured(rng, 60)
     part = notebook_draw(60, NOTEBOOK, 0)
 
     def time(**scales: float) -> float:

@@ -97,6 +97,10 @@ def table(directory: Path, name: str) -> pd.DataFrame:
     return found.fillna({"parameter": "", "value": ""})
 
 
+def metrics_of(directory: Path, column: str = "value") -> pd.Series:
+    return pd.read_csv(directory / "metrics.csv").set_index(["quantity", "metric"])[column]
+
+
 def files_of(directory: Path, suffix: str = "feather", **renamed: str) -> tuple[dict, Connectome]:
     """A section that names tables on disk, and the connectome that they hold."""
     synapses, cells = synthetic_tables(np.random.default_rng(4), **SIZES)
@@ -401,8 +405,8 @@ class TestMotifs:
         expected = {
             "reciprocal": np.trace(paths) / 2,
             "chain": paths.sum() - np.trace(paths),
-            "convergent": ((a @ a.T).sum() - a.sum()) / 2,
-            "divergent": ((a.T @ a).sum() - a.sum()) / 2,
+            "convergent": ((a.T @ a).sum() - a.sum()) / 2,
+            "divergent": ((a @ a.T).sum() - a.sum()) / 2,
             "300": np.trace((m := a * a.T) @ m @ m) / 6,
         }
         found = table(finished, "motifs")
@@ -483,7 +487,7 @@ class TestCompare:
     def test_comparisons_are_those_of_the_measures(self, finished):
         """Pair by pair, at every point of the sweep."""
         times = table(finished, "measures").set_index(["parameter", "value", "condition", "seed"])
-        times = times["time_to_baseline"]
+        times = times["time_to_baseline"].sort_index()
         found = table(finished, "comparison")
         points = list(dict.fromkeys(zip(found["parameter"], found["value"], strict=True)))
         assert len(points) == 4
@@ -504,7 +508,7 @@ class TestCompare:
             assert row["p"] == pytest.approx(p_value(observed.median(), others.to_numpy()))
 
     def test_metrics_are_of_the_experiment_without_its_sweep(self, finished):
-        metrics = table(finished, "metrics").set_index(["quantity", "metric"])["value"]
+        metrics = metrics_of(finished)
         times = table(finished, "measures")
         base = times[times["parameter"] == ""]
         for name in ("observed", *CONDITIONS):
@@ -531,7 +535,7 @@ class TestCompare:
     def test_published_values_stand_beside(self, copy):
         published = {"condition_observed": {"time_to_baseline": 15.9}}
         run(experiment(reference=published), copy, "compare")
-        found = table(copy, "metrics").set_index(["quantity", "metric"])["reference"]
+        found = metrics_of(copy, "reference")
         assert found["condition_observed", "time_to_baseline"] == 15.9
         assert found.notna().sum() == 1
         with pytest.raises(ConfigError, match=r"condition_null\.p is no metric of this experiment"):
@@ -544,8 +548,8 @@ class TestCompare:
     def test_without_conditions_there_is_nothing_to_compare(self, wired):
         run(experiment(conditions={}, sweep={}), wired, "respond", "compare")
         assert table(wired, "comparison").empty
-        metrics = table(wired, "metrics")["quantity"].unique()
-        assert metrics.tolist() == ["connectome", "condition_observed"]
+        quantities = metrics_of(wired).index.unique("quantity")
+        assert quantities.tolist() == ["connectome", "condition_observed"]
 
 
 class TestStatuses:
@@ -553,8 +557,8 @@ class TestStatuses:
 
     def scale(self, directory: Path, eigenvalue: float) -> float:
         """Scale of the measured weights that gives them this leading eigenvalue."""
-        weights = Connectome.load(directory / "connectome.zarr").weights.toarray() / 150_000
-        return eigenvalue / np.linalg.eigvals(weights).real.max()
+        sizes = Connectome.load(directory / "connectome.zarr").weights.toarray().astype(float)
+        return float(eigenvalue / np.linalg.eigvals(sizes / 150_000).real.max())
 
     @pytest.mark.parametrize("engine", ["linear", "step"])
     @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -580,7 +584,7 @@ class TestStatuses:
         late = compared.loc[str(scales[1])]
         assert late["dominance"] == 1
         assert np.isnan(late["difference"])
-        metrics = table(wired, "metrics").set_index(["quantity", "metric"])["value"]
+        metrics = metrics_of(wired)
         assert metrics["condition_observed", "ok"] == 2
 
     def test_the_experiment_itself_may_diverge(self, wired):
@@ -590,7 +594,7 @@ class TestStatuses:
         )
         run(cfg, wired, "respond", "compare")
         assert np.isinf(opened(wired)["activity"]).any()
-        metrics = table(wired, "metrics").set_index(["quantity", "metric"])["value"]
+        metrics = metrics_of(wired)
         assert metrics["condition_observed", "diverging"] == 3
         assert np.isnan(metrics["condition_observed", "time_to_baseline"])
         assert table(wired, "measures")["status"].tolist() == ["diverging"] * 3
@@ -610,5 +614,5 @@ class TestStatuses:
         compared = table(wired, "comparison").set_index(["value", "condition"])
         row = compared.loc[("", "permuted")]
         assert (row["pairs"], row["dominance"], row["p"]) == (0, 0, 1)
-        metrics = table(wired, "metrics").set_index(["quantity", "metric"])["value"]
+        metrics = metrics_of(wired)
         assert metrics["condition_permuted", "no_response"] == 2

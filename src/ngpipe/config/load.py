@@ -71,8 +71,10 @@ def _line(mistake: Mapping, content: object) -> str:
 
 def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
     """The keys on the way to a mistake, without the kind that pydantic puts among them."""
+    after_kind = False
     for depth, part in enumerate(location, start=1):
-        if _is_kind(part, content, last=depth == len(location)):
+        after_kind = not after_kind and _is_kind(part, content, last=depth == len(location))
+        if after_kind:
             continue
         yield str(part)
         try:
