@@ -1,6 +1,5 @@
 """A whole experiment of the circuit system: config/experiments/<name>.yaml."""
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -80,7 +79,7 @@ class Impulse(Section):
 
     @model_validator(mode="after")
     def _leaves_something_to_measure(self) -> "Impulse":
-        first, last = math.ceil(self.start / self.dt), round(self.duration / self.dt) - 1
+        first, last = -(-self.start // self.dt), round(self.duration / self.dt) - 1
         if not first * self.dt <= self.end < last * self.dt:
             raise ValueError(
                 f"start ({self.start:g} s), end ({self.end:g} s) and duration ({self.duration:g} "
