@@ -37,7 +37,10 @@ def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
         "time_to_baseline": known.mean() if len(known) else np.nan,
         "time_to_baseline_std": known.std() if len(known) > 1 else np.nan,
         "eigenvalue": runs["eigenvalue"].mean(),
-        **{word: int(status.get(word, 0)) for word in ("ok", "censored", "diverging", "no_response")},
+        **{
+            word: int(status.get(word, 0))
+            for word in ("ok", "censored", "diverging", "no_response")
+        },
     }
     return rows(f"condition_{name}", values, len(runs))
 
