@@ -109,7 +109,7 @@ def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():
 def test_a_quick_look_leaves_out_names_and_what_is_not_finite():
     """As in the responses of a circuit: labels of runs are text, and some runs diverge."""
     values = np.random.default_rng(0).normal(size=(20, 30))
-    values[3:5, 20:] = np.inf, np.nan
+    values[3, 20:], values[4, 20:] = np.inf, np.nan
     labels = {"condition": ("run", np.array(["a", "bc"] * 10)), "seed": ("run", np.arange(20))}
     names = {"run": [f"run {i}" for i in range(20)]}
     dataset = xr.Dataset({"mean": (("run", "time"), values), **labels}, names)
