@@ -1,8 +1,6 @@
 """Measures of impulse responses: known traces, the notebook's loop, closed forms, comparisons."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,8 +22,6 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.errors import ArgumentError, DivergenceError
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("NGPIPE_DATA", ROOT.parent / "shared" / "data"))
 IMPULSE = Impulse(start=0.5, end=4.0, duration=20.0)
 
 
@@ -369,13 +365,10 @@ class TestCompare:
 
 
 @pytest.fixture(scope="module")
-def sizes():
+def sizes(microns):
     """Summed sizes [pre, post] of the stand-in for the table of 1300, as the notebook filters."""
-    folder = DATA / "microns"
-    table = folder / "synthetic" / "synapses_proofread_V1_neurons_1300_SYNTH_seed16.feather"
-    if not table.is_file():
-        pytest.skip(f"no {table}; set NGPIPE_DATA to the folder that holds microns")
-    synapses, cells = pd.read_feather(table), pd.read_feather(folder / "cell_info_1300.feather")
+    table = microns / "synthetic" / "synapses_proofread_V1_neurons_1300_SYNTH_seed16.feather"
+    synapses, cells = pd.read_feather(table), pd.read_feather(microns / "cell_info_1300.feather")
     ends = ["pre_pt_root_id", "post_pt_root_id"]
     kind = (cells["cell_type_auto"] == "23P") & (cells["region"] == "V1")
     ids = cells["pt_root_id"][kind & (cells["proofreading_strategy"] != "")]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Name, Number, Positive, Section, Seed, Weight, unit
 from ngpipe.config.sweep import Sweep, Value, mistakes, varied
@@ -83,10 +83,12 @@ class Impulse(Section):
 
     @model_validator(mode="after")
     def _leaves_something_to_measure(self) -> "Impulse":
-        if not self.start < self.end < self.duration - self.dt:
+        first, last = -(-self.start // self.dt), round(self.duration / self.dt) - 1
+        if not first * self.dt <= self.end < last * self.dt:
             raise ValueError(
                 f"start ({self.start:g} s), end ({self.end:g} s) and duration ({self.duration:g} "
-                "s) must follow one another, with a step after the pulse"
+                f"s) must follow one another, with a step of {self.dt:g} s in the pulse and one "
+                "after it"
             )
         return self
 
@@ -157,6 +159,13 @@ class Motifs(Section):
         100, description="Samples of each null; with fewer than 39 no p-value can be 0.05 or less."
     )
     seed: Seed = Field(0, description="Seed of the samples.")
+
+    @field_validator("nulls")
+    @classmethod
+    def _names_each_once(cls, nulls: tuple[NullName, ...]) -> tuple[NullName, ...]:
+        if len(set(nulls)) < len(nulls):
+            raise ValueError("a null is named twice; name each once")
+        return nulls
 
 
 class CircuitWiring(Wiring):

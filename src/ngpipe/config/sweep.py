@@ -32,11 +32,10 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
 def mistakes(experiment: BaseModel, sweep: Sweep) -> Iterator[str]:
     """What is wrong with a sweep of an experiment, which is sound itself."""
     for path, values in sweep.items():
-        if len(set(map(str, values))) < len(values):
-            yield f"sweep.{path} has a value twice in {list(values)}; name each once"
+        points = []
         for value in values:
             try:
-                varied(experiment, path, value)
+                points.append(varied(experiment, path, value).model_dump_json())
             except KeyError as error:
                 yield error.args[0]
                 break
@@ -45,6 +44,8 @@ def mistakes(experiment: BaseModel, sweep: Sweep) -> Iterator[str]:
                     message = mistake["msg"].removeprefix("Value error, ")
                     where = ".".join(map(str, mistake["loc"])) or "experiment"
                     yield f"sweep.{path}: with {value!r}, {where}: {message}"
+        if len(set(points)) < len(points):
+            yield f"sweep.{path} has a value twice in {list(values)}; name each once"
 
 
 def _within(part: object, name: str, path: str) -> object:

@@ -48,7 +48,7 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     with progress(len(points) * len(drawn), "responses", unit="run") as bar:
         found = [_point(drawn, *point, device, bar) for point in points]
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
-    dataset.attrs = {"n_exc": len(connectome), "source": connectome.origin.source}
+    dataset.attrs = {"n_exc": len(connectome), "connectome": connectome.origin.source}
     for name in ("time", "sample"):
         dataset[name].attrs = SECONDS
     store.write(dataset, directory / "responses.zarr", schemas.RESPONSES, provenance)
@@ -96,9 +96,11 @@ def _examples(drawn: Drawn, experiment: CircuitExperiment, device: torch.device)
     weights = np.stack([c.weights for c in made.values()])
     spectrum = np.linalg.eigvals(weights)
     parts = np.stack([spectrum.real, spectrum.imag], axis=2)
+    with np.errstate(over="ignore"):  # what diverges may leave the range of float32
+        activity = activity.astype(np.float32)
     return xr.Dataset(
         {
-            "activity": activity.astype(np.float32),
+            "activity": activity,
             "weights": (("shown", "post", "pre"), weights.astype(np.float32)),
             "spectrum": (("shown", "mode", "part"), parts),
         },
