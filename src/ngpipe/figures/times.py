@@ -37,7 +37,7 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
     """Times to baseline of all seeds, a row a condition, and what mean field predicts.
 
     Beside them, mean and standard deviation of the differences of pairs, observed - condition, and
-    the rank p of the observed median, of comparison.csv.
+    the rank p in pairs, of comparison.csv.
     """
     names, runs = material.conditions(), material.runs()
     runs = runs[runs["condition"].isin(names)]
