@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = (Experiment, ConnectomeExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
-UNITS |= {"inch", "1/inch"}
+UNITS |= {"inch", "1/inch", "of the key"}
 
 
 def leaves(annotation: object) -> set[object]:

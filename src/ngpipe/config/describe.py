@@ -145,7 +145,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
         return "one type with the defaults below"
-    return json.dumps(value)
+    return json.dumps(value, default=lambda section: section.model_dump(exclude_defaults=True))
 
 
 def _code(default: str) -> str:

@@ -14,9 +14,10 @@ from ngpipe.config.figures import Style
 from ngpipe.figures import connectome, functions, inputs, structure, traces
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.figures.points import SweepMaterial, sweep
 from ngpipe.figures.style import new_figure, styled
 
-AnyMaterial = Material | ConnectomeMaterial
+AnyMaterial = Material | ConnectomeMaterial | SweepMaterial
 PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "activity": traces.activity,
     "true_connectivity": structure.true_connectivity,
@@ -45,6 +46,7 @@ PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "paths": connectome.paths,
     "silencing": connectome.silencing,
     "control": connectome.control,
+    "sweep": sweep,
 }
 
 
