@@ -127,14 +127,11 @@ def base_results(stage):
     )
 
 
-def swept_metrics(wildcards):
-    """Input function: metrics of all points of a sweep, with their manifests."""
+def swept_runs(wildcards):
+    """Input function: all results of an experiment and of all points of its sweep."""
     name = wildcards.experiment
-    return [
-        f"results/runs/{point}/metrics.{suffix}"
-        for point in stages.swept(name, STUDY.experiments[name])
-        for suffix in ("csv", "json")
-    ]
+    points = stages.swept(name, STUDY.experiments[name])
+    return [path for point in points for path in run_files(point)]
 
 
 def sweep_key(wildcards):

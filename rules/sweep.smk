@@ -37,7 +37,7 @@ for _stage in sorted({stage for found in REUSED.values() for stage in found}):
 
 rule sweep:
     input:
-        swept_metrics,
+        swept_runs,
     output:
         table="results/sweeps/{experiment}.csv",
         manifest="results/sweeps/{experiment}.json",

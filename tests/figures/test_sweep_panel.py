@@ -45,7 +45,7 @@ def test_one_dot_a_point_at_its_value():
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0.9, 0.7, 0.3])
     assert ax.lines[0].get_marker() == "o"
     assert (ax.get_xlabel(), ax.get_ylabel()) == (NOISE, "r2")
-    assert ax.get_title(loc="left") == "connectivity"
+    assert ax.get_title() == "connectivity"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from studies import NOTHING, SMALL, Study
 
 TABLE = "results/sweeps/small.csv"
-SEED, FRAMES = "small~training.seed=2", "small~rollout.n_frames=120"
-POINTS = {"small": ("", ""), SEED: ("training.seed", "2"), FRAMES: ("rollout.n_frames", "120")}
-SWEEP = "sweep:\n  training.seed: [2]\n  rollout.n_frames: [120]\n"
+SEED, TYPES = "small~training.seed=2", "small~recovery.n_types=1"
+POINTS = {"small": ("", ""), SEED: ("training.seed", "2"), TYPES: ("recovery.n_types", "1")}
+VALUES = {SEED: ("training.seed", 2), TYPES: ("recovery.n_types", 1)}
+SWEEP = "sweep:\n  training.seed: [2]\n  recovery.n_types: [1]\n"
 CONFIG = """\
 figures:
   Main: {panels: {scatter: {kind: connectivity_scatter, of: small}}}
@@ -25,9 +26,10 @@ figures:
 style: {dpi: 50}
 """
 ALL = {
-    **{"simulate": 1, "train": 2, "recover": 2, "rollout": 3, "score": 3, "sweep": 1},
-    **{"reuse_simulate": 2, "reuse_train": 1, "reuse_recover": 1},
+    **{"simulate": 1, "train": 2, "recover": 3, "rollout": 2, "score": 3, "sweep": 1},
+    **{"reuse_simulate": 2, "reuse_train": 1, "reuse_rollout": 1},
 }
+CHAIN = {"train": 1, "recover": 1, "rollout": 1, "score": 1, "sweep": 1}
 FIGURES = {"panel": 3, "figure": 3}
 
 
@@ -62,14 +64,16 @@ def test_the_table_holds_the_metrics_of_every_point(made: Study) -> None:
         own = pd.read_csv(made.path("results/runs", name, "metrics.csv"), keep_default_na=False)
         assert len(own) > 5
         pd.testing.assert_frame_equal(rows.drop(columns=first), own)
-    value = table[(table["quantity"] == "connectivity") & (table["metric"] == "r2")]["value"]
-    assert value.nunique() == 2  # another seed learns another W, a shorter rollout the same
+    value = table.set_index(["quantity", "metric", "experiment"])["value"].sort_index()
+    assert value["types", "found", TYPES] == 1
+    r2 = value["connectivity", "r2"]
+    assert r2[SEED] != r2["small"]
 
 
 def test_the_manifest_says_from_which_metrics_it_was_made(made: Study) -> None:
     manifest = json.loads(made.path("results/sweeps/small.json").read_text())
     assert manifest["stage"] == "sweep"
-    assert manifest["config"] == {name: dict([p]) for name, p in CONFIG_OF.items()}
+    assert manifest["config"] == {name: dict([p]) for name, p in VALUES.items()}
     found = {
         name: json.loads(made.path("results/runs", name, "metrics.json").read_text())["digest"]
         for name in POINTS
@@ -78,27 +82,21 @@ def test_the_manifest_says_from_which_metrics_it_was_made(made: Study) -> None:
     assert len(set(found.values())) == 3
 
 
-CONFIG_OF = {SEED: ("training.seed", 2), FRAMES: ("rollout.n_frames", 120)}
-
-
 def test_points_differ_where_the_key_says_and_share_the_rest(made: Study) -> None:
-    stores = {"simulation": "digest", "training": "digest", "rollout": "digest"}
-    found = {
-        name: [
-            json.loads(made.path("results/runs", name, f"{store}.json").read_text())[key]
-            for store, key in stores.items()
-        ]
-        for name in POINTS
+    def digests(name: str) -> dict[str, str]:
+        found = made.path("results/runs", name).glob("*.json")
+        return {path.stem: json.loads(path.read_text())["digest"] for path in found}
+
+    shared = {
+        SEED: {"simulation"},
+        TYPES: {"simulation", "training", "rollout"},
     }
-    assert found[SEED][0] == found["small"][0]
-    assert found[SEED][1] != found["small"][1]
-    assert found[FRAMES][:2] == found["small"][:2]
-    assert found[FRAMES][2] != found["small"][2]
-    links = {p.name for p in made.path("results/runs", SEED).iterdir() if p.is_symlink()}
-    assert links == {"simulation.zarr", "simulation.json"}
-    links = {p.name for p in made.path("results/runs", FRAMES).iterdir() if p.is_symlink()}
-    assert "training.zarr" in links
-    assert "rollout.zarr" not in links
+    own = digests("small")
+    for name, stems in shared.items():
+        found = digests(name)
+        assert {stem for stem in own if found[stem] == own[stem]} == stems
+        paths = made.path("results/runs", name).iterdir()
+        assert {path.stem for path in paths if path.is_symlink()} - {"model"} == stems
 
 
 def test_nothing_is_made_twice(made: Study) -> None:
@@ -115,17 +113,17 @@ def test_a_figure_of_a_point_can_be_verified(sweep: Study) -> None:
 
 
 def test_the_table_can_be_verified(sweep: Study) -> None:
-    assert f"metrics of small, {SEED}, {FRAMES}: every" in sweep.ngpipe("verify", TABLE)
+    assert f"metrics of small, {SEED}, {TYPES}: every" in sweep.ngpipe("verify", TABLE)
     chunk = sweep.path("results/runs/small/simulation.zarr/activity/0.0")
     content = chunk.read_bytes()
     chunk.write_bytes(b"1" + content[1:])
     assert "runs/small/simulation.zarr was changed" in sweep.ngpipe("verify", TABLE, rc=1)
     chunk.write_bytes(content)
-    rollout = sweep.path("results/runs", FRAMES, "rollout.json")
-    rollout.rename(rollout.with_suffix(".old"))
-    assert f"{FRAMES}/rollout.json is missing" in sweep.ngpipe("verify", TABLE, rc=1)
-    rollout.with_suffix(".old").rename(rollout)
-    sweep.edit("experiments/small.yaml", "[120]", "[120, 110]")
+    recovery = sweep.path("results/runs", TYPES, "recovery.json")
+    recovery.rename(recovery.with_suffix(".old"))
+    assert f"{TYPES}/recovery.json is missing" in sweep.ngpipe("verify", TABLE, rc=1)
+    recovery.with_suffix(".old").rename(recovery)
+    sweep.edit("experiments/small.yaml", "[1]", "[1, 3]")
     assert f"{TABLE} is stale: made under key" in sweep.ngpipe("verify", TABLE, rc=1)
     with sweep.path(TABLE).open("ab") as file:
         file.write(b" ")
@@ -138,14 +136,14 @@ def test_the_table_can_be_verified(sweep: Study) -> None:
         (
             "seed: [2]",
             "seed: [2, 5]",
-            {"reuse_simulate": 1, "train": 1, "recover": 1, "rollout": 1, "score": 1, "sweep": 1},
+            {"reuse_simulate": 1, **CHAIN},
         ),
         (
             "seed: [2]",
             "seed: [2]\n  simulation.noise: [0.1]",
-            {"simulate": 1, "train": 1, "recover": 1, "rollout": 1, "score": 1, "sweep": 1},
+            {"simulate": 1, **CHAIN},
         ),
-        ("  rollout.n_frames: [120]\n", "", {"sweep": 1}),
+        ("  recovery.n_types: [1]\n", "", {"sweep": 1}),
         ("seed: [2]", "seed: [2] # one more", {}),
         ("at: [50, 100]", "at: [50, 99]", {"score": 3, "sweep": 1}),
         (
@@ -164,10 +162,10 @@ def test_only_what_is_stale_is_made_again(
 
 
 def test_a_figure_waits_for_the_points_that_it_shows_and_no_other(sweep: Study) -> None:
-    sweep.edit("experiments/small.yaml", "[120]", "[120, 110]")
+    sweep.edit("experiments/small.yaml", "[1]", "[1, 3]")
     assert sweep.planned("results/Main/", "results/Seed/") == {}
     jobs = sweep.planned("results/Sweep/")
-    assert (jobs["rollout"], jobs["score"], jobs["sweep"]) == (1, 1, 1)
+    assert (jobs["recover"], jobs["score"], jobs["sweep"]) == (1, 1, 1)
     assert (jobs["panel"], jobs["figure"]) == (1, 1)
     assert "results/Sweep is stale" in sweep.ngpipe("verify", "results/Sweep/", rc=1)
 
@@ -190,20 +188,20 @@ def test_a_point_is_an_experiment_like_any_other(sweep: Study) -> None:
 
 def test_a_step_of_a_point_by_hand(sweep: Study) -> None:
     """One that was linked gets results of its own; those of the experiment stay."""
-    config = f"config/experiments/{FRAMES}.yaml"
-    store, own = (sweep.path("results/runs", name, "recovery.zarr") for name in ("small", FRAMES))
+    config = f"config/experiments/{TYPES}.yaml"
+    store, own = (sweep.path("results/runs", name, "rollout.zarr") for name in ("small", TYPES))
     before = {p: p.stat().st_mtime_ns for p in store.rglob("*")}
     assert own.is_symlink()
     for _ in range(2):
-        sweep.ngpipe("recover", config)
+        sweep.ngpipe("rollout", config)
     assert own.is_dir()
     assert not own.is_symlink()
-    assert not own.with_name("recovery.zarr.old").is_symlink()
+    assert not own.with_name("rollout.zarr.old").is_symlink()
     assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
-    assert "recovery.look.png" in sweep.ngpipe("inspect", f"results/runs/{FRAMES}/recovery.zarr")
+    assert "rollout.look.png" in sweep.ngpipe("inspect", f"results/runs/{TYPES}/rollout.zarr")
     sweep.ngpipe("sweep", "config/experiments/small.yaml")
-    text = sweep.ngpipe("recover", f"config/experiments/{FRAMES}1.yaml", rc=1)
-    assert f"there is no point {FRAMES}1; the points of the sweep of small are ['{SEED}'" in text
+    text = sweep.ngpipe("recover", f"config/experiments/{TYPES}1.yaml", rc=1)
+    assert f"there is no point {TYPES}1; the points of the sweep of small are ['{SEED}'" in text
 
 
 def test_a_table_that_cannot_be_had_is_refused(sweep: Study) -> None:
@@ -230,9 +228,9 @@ def test_linter_finds_nothing_in_a_sweep(sweep: Study) -> None:
 )
 def test_points_are_made_by_cluster_jobs(sweep: Study) -> None:
     """All but the links."""
-    sweep.edit("experiments/small.yaml", "[120]", "[120, 110]")
-    jobs = {"rollout": 1, "score": 1, "sweep": 1}
-    links = {"reuse_simulate": 1, "reuse_train": 1, "reuse_recover": 1}
+    sweep.edit("experiments/small.yaml", "[1]", "[1, 3]")
+    jobs = {"recover": 1, "score": 1, "sweep": 1}
+    links = {"reuse_simulate": 1, "reuse_train": 1, "reuse_rollout": 1}
     assert sweep.planned(TABLE) == {**jobs, **links}
     text = sweep.snakemake(TABLE, "--workflow-profile", "fakecluster")
     assert text.count("with external jobid") == sum(jobs.values())
