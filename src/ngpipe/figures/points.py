@@ -66,7 +66,7 @@ def sweep(material: SweepMaterial, ax: Axes) -> Axes:
             fontsize="small",
         )
     if named:
-        ax.set_xticks(x, rows["setting"])
+        ax.set_xticks(x, rows["setting"], rotation=30, ha="right", rotation_mode="anchor")
         ax.set_xlim(-0.5, len(rows) - 0.5)
     elif x.min() > 0 and x.max() > 10**DECADES * x.min():
         ax.set_xscale("log")
