@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
-UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome"}
+UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
 IDS_AND_VALUES = ("filters.exclude", "sweep")
 """Keys whose numbers have no unit, or that of another key."""
 
