@@ -48,7 +48,7 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     with progress(len(swept) * len(drawn), "responses", unit="run") as bar:
         found = [_point(drawn, *point, device, bar) for point in swept]
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
-    dataset.attrs = {"n_exc": len(connectome), "connectome": connectome.origin.source}
+    dataset.attrs = {"n_exc": len(connectome), "connectome_source": connectome.origin.source}
     for name in ("time", "sample"):
         dataset[name].attrs = SECONDS
     store.write(dataset, directory / "responses.zarr", schemas.RESPONSES, provenance)
