@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
-UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome"}
-IDS_AND_VALUES = ("filters.exclude", "sweep")
-"""Keys whose numbers have no unit, or that of another key."""
+UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
+IDS = "filters.exclude"
+"""A key whose numbers have no unit."""
 
 
 def leaves(annotation: object) -> set[object]:
@@ -54,7 +54,7 @@ NUMBERS = [
     (m, k)
     for m, k in KEYS
     if leaves(field_at(m, k.path).annotation) & {int, float}
-    if not k.path.endswith(IDS_AND_VALUES)
+    if not k.path.endswith(IDS)
 ]
 
 

@@ -23,9 +23,9 @@ STAND_IN = "synthetic/synapses_proofread_V1_neurons_1300_SYNTH_seed16.feather"
 
 @pytest.fixture(scope="module")
 def result(microns, tmp_path_factory):
-    """result(table, seeds) -> directory of an experiment with all defaults on this table."""
+    """result(table, seeds, **sections) -> directory of an experiment, else all defaults."""
 
-    def make(table: str, seeds: int) -> Path:
+    def make(table: str, seeds: int, **sections: object) -> Path:
         for name in (table, CELLS):
             if not (microns / name).is_file():
                 pytest.skip(f"no {microns / name}; the table is a download, see docs/circuits.md")
@@ -33,6 +33,7 @@ def result(microns, tmp_path_factory):
         content = {
             "connectome": {"source": {"kind": "synapses", **source}},
             "runs": {"seeds": seeds},
+            **sections,
         }
         cfg = validate(content, CircuitExperiment, where="test")
         directory = tmp_path_factory.mktemp("circuit")
@@ -87,3 +88,19 @@ class TestStandIn:
             assert values["time_to_baseline"] == pytest.approx(mean, abs=1e-4)
             assert values["time_to_baseline_std"] == pytest.approx(std, abs=1e-4)
             assert values["ok"] == 10
+
+    def test_probability_swept(self, result):
+        """Connections permuted: recorded means of ten seeds, which mean field comes close to."""
+        directory = result(STAND_IN, 10, sweep={"network.probability": [0.3, 0.5]})
+        found = pd.read_csv(directory / "measures.csv")
+        found = found[(found["condition"] == "permuted_connections") & found["value"].notna()]
+        means = found.groupby("value")[["time_to_baseline", "predicted_time"]].mean()
+        times, predicted = means["time_to_baseline"].tolist(), means["predicted_time"].tolist()
+        assert times == pytest.approx([7.54, 3.55], abs=0.01)
+        assert predicted == pytest.approx(times, rel=0.03)
+
+    @pytest.mark.parametrize(("dt", "time"), [(0.05, 15.30), (0.01, 15.38), (0.002, 15.394)])
+    def test_steps_matter_little(self, result, dt, time):
+        """B14."""
+        found = metrics(result(STAND_IN, 1, impulse={"dt": dt}, conditions={}))
+        assert found["condition_observed", "time_to_baseline"] == pytest.approx(time, abs=1e-4)

@@ -15,6 +15,7 @@ from ngpipe import keys, schemas, store
 from ngpipe.circuit import respond as respond_library
 from ngpipe.circuit.blocks import NOTEBOOK, circuit, notebook_draw
 from ngpipe.circuit.impulse import Impulse
+from ngpipe.circuit.measures import compare as tables_compared
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond as respond_to
 from ngpipe.config.circuit import CircuitExperiment
@@ -250,7 +251,7 @@ class TestRespond:
         labels = [found[name].values.tolist() for name in compare.LABELS]
         assert list(zip(*labels, strict=True)) == expected
         assert found.attrs["n_exc"] == len(Connectome.load(finished / "connectome.zarr"))
-        assert found.attrs["connectome"] == "synthetic"
+        assert found.attrs["connectome_source"] == "synthetic"
         assert found.time.attrs["units"] == found["sample"].attrs["units"] == "s"
 
     @pytest.mark.parametrize("shuffle", [None, "permuted_connections"])
@@ -486,8 +487,9 @@ class TestCompare:
 
     def test_comparisons_are_those_of_the_measures(self, finished):
         """Pair by pair, at every point of the sweep."""
-        times = table(finished, "measures").set_index(["parameter", "value", "condition", "seed"])
-        times = times["time_to_baseline"].sort_index()
+        runs = table(finished, "measures").set_index(["parameter", "value", "condition", "seed"])
+        runs = runs.sort_index()
+        times = runs["time_to_baseline"]
         found = table(finished, "comparison")
         points = list(dict.fromkeys(zip(found["parameter"], found["value"], strict=True)))
         assert len(points) == 4
@@ -505,7 +507,8 @@ class TestCompare:
             assert row["effect"] == pytest.approx(difference.mean() / difference.std(ddof=1))
             sign = np.sign(observed.to_numpy()[:, None] - others.to_numpy())
             assert row["dominance"] == pytest.approx(sign.mean())
-            assert row["p"] == pytest.approx(p_value(0.0, np.sign(difference)))
+            pair = [runs.loc[(*point, name)] for name in ("observed", row["condition"])]
+            assert row["p"] == pytest.approx(tables_compared(*pair)["p"])
 
     def test_metrics_are_of_the_experiment_without_its_sweep(self, finished):
         metrics = metrics_of(finished)

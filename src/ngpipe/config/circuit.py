@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Name, Number, Positive, Section, Seed, Weight, unit
-from ngpipe.config.sweep import Sweep, Value, mistakes, varied
+from ngpipe.config.sweep import Sweep, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
 OBSERVED = "observed"
@@ -222,14 +222,4 @@ class CircuitExperiment(Section):
             )
         if self.runs.engine == "linear" and self.neurons.response == "saturating":
             yield "runs.engine is 'linear', but a saturating response is not; say engine: step"
-        for path in self.sweep:
-            if path.split(".")[0] not in SWEPT:
-                yield f"sweep.{path} is of none of the sections {list(SWEPT)}, which can be swept"
-        yield from mistakes(self, self.sweep)
-
-    def variants(self) -> Iterator[tuple[str, Value, "CircuitExperiment"]]:
-        """Key, value and experiment of every point of the sweep, the experiment itself first."""
-        yield "", None, self
-        for path, values in self.sweep.items():
-            for value in values:
-                yield path, value, varied(self, path, value)
+        yield from mistakes(self, SWEPT)
