@@ -13,6 +13,7 @@ from ngpipe.circuit.blocks import (
     notebook_draw,
 )
 from ngpipe.config.circuit import OBSERVED, CircuitExperiment, CircuitNetwork, Condition, Runs
+from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.ablations import matched_removal, without_reciprocal
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.nulls import NULLS, Rng
@@ -34,7 +35,10 @@ def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
     found: Drawn = {(OBSERVED, seed): connectome for seed in seeds(experiment.runs)}
     for name, condition in experiment.conditions.items():
         for seed in seeds(experiment.runs):
-            found[name, seed] = altered(connectome, condition, experiment.runs, seed)
+            try:
+                found[name, seed] = altered(connectome, condition, experiment.runs, seed)
+            except ConnectomeError as error:
+                raise ConnectomeError(f"conditions.{name}, seed {seed}: {error}") from error
     return found
 
 

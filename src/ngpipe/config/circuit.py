@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Name, Number, Positive, Section, Seed, Weight, unit
-from ngpipe.config.sweep import Sweep, Value, mistakes, varied
+from ngpipe.config.sweep import Sweep, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
 OBSERVED = "observed"
@@ -53,9 +53,11 @@ class CircuitNetwork(Section):
         "drawn.",
     )
     log10_mean: Number = Field(
-        1.0, description="Mean of the decimal logarithm of a random weight over gain."
+        1.0,
+        description="Mean of a normal number whose size is the decimal logarithm of a random "
+        "weight over gain.",
     )
-    log10_std: Weight = Field(0.2, description="Its standard deviation.")
+    log10_std: Weight = Field(0.2, description="Standard deviation of that number.")
 
 
 class Neurons(Section):
@@ -81,10 +83,12 @@ class Impulse(Section):
 
     @model_validator(mode="after")
     def _leaves_something_to_measure(self) -> "Impulse":
-        if not self.start < self.end < self.duration - self.dt:
+        first, last = -(-self.start // self.dt), round(self.duration / self.dt) - 1
+        if not first * self.dt <= self.end < last * self.dt:
             raise ValueError(
                 f"start ({self.start:g} s), end ({self.end:g} s) and duration ({self.duration:g} "
-                "s) must follow one another, with a step after the pulse"
+                f"s) must follow one another, with a step of {self.dt:g} s in the pulse and one "
+                "after it"
             )
         return self
 
@@ -156,6 +160,13 @@ class Motifs(Section):
     )
     seed: Seed = Field(0, description="Seed of the samples.")
 
+    @field_validator("nulls")
+    @classmethod
+    def _names_each_once(cls, nulls: tuple[NullName, ...]) -> tuple[NullName, ...]:
+        if len(set(nulls)) < len(nulls):
+            raise ValueError("a null is named twice; name each once")
+        return nulls
+
 
 class CircuitWiring(Wiring):
     """The connectome of the excitatory neurons."""
@@ -211,14 +222,4 @@ class CircuitExperiment(Section):
             )
         if self.runs.engine == "linear" and self.neurons.response == "saturating":
             yield "runs.engine is 'linear', but a saturating response is not; say engine: step"
-        for path in self.sweep:
-            if path.split(".")[0] not in SWEPT:
-                yield f"sweep.{path} is of none of the sections {list(SWEPT)}, which can be swept"
-        yield from mistakes(self, self.sweep)
-
-    def variants(self) -> Iterator[tuple[str, Value, "CircuitExperiment"]]:
-        """Key, value and experiment of every point of the sweep, the experiment itself first."""
-        yield "", None, self
-        for path, values in self.sweep.items():
-            for value in values:
-                yield path, value, varied(self, path, value)
+        yield from mistakes(self, SWEPT)

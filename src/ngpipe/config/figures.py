@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Groups, Name, Positive, Section, Step, unit
 from ngpipe.config.circuit import OBSERVED
+from ngpipe.config.sweep import ExperimentName
 
 Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 
@@ -73,7 +74,13 @@ OF_SYSTEM: Mapping[str, Mapping[str, str]] = {
     "circuit": CIRCUIT_PANELS,
 }
 """Panel kinds of each system."""
-PANELS = {kind: text for kinds in OF_SYSTEM.values() for kind, text in kinds.items()}
+SWEEP: Literal["sweep"] = "sweep"
+"""The kind of panel that shows experiments of any system whose points are experiments too."""
+POINT_PANELS = {
+    SWEEP: "a metric at every value of one swept key, with the published value; of systems "
+    "assembly and connectome",
+}
+PANELS = {kind: text for kinds in OF_SYSTEM.values() for kind, text in kinds.items()} | POINT_PANELS
 """What can be drawn: the panel kinds."""
 
 Kind = Literal[tuple(PANELS)]
@@ -88,7 +95,7 @@ CONDITIONS = (
     "effects",
 )
 """Kinds of panel that show some conditions of a circuit."""
-SWEEPS = ("response_sweep",)
+SWEEPS = ("response_sweep", SWEEP)
 """Kinds of panel that show one swept parameter."""
 
 
@@ -129,7 +136,10 @@ class Panel(Section):
     """One panel of a figure."""
 
     kind: Kind = Field(description="What is drawn; the kinds are listed below.")
-    of: Name = Field(description="The experiment it is drawn from: config/experiments/<of>.yaml.")
+    of: ExperimentName = Field(
+        description="The experiment it is drawn from: config/experiments/<of>.yaml, or a point of "
+        "its sweep, `<experiment>~<section.key>=<value>`."
+    )
     title: str | None = Field(
         None,
         description="Title over the panel; {} in it stands for that of its kind. Null: the latter.",
@@ -178,6 +188,8 @@ class Panel(Section):
         None,
         description=f"Key of the experiment's `sweep` that is across, for {_listed(SWEEPS)}.",
     )
+    quantity: str | None = Field(None, description="Quantity of metrics.csv, for `sweep`.")
+    metric: str | None = Field(None, description="Metric of it, for `sweep`.")
     size: tuple[Positive, Positive] | None = Field(
         None,
         description="Width and height of the panel on its own. Null: those of the style.",
@@ -188,7 +200,9 @@ class Panel(Section):
     def _frame_given(self) -> "Panel":
         if self.kind == "rollout_scatter" and self.frame is None:
             raise ValueError("a rollout_scatter panel needs `frame`")
-        for key, kinds in (("stimulus", STIMULI), ("readout", READOUTS), ("parameter", SWEEPS)):
+        needed = {"stimulus": STIMULI, "readout": READOUTS, "parameter": SWEEPS}
+        needed |= dict.fromkeys(("quantity", "metric"), (SWEEP,))
+        for key, kinds in needed.items():
             if self.kind in kinds and getattr(self, key) is None:
                 raise ValueError(f"a {self.kind} panel needs `{key}`")
         return self
@@ -281,11 +295,12 @@ class Figures(Section):
 
     @model_validator(mode="after")
     def _names_are_free(self) -> "Figures":
-        taken = [f"figures.{name}" for name in self.figures if name in ("panels", "runs")]
+        taken = [f"figures.{name}" for name in self.figures if name in ("panels", "runs", "sweeps")]
         taken += [f"figures.{n}.panels.{n}" for n, f in self.figures.items() if n in f.panels]
         if taken:
             raise ValueError(
-                f"{', '.join(taken)}: the name is taken, as results/runs, results/panels and "
-                "results/<name>/<name>.svg are made for all figures; choose another"
+                f"{', '.join(taken)}: the name is taken, as results/runs, results/panels, "
+                "results/sweeps and results/<name>/<name>.svg are made for all figures; choose "
+                "another"
             )
         return self

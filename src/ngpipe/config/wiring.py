@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ngpipe.config.base import Count, Groups, Positive, Section, Seed, Weight, unit
 
@@ -135,8 +135,8 @@ class SynapseSource(Section):
         str | tuple[str, str, str] | None,
     ] = Field(
         {},
-        description="Columns that are called otherwise; `position` is one or three. Null: there "
-        "is none.",
+        description="Columns that are called otherwise; `position` is one or three. Null, for "
+        "`region` and `proofread`: there is none.",
     )
     verify: bool = Field(
         True, description="Refuse a file with the name of a published one and other content."
@@ -145,6 +145,15 @@ class SynapseSource(Section):
         "size", description="Weights are summed sizes, or numbers, of the synapses of a connection."
     )
     filters: Filters = Field(Filters(), description="Which cells and synapses count.")
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns(cls, columns: dict[str, object]) -> dict[str, object]:
+        for name, given in columns.items():
+            several, absent = name == "position", name in ("region", "proofread")
+            if (given is None and not absent) or (isinstance(given, tuple) and not several):
+                raise ValueError(f"{name} is {given!r}, expected the name of a column")
+        return columns
 
 
 Source = Annotated[

@@ -26,9 +26,10 @@ from ngpipe.figures import (
 from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.figures.points import SweepMaterial, sweep
 from ngpipe.figures.style import new_figure, styled
 
-AnyMaterial = Material | ConnectomeMaterial | CircuitMaterial
+AnyMaterial = Material | ConnectomeMaterial | CircuitMaterial | SweepMaterial
 PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "activity": traces.activity,
     "true_connectivity": structure.true_connectivity,
@@ -66,6 +67,7 @@ PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "effects": times.effects,
     "motif_scores": motifs.motif_scores,
     "mixing": motifs.mixing,
+    "sweep": sweep,
 }
 
 

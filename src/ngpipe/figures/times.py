@@ -38,7 +38,7 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
 
     There is no such mean where by a prediction activity does not come back in time.
     Beside them, mean and standard deviation of the differences of pairs, observed - condition, and
-    the rank p of the observed median, of comparison.csv.
+    the rank p in pairs, of comparison.csv.
     """
     names, runs = material.conditions(), material.runs()
     runs = runs[runs["condition"].isin(names)]

@@ -12,8 +12,8 @@ from ngpipe.wiring.motifs import pair_counts
 
 def score_connectome(connectome: Connectome) -> pd.DataFrame:
     """Numbers of neurons, connections and reciprocal pairs, and the density without autapses."""
-    n, pairs = len(connectome), pair_counts(connectome)
-    between = connectome.n_edges - int(pairs["autapse"])
+    n, pairs = len(connectome), pair_counts(connectome).to_dict()
+    between = connectome.n_edges - pairs["autapse"]
     values = {
         "neurons": n,
         "connections": connectome.n_edges,
@@ -37,12 +37,15 @@ def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
         "time_to_baseline": known.mean() if len(known) else np.nan,
         "time_to_baseline_std": known.std() if len(known) > 1 else np.nan,
         "eigenvalue": runs["eigenvalue"].mean(),
-        **{word: status.get(word, 0) for word in ("ok", "censored", "diverging", "no_response")},
+        **{
+            word: int(status.get(word, 0))
+            for word in ("ok", "censored", "diverging", "no_response")
+        },
     }
     return rows(f"condition_{name}", values, len(runs))
 
 
-def score_comparison(name: str, compared: Mapping[str, float], n: int) -> pd.DataFrame:
+def score_comparison(name: str, compared: Mapping[str, object], n: int) -> pd.DataFrame:
     """The observed circuit beside one condition: :func:`ngpipe.circuit.measures.compare`."""
     wanted = ("difference", "difference_std", "effect", "dominance", "p")
     return rows(f"observed_against_{name}", {word: compared[word] for word in wanted}, n)

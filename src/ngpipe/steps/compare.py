@@ -15,7 +15,12 @@ from ngpipe.metrics import circuit as scores
 from ngpipe.metrics import reference
 from ngpipe.wiring.connectome import Connectome
 
-LABELS = ["parameter", "value", "condition", "seed"]
+POINT = ["parameter", "value"]
+LABELS = [*POINT, "condition", "seed"]
+COMPARED = [
+    *(*POINT, "condition", "observed", "null", "pairs"),
+    *("difference", "difference_std", "effect", "dominance", "p"),
+]
 
 
 def run(
@@ -42,7 +47,7 @@ def run(
     provenance = store.Provenance("compare", key, section)
     responses = store.read(directory / "responses.zarr", schemas.RESPONSES).load()
     table = measured(responses, Impulse(**given.model_dump()), cfg.threshold_ratio)
-    comparison = pd.DataFrame(_compared(table))
+    comparison = pd.DataFrame(_compared(table), columns=COMPARED)
     base = table[table["parameter"] == ""]
     metrics = [scores.score_connectome(Connectome.load(directory / "connectome.zarr"))]
     for name, runs in base.groupby("condition", sort=False):
@@ -71,7 +76,7 @@ def measured(responses: xr.Dataset, impulse: Impulse, threshold_ratio: float) ->
 
 def _compared(table: pd.DataFrame) -> Iterator[dict[str, object]]:
     """The observed circuit beside every condition, at every point of the sweep."""
-    for (parameter, value), point in table.groupby(["parameter", "value"], sort=False):
+    for (parameter, value), point in table.groupby(POINT, sort=False):
         runs = dict(list(point.groupby("condition", sort=False)))
         observed = runs.pop(OBSERVED)
         for name, others in runs.items():

@@ -5,16 +5,21 @@ from pathlib import Path
 
 from ngpipe import schemas, store
 from ngpipe.config.circuit import Impulse, Measures
-from ngpipe.config.figures import Panel, Style, system_of
+from ngpipe.config.figures import SWEEP, Panel, Style, system_of
 from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.compose import AnyMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.figures.points import SweepMaterial
 from ngpipe.wiring.connectome import Connectome
 
 
 def load(directory: Path, spec: Panel, style: Style) -> AnyMaterial:
-    """Everything in ``results/runs/<experiment>/`` that a panel may show."""
+    """Everything in ``results/runs/<experiment>/`` that a panel may show; the table of a sweep."""
+    if spec.kind == SWEEP:
+        path = directory.parent.parent / "sweeps" / f"{spec.of}.csv"
+        table = store.read_csv(path, text=("parameter", "setting"))
+        return SweepMaterial(table, store.read_csv(directory / "metrics.csv"), spec, style)
     return _OF_SYSTEM[system_of(spec.kind)](directory, spec, style)
 
 
