@@ -72,7 +72,7 @@ def effects(material: CircuitMaterial, ax: Axes) -> Axes:
     for row, name in enumerate(names):
         difference = (times[OBSERVED] - times[name]).dropna().to_numpy()
         _dots(ax, row, difference, material.colors()[name])
-        effect = number(material.compared(name)["effect"], "+.2f")
+        effect = number(float(material.compared(name)["effect"]), "+.2f")
         told.append((effect, f"{len(difference)}/{len(times)}"))
     _labelled(ax, names, ("effect", "pairs"), told, material.style)
     ax.set_xlabel("time to baseline [s],\nobserved $-$ condition")
@@ -136,9 +136,9 @@ def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
     if name == OBSERVED:
         return "", ""
     row, seeds = material.compared(name), material.runs()["seed"].nunique()
-    told = f"{number(row['difference'], '+.2f')} ± {number(row['difference_std'], '.2f')}"
+    told = f"{number(float(row['difference']), '+.2f')} ± {number(float(row['difference_std']), '.2f')}"
     some = f" ({row['pairs']}/{seeds})" if row["pairs"] < seeds else ""
-    return told + some, number(row["p"], ".3f")
+    return told + some, number(float(row["p"]), ".3f")
 
 
 def _labelled(
