@@ -36,8 +36,8 @@ TICK = {"color": "black", "markeredgewidth": 1.1}
 def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
     """Times to baseline of all seeds, a row a condition, and the mean of what mean field predicts.
 
-    There is no such mean where by a prediction activity does not come back in time.
-    Beside them, mean and standard deviation of the differences of pairs, observed - condition, and
+    There is no such mean where a prediction is that activity does not come back in time. Beside
+    them, mean and standard deviation of the differences of pairs, observed - condition, and
     the rank p in pairs, of comparison.csv.
     """
     names, runs = material.conditions(), material.runs()
@@ -136,9 +136,9 @@ def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
     if name == OBSERVED:
         return "", ""
     row, seeds = material.compared(name), material.runs()["seed"].nunique()
-    told = f"{number(float(row['difference']), '+.2f')} ± {number(float(row['difference_std']), '.2f')}"
+    mean, spread, p = row[["difference", "difference_std", "p"]].astype(float)
     some = f" ({row['pairs']}/{seeds})" if row["pairs"] < seeds else ""
-    return told + some, number(float(row["p"]), ".3f")
+    return f"{number(mean, '+.2f')} ± {number(spread, '.2f')}{some}", number(p, ".3f")
 
 
 def _labelled(
