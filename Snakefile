@@ -21,6 +21,7 @@ include: "rules/tabulate.smk"
 include: "rules/respond.smk"
 include: "rules/motifs.smk"
 include: "rules/compare.smk"
+include: "rules/sweep.smk"
 include: "rules/figures.smk"
 
 

@@ -6,8 +6,7 @@ the same numbers, which is asserted. Prints a table; ``--out`` measures cost aga
 
 import argparse
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import torch
-from run import best_of
+import xarray as xr
+from run import best_of, named, timed
 
 from ngpipe import store
 from ngpipe.circuit.blocks import NOTEBOOK, Circuit, circuit, notebook_draw
@@ -66,20 +66,21 @@ def main() -> None:
     """Measure every case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run")
     parser.add_argument("--no-loops", action="store_true", help="only ngpipe")
     parser.add_argument("--out", type=Path, help="folder for cost against size, csv and png")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sizes = SMALL if options.small else FULL
-    print(f"{options.threads} threads, torch {torch.__version__}; seconds\n")
+    print(f"{named(options.device, options.threads)}; seconds\n")
     print(f"{'case':<44}{'loops':>9}{'linear':>9}{'step':>9}{'reach':>11}")
     network(sizes, loops=not options.no_loops)
-    run(sizes, loops=not options.no_loops)
-    sweep(sizes)
+    run(sizes, options.device, loops=not options.no_loops)
+    sweep(sizes, options.device)
     print(f"\npeak memory of all {store.peak_memory_mb() / 1024:.1f} GB")
     if options.out:
-        cost(sizes, options.out)
+        cost(sizes, options.device, options.out)
 
 
 def row(what: str, loops: float, linear: float, step: float, reach: str) -> None:
@@ -92,29 +93,29 @@ def network(sizes: Sizes, *, loops: bool) -> None:
     ee = synapses(sizes.excitatory)
     slow = np.nan
     if loops:
-        expected, slow = timed(lambda: loop_weights(ee, 0))
+        slow, expected = timed(lambda: loop_weights(ee, 0))
         np.testing.assert_array_equal(made(ee, 0).weights, expected)
     fast = best_of(lambda: made(ee, 0), sizes.repeats)
     row(f"network of {NOTEBOOK.n_neurons(len(ee))} neurons", slow, fast, np.nan, "")
 
 
-def run(sizes: Sizes, *, loops: bool) -> None:
+def run(sizes: Sizes, device: torch.device, *, loops: bool) -> None:
     """One run, and ten together."""
     ee = synapses(sizes.excitatory)
     one = made(ee, 0)
     slow = np.nan
     if loops:
-        expected, slow = timed(lambda: loop_rates(one, sizes.impulse))
+        slow, expected = timed(lambda: loop_rates(one, sizes.impulse))
         for engine in ENGINES:
-            found = respond(one, sizes.impulse, Neurons(), engine=engine).excitatory[0]
+            found = respond_all([one], engine, sizes, device).excitatory[0]
             np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * expected.max())
     what = f"run of {len(one)} neurons, {sizes.impulse.n_steps} steps"
-    row(what, slow, *(timing([one], e, sizes) for e in ENGINES), "0.1, 0.35")
+    row(what, slow, *(timing([one], e, sizes, device) for e in ENGINES), "0.1, 0.35")
     ten = [made(ee, seed) for seed in range(10)]
-    row("  one of ten together", slow, *(timing(ten, e, sizes) / 10 for e in ENGINES), "")
+    row("  one of ten together", slow, *(timing(ten, e, sizes, device) / 10 for e in ENGINES), "")
 
 
-def sweep(sizes: Sizes) -> None:
+def sweep(sizes: Sizes, device: torch.device) -> None:
     """Every value, seed and side of a comparison; the linear engine, which steps where it must."""
     count = 2 * sizes.seeds * sum(map(len, sizes.sweep.values()))
     ee = synapses(sizes.excitatory)
@@ -128,22 +129,23 @@ def sweep(sizes: Sizes) -> None:
                     yield circuit(ee, part, parameters)
                     yield circuit(permuted(ee, seed), part, parameters)
 
-    start = time.perf_counter()
-    found = respond(circuits(), sizes.impulse, Neurons())
-    table = measure(found, sizes.impulse)
-    seconds = time.perf_counter() - start
+    def measured() -> tuple[xr.Dataset, pd.DataFrame]:
+        found = respond_all(circuits(), "linear", sizes, device)
+        return found, measure(found, sizes.impulse)
+
+    seconds, (found, table) = timed(measured)
     row(f"sweep of {count} runs", np.nan, seconds, np.nan, "60")
     stepped = int(np.isfinite(found.stepped_from).sum())
     print(f"  of these {stepped} stepped in part; {table['status'].value_counts().to_dict()}")
 
 
-def cost(sizes: Sizes, out: Path) -> None:
+def cost(sizes: Sizes, device: torch.device, out: Path) -> None:
     """Seconds a run against neurons, as a table and a figure."""
     rows = []
     for n_exc in sizes.sizes:
         one = made(synapses(n_exc), 0, gain=NOTEBOOK.gain * FULL.excitatory / n_exc)
         for engine in ENGINES:
-            _, seconds = timed(lambda one=one, e=engine: respond_all([one], e, sizes))
+            seconds, _ = timed(lambda one=one, e=engine: respond_all([one], e, sizes, device))
             rows.append({"n_neurons": len(one), "engine": engine, "seconds": seconds})
             print(f"  {len(one)} neurons, {engine}: {seconds:.3g} s", flush=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -178,20 +180,16 @@ def made(ee: np.ndarray, seed: int, **changed: float) -> Circuit:
     return circuit(ee, notebook_draw(len(ee), parameters, seed), parameters)
 
 
-def respond_all(circuits: list[Circuit], engine: str, sizes: Sizes) -> None:
-    """Run circuits for their time alone."""
-    respond(circuits, sizes.impulse, Neurons(), engine=engine)
+def respond_all(
+    circuits: Iterable[Circuit], engine: str, sizes: Sizes, device: torch.device
+) -> xr.Dataset:
+    """Responses to the pulse."""
+    return respond(circuits, sizes.impulse, Neurons(), engine=engine, device=device)
 
 
-def timing(circuits: list[Circuit], engine: str, sizes: Sizes) -> float:
+def timing(circuits: list[Circuit], engine: str, sizes: Sizes, device: torch.device) -> float:
     """Seconds of all runs together."""
-    return best_of(lambda: respond_all(circuits, engine, sizes), sizes.repeats)
-
-
-def timed(call: Callable[[], object]) -> tuple[object, float]:
-    """What a call gives, and its seconds."""
-    start = time.perf_counter()
-    return call(), time.perf_counter() - start
+    return best_of(lambda: respond_all(circuits, engine, sizes, device), sizes.repeats)
 
 
 def loop_weights(ee: np.ndarray, seed: int) -> np.ndarray:

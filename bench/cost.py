@@ -96,11 +96,12 @@ class Case:
         """Activity and rate as training holds them, float32 [MB]."""
         return 2 * 4 * self.n_neurons * self.experiment.simulation.n_frames / MB
 
-    def begin(self) -> tuple[Recording, Training]:
-        """Set the threads of this process and read what training reads."""
+    def begin(self, *, in_memory: bool = False) -> tuple[Recording, Training]:
+        """Set the threads of this process and read what training reads, as training reads it."""
         torch.set_num_threads(self.threads)
         cfg = self.experiment.training
-        return recordings.load(self.simulation, cfg, self.device), cfg
+        read = recordings.load(self.simulation, cfg, self.device, in_memory=in_memory)
+        return read, cfg
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -226,7 +227,7 @@ def distillation(case: Case) -> Measured:
     recording, cfg = case.begin()
     solution = torch.load(case.solution, weights_only=False)
     generator = torch.Generator().manual_seed(cfg.seed)
-    model = build(recording, cfg, generator, recording.scales())
+    model = build(recording, cfg, generator, recording.scales()).to(case.device)
     cfg = cfg.closed_form
     seconds, _ = timed(
         lambda: distil(model, solution, recording, cfg, generator=generator, report=unheard)
@@ -240,7 +241,7 @@ def gradient(case: Case) -> Measured:
     A whitening, measured once, is added for the start and for each of
     ``training.whitening_updates``. Held-out evaluations are left out of the time, not of the peak.
     """
-    recording, cfg = case.begin()
+    recording, cfg = case.begin(in_memory=True)
     trainer = Trainer(recording, cfg.model_copy(update={"solver": "gradient"}))
 
     def steps(n: int) -> None:
@@ -285,7 +286,7 @@ def r2(solution: Solution, simulation: Path) -> float:
     """Squared correlation of found and true weights between different neurons."""
     truth = store.read(simulation, schemas.SIMULATION)["connectivity"].values
     between = ~np.eye(len(truth), dtype=bool)
-    return float(agreement(solution.scaled().numpy()[between], truth[between])["r2"])
+    return float(agreement(solution.scaled().cpu().numpy()[between], truth[between])["r2"])
 
 
 def flops(n_neurons: int, n_frames: int, basis: int) -> float:

@@ -102,7 +102,7 @@ def training(activity: torch.Tensor, drift: torch.Tensor) -> None:
     dense = best_of(trainer.advance, 20) / trainer.cfg.batch_frames
 
     model, (x, target) = trainer.model, trainer.recording.batch(torch.tensor([100]))
-    post, pre = edges(len(x[0]))
+    post, pre = (end.to(activity.device) for end in edges(len(x[0])))
     with torch.no_grad():
         expected, found = model(0.0, x[0]), rate(model, x[0], post, pre)
         error = float((found - expected).abs().max() / expected.abs().max())

@@ -14,7 +14,7 @@ rule compare:
     benchmark:
         "benchmarks/{experiment}/compare.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("circuit")),
+        experiment=one_of(makers("compare")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

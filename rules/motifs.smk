@@ -11,7 +11,7 @@ rule motifs:
     benchmark:
         "benchmarks/{experiment}/motifs.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("circuit")),
+        experiment=one_of(makers("motifs")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

@@ -10,7 +10,7 @@ rule respond:
     benchmark:
         "benchmarks/{experiment}/respond.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("circuit")),
+        experiment=one_of(makers("respond")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 2

@@ -1,5 +1,6 @@
 """The same code on CUDA: results agree with the CPU within the documented tolerance."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +103,15 @@ def test_a_model_is_evaluated_and_read_out_alike(sees, given, mode):
             np.testing.assert_allclose(b, a, rtol=0, atol=2e-3 * np.abs(a).max(), err_msg=name)
 
 
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """On CUDA the order of some sums is left to chance unless torch is told otherwise."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("deterministic")
 def test_resuming_on_the_device_gives_the_bits_of_an_unbroken_run():
     cfg = config("pair", "field", "multiplicative")
     unbroken, broken, resumed = (Trainer(recorded(DEVICES[1], cfg.input_mode), cfg) for _ in "123")

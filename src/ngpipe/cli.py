@@ -101,8 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--key", help=_KEY_HELP)
     for command in (panel, movie):
         command.add_argument("panel", help="the panel, a key of the figure's `panels`")
+    sweep = add("sweep", "collect the metrics of all points of a sweep", _sweep)
+    sweep.add_argument("config", type=Path, help="the YAML file of the experiment that is swept")
+    sweep.add_argument("--key", help=_KEY_HELP)
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
-    verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
+    verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
     inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
     inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
@@ -260,7 +263,35 @@ def _figure(options: argparse.Namespace) -> None:
     _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    name = options.config.stem
+    points = stages.swept(name, load_experiment(options.config))
+    key = stages.sweep_key(points)
+    stages.confirm("sweep", options.key, key)
+    _step("sweep").run(
+        points, Path("results/runs"), Path("results/sweeps") / f"{name}.csv", key=key
+    )
+
+
 def _verify(options: argparse.Namespace) -> None:
+    call = _verify_sweep if options.figure.suffix == ".csv" else _verify_figure
+    sys.stdout.write(
+        f"{options.figure}: {call(options)}: every file is there, unchanged, and what today's "
+        "config and source give\n"
+    )
+
+
+def _verify_sweep(options: argparse.Namespace) -> str:
+    table = options.figure
+    experiment = load_experiment(options.config / "experiments" / f"{table.stem}.yaml")
+    points = stages.swept(table.stem, experiment)
+    known = {name: stages.stage_keys(point.experiment) for name, point in points.items()}
+    runs = table.parent.parent / "runs"
+    _step("verify").run_sweep(table, runs, known, key=stages.sweep_key(points))
+    return f"metrics of {', '.join(points)}"
+
+
+def _verify_figure(options: argparse.Namespace) -> str:
     study, figure = _figure_of(options, options.figure.name)
     experiments = study.experiments_of(options.figure.name)
     _step("verify").run(
@@ -269,10 +300,7 @@ def _verify(options: argparse.Namespace) -> None:
         {name: study.keys(name) for name in experiments},
         key=study.figure_key(options.figure.name),
     )
-    sys.stdout.write(
-        f"{options.figure}: {len(figure.panels)} panels from {', '.join(experiments)}: every file "
-        "is there, unchanged, and what today's config and source give\n"
-    )
+    return f"{len(figure.panels)} panels from {', '.join(experiments)}"
 
 
 def _inspect(options: argparse.Namespace) -> None:

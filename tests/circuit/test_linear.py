@@ -93,6 +93,25 @@ class TestWhereNothingRectifies:
         off = (basis @ basis.T - torch.eye(len(basis))).abs().max()
         assert off < 1e-14
 
+    @pytest.mark.parametrize("response", ["threshold_linear", "linear"])
+    @pytest.mark.parametrize("kind", ["alike", "regular", "modules", "inhibited"])
+    def test_of_neurons_so_alike_that_few_directions_are_all(self, rng, kind, response):
+        """What is left of a complete space is rounding, often of the same direction again."""
+        n = 100
+        regular = sum(np.eye(n)[rng.permutation(n)] for _ in range(5))
+        weights = {
+            "alike": np.full((n, n), 0.8 / (n - 1)) - np.eye(n) * 0.8 / (n - 1),
+            "regular": 0.17 * regular,
+            "modules": np.kron(np.diag([0.2, 0.4, 0.6, 0.8]), np.full((25, 25), 1 / 25)),
+            "inhibited": np.kron(np.array([[0.9, -0.6], [2.0, 0.0]]), np.full((50, 50), 1 / 50)),
+        }[kind]
+        made = Circuit(weights, 50 if kind == "inhibited" else n)
+        linear, step = both(made, LONG, Neurons(response=response), activity=True)
+        rectifies = kind == "inhibited" and response == "threshold_linear"
+        assert np.isfinite(linear.stepped_from).all() == rectifies
+        scale = step.activity.values.max()
+        np.testing.assert_allclose(linear.activity, step.activity, rtol=0, atol=1e-12 * scale)
+
     def test_a_pulse_on_from_the_start(self, rng):
         linear, step = both(small_circuit(rng), replace(SHORT, start=0.0))
         np.testing.assert_allclose(linear.excitatory, step.excitatory, rtol=0, atol=1e-10)

@@ -11,7 +11,7 @@ from ngpipe.circuit import blocks, impulse, measures, rates, respond
 from ngpipe.config import circuit, wiring
 from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.load import validate
-from ngpipe.config.sweep import varied
+from ngpipe.config.sweep import points, varied
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError
 from ngpipe.steps import stages
@@ -161,14 +161,14 @@ def test_a_pulse_is_refused_where_the_library_refuses_it(pulse):
 class TestSweep:
     def test_points_differ_from_the_experiment_in_one_key(self):
         cfg = read(sweep={"network.gain": [0.001, 0.003], "neurons.response": ["linear"]})
-        points = [(path, value) for path, value, _ in cfg.variants()]
-        assert points == [
+        found = list(points(cfg))
+        assert [point[:2] for point in found] == [
             ("", None),
             ("network.gain", 0.001),
             ("network.gain", 0.003),
             ("neurons.response", "linear"),
         ]
-        base, low, high, linear = (experiment for *_, experiment in cfg.variants())
+        base, low, high, linear = (point.experiment for point in found)
         assert base == cfg
         assert low == read(network={"gain": 0.001})
         assert high == read(network={"gain": 0.003})
@@ -176,7 +176,7 @@ class TestSweep:
 
     def test_a_key_that_may_be_null_can_be_swept(self):
         cfg = read(sweep={"network.balance": [None, 0.3]})
-        assert [e.network.balance for *_, e in cfg.variants()] == [0.15, None, 0.3]
+        assert [p.experiment.network.balance for p in points(cfg)] == [0.15, None, 0.3]
 
     def test_what_is_varied_stays_as_it_was(self):
         cfg = read(sweep={"network.gain": [0.1]})

@@ -237,6 +237,18 @@ class TestReciprocity:
         assert overlap[10] == pytest.approx(overlap[20:].mean(), abs=0.04)
 
 
+@pytest.mark.parametrize("keep", ["degree", "reciprocity"])
+def test_weights_move_where_connections_cannot(keep, rng):
+    """All of five send to all: every weight of a sender is at every receiver equally often."""
+    full = Connectome(
+        np.arange(1.0, 26).reshape(5, 5) * (1 - np.eye(5)), pd.DataFrame({"id": range(5)})
+    )
+    drawn = np.array([dense(rewired(full, rng, keep=keep, sweeps=1)) for _ in range(400)])
+    assert (np.sort(drawn, axis=1) == np.sort(dense(full), axis=0)).all()
+    stayed = (drawn == dense(full))[:, ~np.eye(5, dtype=bool)].mean(axis=0)
+    assert stayed == pytest.approx(np.full(20, 0.25), abs=4 * np.sqrt(0.25 * 0.75 / 400))
+
+
 class TestDistance:
     def test_what_is_far_apart_stays_unconnected(self, rng):
         """Two clusters, connected only within: so is every sample, if far pairs are a bin."""
@@ -300,3 +312,9 @@ def test_the_rank_of_one_observation_never_has_p_0():
     """B12: (1 + the samples as far out) / (1 + all), for two sides."""
     assert p_value(10.0, np.arange(9.0)) == pytest.approx(0.2)
     assert p_value(4.0, np.arange(9.0)) == 1
+
+
+@pytest.mark.parametrize(("value", "draws"), [(np.nan, [1.0, 2.0]), (1.0, [np.nan, 2.0])])
+def test_what_is_no_number_has_no_rank(value, draws):
+    """Nothing compares with it, so that it would seem to be beyond all."""
+    assert np.isnan(p_value(value, np.array(draws)))

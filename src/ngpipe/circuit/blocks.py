@@ -6,8 +6,9 @@ r"""The network: measured excitatory connections, and random ones from and onto 
 
 Excitatory neurons come first. S[post, pre] is what was measured; the three other blocks connect two
 neurons with probability p and log-normal weights :math:`g\, 10^{|N(1, 0.2)|}`. The balance b scales
-what inhibitory neurons send, row by row, so g cancels there and scales E alone. After the notebook
-of Dorkenwald (sdorkenw/AMATH_342_neuronal_circuits).
+what inhibitory neurons send, row by row, so g cancels there and scales E alone; a row that no
+inhibitory neuron sends to has nothing to scale and stays unbalanced. After the notebook of
+Dorkenwald (sdorkenw/AMATH_342_neuronal_circuits).
 """
 
 from dataclasses import dataclass
@@ -54,9 +55,9 @@ class CircuitParameters:
     balance: float | None = 0.15
     """b: summed inhibitory over summed excitatory weights of every neuron; None: as drawn."""
     log10_mean: float = 1.0
-    """Mean of the decimal logarithm of a random weight over g."""
+    """Mean of N; the decimal logarithm of a random weight over g is |N|."""
     log10_std: float = 0.2
-    """Its standard deviation."""
+    """Standard deviation of N."""
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -72,7 +73,7 @@ class CircuitParameters:
 
     @property
     def mean_weight(self) -> float:
-        """Expected weight of a random connection, before balance [1]."""
+        """Expected weight of a random connection before balance, where N is hardly ever below 0."""
         tens = np.log(10)
         return float(self.gain * np.exp(tens * self.log10_mean + (tens * self.log10_std) ** 2 / 2))
 

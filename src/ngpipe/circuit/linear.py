@@ -104,14 +104,16 @@ def _extend(weights: Networks, basis: Tensor, inner: Tensor) -> tuple[Tensor, Te
         known = basis[:, : j + 1]
         # Rows, of which torch multiplies a batch faster than of columns.
         new = known[:, j:] @ weights.mT
+        length = torch.linalg.vector_norm(new, dim=2)
         for _ in range(2):  # twice is enough (Giraud et al. 2005)
             overlap = new @ known.mT
             new = new - overlap @ known
             inner[:, : j + 1, j] += overlap[:, 0]
         left = torch.linalg.vector_norm(new, dim=2)
+        # Of a space that is complete rounding is left, which may lie in it: no direction at all.
+        left = torch.where(left > torch.finfo(left.dtype).eps * length, left, 0)
         inner[:, j + 1, j] = left[:, 0]
-        # Nothing is left of a space that is complete; it stays so, divided by what is not 0.
-        basis[:, j + 1] = new[:, 0] / left.clamp(min=torch.finfo(left.dtype).tiny)
+        basis[:, j + 1] = torch.where(left > 0, new[:, 0] / left, 0)
     return basis, inner
 
 

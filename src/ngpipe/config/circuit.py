@@ -1,12 +1,12 @@
 """A whole experiment of the circuit system: config/experiments/<name>.yaml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Name, Number, Positive, Section, Seed, Weight, unit
-from ngpipe.config.sweep import Sweep, Value, mistakes, varied
+from ngpipe.config.sweep import Sweep, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
 OBSERVED = "observed"
@@ -24,6 +24,8 @@ NullName = Literal[
     "distance",
     "erdos_renyi",
 ]
+EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
+"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.mixing`."""
 
 
 class CircuitNetwork(Section):
@@ -51,9 +53,11 @@ class CircuitNetwork(Section):
         "drawn.",
     )
     log10_mean: Number = Field(
-        1.0, description="Mean of the decimal logarithm of a random weight over gain."
+        1.0,
+        description="Mean of a normal number whose size is the decimal logarithm of a random "
+        "weight over gain.",
     )
-    log10_std: Weight = Field(0.2, description="Its standard deviation.")
+    log10_std: Weight = Field(0.2, description="Standard deviation of that number.")
 
 
 class Neurons(Section):
@@ -218,14 +222,4 @@ class CircuitExperiment(Section):
             )
         if self.runs.engine == "linear" and self.neurons.response == "saturating":
             yield "runs.engine is 'linear', but a saturating response is not; say engine: step"
-        for path in self.sweep:
-            if path.split(".")[0] not in SWEPT:
-                yield f"sweep.{path} is of none of the sections {list(SWEPT)}, which can be swept"
-        yield from mistakes(self, self.sweep)
-
-    def variants(self) -> Iterator[tuple[str, Value, "CircuitExperiment"]]:
-        """Key, value and experiment of every point of the sweep, the experiment itself first."""
-        yield "", None, self
-        for path, values in self.sweep.items():
-            for value in values:
-                yield path, value, varied(self, path, value)
+        yield from mistakes(self, SWEPT)

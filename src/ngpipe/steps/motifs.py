@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 
 from ngpipe import store
-from ngpipe.config.circuit import Motifs
+from ngpipe.config.circuit import EXCHANGING, Motifs
 from ngpipe.steps.progress import progress
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.motifs import motif_counts, motif_scores
 from ngpipe.wiring.nulls import NULLS, mixing
 
-KEPT = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
-"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.mixing`."""
 MIXING = ["null", "sweep", "overlap"]
 
 
@@ -42,8 +40,8 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
                     bar.update()
 
             tables.append(motif_scores(connectome, samples()).reset_index().assign(null=name))
-            if name in KEPT:
-                mixed.append(mixing(connectome, rng, keep=KEPT[name]).assign(null=name))
+            if name in EXCHANGING:
+                mixed.append(mixing(connectome, rng, keep=EXCHANGING[name]).assign(null=name))
     scores = pd.concat(tables[1:] or [tables[0].assign(null="")], ignore_index=True)
     overlap = pd.concat(mixed)[MIXING] if mixed else pd.DataFrame(columns=MIXING)
     store.write_csv(overlap, directory / "mixing.csv")

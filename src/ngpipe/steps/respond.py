@@ -16,7 +16,7 @@ from ngpipe.circuit.measures import mean_field
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.sweep import Value
+from ngpipe.config.sweep import Value, points, spelled
 from ngpipe.steps.progress import progress
 from ngpipe.wiring.connectome import Connectome
 
@@ -44,9 +44,9 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     provenance = store.Provenance("respond", key, section, device=str(device))
     connectome = Connectome.load(directory / "connectome.zarr")
     drawn = connectomes(connectome, experiment)
-    points = list(experiment.variants())
-    with progress(len(points) * len(drawn), "responses", unit="run") as bar:
-        found = [_point(drawn, *point, device, bar) for point in points]
+    swept = list(points(experiment))
+    with progress(len(swept) * len(drawn), "responses", unit="run") as bar:
+        found = [_point(drawn, *point, device, bar) for point in swept]
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
     dataset.attrs = {"n_exc": len(connectome), "connectome_source": connectome.origin.source}
     for name in ("time", "sample"):
@@ -78,7 +78,7 @@ def _point(
     return found.assign(
         predicted=_respond(predicted, experiment, device)["excitatory"],
         parameter=("run", np.full(len(labels), parameter)),
-        value=("run", np.full(len(labels), "" if not parameter else str(value))),
+        value=("run", np.full(len(labels), spelled(value) if parameter else "")),
         condition=("run", np.array(names)),
         seed=("run", np.array(seeds)),
     )

@@ -1,12 +1,12 @@
 """Connectomes for comparison: each keeps some properties of the given one and draws the rest.
 
 :data:`NULLS` names those that ask for nothing but a connectome, and says what each keeps.
-:func:`sampled_signs` keeps who is connected to whom and the sizes of weights.
+Signs alone are drawn by :mod:`ngpipe.wiring.signs`.
 
 All draw from the generator given, and note in the origin what was done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -40,13 +40,13 @@ def rewired(
     weights as a set, hence out-strength and Dale's law; self-connections as they are; with
     ``keep="sign"`` also how many excitatory and inhibitory senders each neuron has; with
     ``keep="type"`` also how many senders of each type each neuron has, and how many receivers of
-    each type; with ``keep="reciprocity"`` also how many of each neuron's partners are mutual, so
-    the number of reciprocal pairs.
+    each type, with the weights sent to each; with ``keep="reciprocity"`` also how many of each
+    neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
     Does not keep: who is connected to whom, reciprocity (unless asked), other motifs, in-strength,
     distances, and the correlation of a weight with its receiver. Where self-connections are
     forbidden, a few graphs may be out of reach of trades (such as a lone 3-cycle reversed); of
-    swaps of pairs a few more.
+    swaps of pairs more: of five neurons' graphs often most. All within reach are equally likely.
 
     Args:
         connectome: any; signed or not.
@@ -185,112 +185,20 @@ def erdos_renyi(connectome: Connectome, rng: Rng) -> Connectome:
     return _with(connectome, found_pre, found_post, data, f"Erdos-Renyi, p {p:.4g}")
 
 
-def sampled_signs(
-    connectome: Connectome,
-    excitatory: Mapping[object, float] | Float[np.ndarray, " neuron"],
-    rng: np.random.Generator,
-    *,
-    by: str = "id",
-) -> Connectome:
-    """Signs of senders drawn from their probabilities; the weights returned have these signs.
-
-    Keeps: who is connected to whom, the sizes of all weights, Dale's law (one sign a sender).
-    Does not keep: the signs, hence the balance of excitation and inhibition.
-
-    Args:
-        connectome: signed or not; signs it has are dropped.
-        excitatory: probability that a neuron excites, for each neuron or, as a mapping, for each
-            value of ``by``; :func:`excitatory_probability` makes it from calls of transmitters.
-        rng: source of all draws.
-        by: column of the neuron table whose values share one draw, such as ``cell_type``.
-
-    Raises:
-        ConnectomeError: probabilities that are missing or not in [0, 1], or that differ among
-            neurons that share a draw.
-    """
-    labels = connectome.column(by)
-    codes, values = pd.factorize(labels)
-    if (codes < 0).any():
-        raise ConnectomeError(
-            f"{(codes < 0).sum()} neurons have no '{by}', so no probability; fill that column"
-        )
-    p = _probabilities(connectome, excitatory, codes, values)
-    sign = np.where(rng.random(len(values)) < p, 1.0, -1.0)[codes]
-    drawn = connectome.mapped(np.abs).described(sign=sign).signed()
-    return replace(drawn, origin=connectome.origin.noted(f"signs sampled by {by}"))
-
-
-def excitatory_probability(
-    transmitters: pd.DataFrame, signs: Mapping[str, int]
-) -> Float[np.ndarray, " neuron"]:
-    """Probability that each neuron excites, from the probabilities of its transmitters.
-
-    The sum over excitatory transmitters, over the sum over all that ``signs`` names.
-
-    Args:
-        transmitters: one column of probabilities for each transmitter, one row for each neuron.
-        signs: +1 or -1 for each transmitter that counts.
-
-    Raises:
-        ConnectomeError: a transmitter without a column, or a neuron without any probability.
-    """
-    missing = [name for name in signs if name not in transmitters]
-    if missing:
-        raise ConnectomeError(
-            f"no column for the transmitters {missing}; the table has {list(transmitters)}"
-        )
-    values = transmitters[list(signs)].to_numpy(np.float64, na_value=0.0)
-    total = values.sum(axis=1)
-    if (total <= 0).any():
-        raise ConnectomeError(
-            f"{(total <= 0).sum()} rows, the first {np.flatnonzero(total <= 0)[0]}, give no "
-            f"probability to any of {list(signs)}; leave those neurons out, or give them one"
-        )
-    return values @ (np.array(list(signs.values())) > 0) / total
-
-
 def p_value(value: float, draws: Float[np.ndarray, " draw"]) -> float:
     r"""How unusual a value is among K draws of a null, two-sided and never 0.
 
     .. math::
         p = \min\Big(1, \frac{2}{K + 1} \big(1 + \min(\#\{n_k \ge v\}, \#\{n_k \le v\})\big)\Big)
 
-    Exact if the value was drawn like the others. 39 draws are the fewest that can give 0.05.
+    If the value came about like the draws, p is at most a with a probability of at most a, whatever
+    their distribution (Phipson & Smyth 2010). 39 draws are the fewest that can give 0.05. Not a
+    number where the value or a draw is none, which has no rank.
     """
+    if np.isnan(value) or np.isnan(draws).any():
+        return np.nan
     beyond = min(np.count_nonzero(draws >= value), np.count_nonzero(draws <= value))
     return min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
-
-
-def _probabilities(
-    connectome: Connectome,
-    given: Mapping[object, float] | np.ndarray,
-    codes: np.ndarray,
-    values: pd.Index | np.ndarray,
-) -> np.ndarray:
-    """One probability for each value that shares a draw."""
-    if isinstance(given, Mapping):
-        p = np.array([given.get(value, np.nan) for value in values], dtype=np.float64)
-    else:
-        each = np.asarray(given, dtype=np.float64)
-        if each.shape != (len(connectome),):
-            raise ConnectomeError(
-                f"probabilities of shape {each.shape}, expected ({len(connectome)},), one for each "
-                "neuron"
-            )
-        p = np.full(len(values), np.nan)
-        p[codes] = each
-        if not np.array_equal(p[codes], each, equal_nan=True):
-            raise ConnectomeError(
-                "neurons that share a draw have different probabilities; give a mapping with one "
-                "for each value"
-            )
-    wrong = ~((p >= 0) & (p <= 1))
-    if wrong.any():
-        raise ConnectomeError(
-            f"the probability to excite of {few(np.asarray(values)[wrong])} is {few(p[wrong])}, "
-            "expected a number from 0 to 1"
-        )
-    return p
 
 
 @dataclass(frozen=True)
@@ -384,7 +292,9 @@ def _run(
         shared = np.isin(_pairs(chain.edges(), len(connectome)), start).sum()
         overlaps.append(shared / max(1, len(start)))
     note = f"rewired, {keep} kept, {sweeps} sweeps, overlap {overlaps[-1]:.3f}"
-    found = _with(connectome, *chain.edges(), note)
+    pre, post, data = chain.edges()
+    # A connection that degrees keep where it is would keep its weight too.
+    found = _with(connectome, pre, post, _permuted(data, chain.classes(), rng), note)
     return found, pd.DataFrame({"sweep": np.arange(sweeps + 1), "overlap": overlaps})
 
 

@@ -1,7 +1,8 @@
 """Markov chains of exchanges between neurons that keep degrees; they serve `nulls.rewired`.
 
 A chain holds the connections that may move (self-connections stay) and has ``sweep(rng)``, which
-exchanges each about twice, and ``edges()``: senders, receivers and weights as they are now.
+exchanges each about twice; ``edges()``, senders, receivers and weights as they are now; and
+``classes()``, of connections among which weights move, in the same order.
 """
 
 import numpy as np
@@ -72,6 +73,10 @@ class Trades:
         post = np.array([x for row in self._rows for x in row], dtype=np.int64)
         return pre, post, np.array([w for row in self._rows for w in row.values()], np.float64)
 
+    def classes(self) -> Int[np.ndarray, " edge"]:
+        """Rows."""
+        return np.repeat(np.arange(len(self._rows)), [len(row) for row in self._rows])
+
 
 class DyadSwaps:
     """Two linked pairs of the same kind exchange partners: a-b, c-d become a-d, c-b.
@@ -134,6 +139,11 @@ class DyadSwaps:
         rows += [(b, a, ba) for a, b, _, ba in mutual]
         pre, post, data = np.array(rows, np.float64).reshape(-1, 3).T
         return pre.astype(np.int64), post.astype(np.int64), data
+
+    def classes(self) -> Int[np.ndarray, " edge"]:
+        """What one neuron sends to mutual partners, and what to others."""
+        n_mutual, n_single = map(len, self._kinds)
+        return 2 * self.edges()[0] + np.repeat([1, 0, 1], [n_mutual, n_single, n_mutual])
 
 
 def chain(connectome: Connectome, keep: str) -> Trades | DyadSwaps:
