@@ -51,14 +51,15 @@ def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
     kinds = _without_z(table)
     lines = {line: held for line, held in LINES.items() if kinds.isin(held).any()}
     lane = line_height(ax, high - low, len(lines), material.style)
+    heights = {
+        kind: low - (k + 0.5) * lane for k, held in enumerate(lines.values()) for kind in held
+    }
     for null in nulls:
         mine = table["null"] == null
         _scores(ax, table[mine & kinds.isna()], colors[null])
-        for k, held in enumerate(lines.values()):
-            for kind in held:
-                at = table["at"][mine & (kinds == kind)]
-                look = {"color": [colors[null]], "marker": MARKS[kind], "s": 14}
-                ax.scatter(at, np.full(len(at), low - (k + 0.5) * lane), **look)
+        for kind, height in heights.items():
+            at = table["at"][mine & (kinds == kind)]
+            ax.scatter(at, np.full(len(at), height), color=[colors[null]], marker=MARKS[kind], s=14)
     below = _across(ax, motifs, material.style)
     _up(ax, (low, high), list(lines), lane)
     keys = [Line2D([], [], label=spoken(null), color=colors[null], **DOT) for null in nulls]

@@ -24,6 +24,8 @@ LABELS = {
     "neurons.tau": "time constant [s]",
 }
 """What swept keys are called below the axis; others by the key itself."""
+KEY = (0, (2.5, 1.2))
+"""Dashes of the key of what mean field predicts."""
 ASIDE = 0.16
 """Distance of conditions at one value, relative to the smallest step."""
 
@@ -50,7 +52,7 @@ def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
     ax.set_xlim(places.min() - 0.5 * step, places.max() + 0.6 * step)
     ax.set(xlabel=LABELS.get(key, key), ylabel="time to baseline [s]")
     legend_below(ax, _keys(material, runs, names), material.style)
-    material.title(ax, f"sweep, {seeds_of(runs)}")
+    material.title(ax, seeds_of(runs))
     return ax
 
 
@@ -128,8 +130,7 @@ def _keys(material: CircuitMaterial, runs: pd.DataFrame, names: Sequence[str]) -
         Line2D([], [], color=colors[name], marker="o", markersize=3, label=spoken(name))
         for name in names
     ]
-    dashes = {"color": "0.3", "linestyle": _dashes("", [""]), "marker": "_", "markersize": 4}
-    keys.append(Line2D([], [], label="mean field", **dashes))
+    keys.append(Line2D([], [], color="0.3", linestyle=KEY, label="mean field"))
     if _partly(runs):
         label = "mean of those back"
         keys.append(Line2D([], [], linestyle="none", markerfacecolor="white", label=label, **look))

@@ -34,8 +34,9 @@ TICK = {"color": "black", "markeredgewidth": 1.1}
 
 
 def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
-    """Times to baseline of all seeds, a row a condition, and what mean field predicts.
+    """Times to baseline of all seeds, a row a condition, and the mean of what mean field predicts.
 
+    There is no such mean where by a prediction activity does not come back in time.
     Beside them, mean and standard deviation of the differences of pairs, observed - condition, and
     the rank p in pairs, of comparison.csv.
     """
@@ -73,7 +74,7 @@ def effects(material: CircuitMaterial, ax: Axes) -> Axes:
     for row, (of, name) in enumerate(shown):
         difference = (times[of] - times[name]).dropna().to_numpy()
         _dots(ax, row, difference, material.colors()[name])
-        effect = number(material.compared(name, of)["effect"], "+.2f")
+        effect = number(float(material.compared(name, of)["effect"]), "+.2f")
         told.append((effect, f"{len(difference)}/{len(times)}"))
     labels = [spoken(name) if of == OBSERVED else _less(of, name) for of, name in shown]
     _labelled(ax, labels, ("effect", "pairs"), told, material.style)
@@ -142,9 +143,9 @@ def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
     if name == OBSERVED:
         return "", ""
     row, seeds = material.compared(name), material.runs()["seed"].nunique()
-    told = f"{number(row['difference'], '+.2f')} ± {number(row['difference_std'], '.2f')}"
+    told = f"{number(float(row['difference']), '+.2f')} ± {number(float(row['difference_std']), '.2f')}"
     some = f" ({row['pairs']}/{seeds})" if row["pairs"] < seeds else ""
-    return told + some, number(row["p"], ".3f")
+    return told + some, number(float(row["p"]), ".3f")
 
 
 def _labelled(
