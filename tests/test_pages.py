@@ -12,13 +12,13 @@ import xarray as xr
 import yaml
 
 from ngpipe.circuit.impulse import Impulse
-from ngpipe.circuit.measures import STATUSES, compare, measure
+from ngpipe.circuit.measures import STATUSES, measure
 from ngpipe.config.circuit import NullName
 from ngpipe.config.figures import Figures
 from ngpipe.config.load import validate
 from ngpipe.config.systems import EXPERIMENTS
 from ngpipe.schemas import RESPONSES
-from ngpipe.steps.compare import LABELS
+from ngpipe.steps.compare import COMPARED, LABELS
 from ngpipe.steps.motifs import MIXING
 from ngpipe.steps.systems import SYSTEMS
 from ngpipe.wiring.ablations import MATCH, REMOVE
@@ -126,6 +126,6 @@ def test_every_column_of_a_circuits_tables_is_told(measured):
     text = section("stores.md", "### Tables of a circuit experiment")
     told = [names(table) for table in tables(text)]
     assert told[0] == [*LABELS, *measured, "predicted_time"]
-    assert told[1] == [*LABELS[:3], *compare(measured, measured)]
+    assert told[1] == COMPARED
     assert told[2] == ["motif", "count", "mean", "sd", "z", "p", "samples", "null"]
     assert told[3] == MIXING

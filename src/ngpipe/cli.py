@@ -213,8 +213,7 @@ def _motifs(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     job = _Job(options)
-    cfg = job.experiment
-    job.step.run(cfg.measures, cfg.impulse, cfg.reference, job.directory, key=job.key)
+    job.step.run(job.experiment, job.directory, key=job.key)
 
 
 class _Job:

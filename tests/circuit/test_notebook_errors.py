@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from notebook_loops import measured
+from notebook_loops import measured, notebook_rates, small_circuit
 
 import ngpipe
 from ngpipe.circuit.blocks import NOTEBOOK, circuit, notebook_draw
@@ -113,3 +113,17 @@ def test_b4_a_run_depends_on_what_is_given_alone(rng):
     before = respond(first, IMPULSE, Neurons())
     respond(second, replace(IMPULSE, start=1.0), Neurons(tau=0.5))
     assert before.identical(respond(first, IMPULSE, Neurons()))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_b14_a_run_follows_its_step_and_time_constant(rng, engine):
+    """Each is Euler's of its own dt and tau; times differ by about a step."""
+    made, times = small_circuit(rng), []
+    for dt in (0.04, 0.01, 0.004):
+        impulse = Impulse(start=0.4, end=2.0, duration=10.0, dt=dt)
+        found = respond(made, impulse, Neurons(tau=0.2), engine=engine)
+        expected, _ = notebook_rates(made.weights, made.n_exc, impulse, tau=0.2)
+        mean = expected[: made.n_exc].mean(axis=0)
+        np.testing.assert_allclose(found.excitatory[0], mean, rtol=0, atol=1e-10)
+        times.append(measure(found, impulse)["time_to_baseline"][0])
+    assert times == pytest.approx([times[2]] * 3, rel=0.03)

@@ -130,11 +130,16 @@ def motif_table() -> pd.DataFrame:
 
 
 def comparison() -> pd.DataFrame:
-    others = {"permuted_weights": (1.25, 0.5, 3), "one_removed": (-2.5, 0.75, 5)}
+    others = {
+        ("observed", "permuted_weights"): (1.25, 0.5, 3),
+        ("observed", "one_removed"): (-2.5, 0.75, 5),
+        ("one_removed", "permuted_weights"): (3.75, 0.5, 3),
+    }
     return pd.DataFrame(
         [
             {
                 "parameter": np.nan,
+                "of": of,
                 "condition": name,
                 "difference": mean,
                 "difference_std": sd,
@@ -142,7 +147,7 @@ def comparison() -> pd.DataFrame:
                 "pairs": pairs,
                 "p": 2 / 7,
             }
-            for name, (mean, sd, pairs) in others.items()
+            for (of, name), (mean, sd, pairs) in others.items()
         ]
     )
 
@@ -392,12 +397,14 @@ class TestTimes:
         runs = row(results["measures"], parameter="").set_index(["condition", "seed"])
         times = runs["time_to_baseline"]
         dots = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) > 1]
-        for k, (name, found) in enumerate(zip(names, dots, strict=True)):
-            expected = (times["observed"] - times[name]).dropna()
+        pairs = [("observed", name) for name in names] + [tuple(names)]
+        for k, ((of, name), found) in enumerate(zip(pairs, dots, strict=True)):
+            expected = (times[of] - times[name]).dropna()
             np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(expected))
             assert np.abs(found[:, 1] - k).max() < 0.3
         beside = {t.get_text(): t.xy[1] for t in ax.texts}
-        told = {"−3.33": 0, "5/6": 0, "+2.50": 1, "3/6": 1}
+        told = {"−3.33": 0, "5/6": 0, "+2.50": 1, "+7.50": 2}
+        assert beside["one removed − permuted weights"] == 2
         assert told.items() <= beside.items()
         assert ax.lines[0].get_xdata() == [0, 0]
 

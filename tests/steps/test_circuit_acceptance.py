@@ -39,7 +39,7 @@ def result(microns, tmp_path_factory):
         directory = tmp_path_factory.mktemp("circuit")
         wire.run(cfg.connectome, directory / "connectome.zarr", key=KEY)
         respond.run(cfg, directory, key=KEY, device=torch.device("cpu"))
-        compare.run(cfg.measures, cfg.impulse, cfg.reference, directory, key=KEY)
+        compare.run(cfg, directory, key=KEY)
         return directory
 
     return make

@@ -63,9 +63,7 @@ def run(cfg: CircuitExperiment, directory: Path, *names: str) -> Path:
         "wire": lambda: wire.run(cfg.connectome, directory / "connectome.zarr", key=KEY),
         "respond": lambda: respond.run(cfg, directory, key=KEY, device=CPU),
         "motifs": lambda: motifs.run(cfg.motifs, directory, key=KEY),
-        "compare": lambda: compare.run(
-            cfg.measures, cfg.impulse, cfg.reference, directory, key=KEY
-        ),
+        "compare": lambda: compare.run(cfg, directory, key=KEY),
     }
     for name in names:
         calls[name]()
@@ -493,10 +491,11 @@ class TestCompare:
         found = table(finished, "comparison")
         points = list(dict.fromkeys(zip(found["parameter"], found["value"], strict=True)))
         assert len(points) == 4
-        assert found["condition"].tolist() == [*CONDITIONS] * 4
+        assert found["condition"].tolist() == [*CONDITIONS, "matched"] * 4
+        assert found["of"].tolist() == [*["observed"] * len(CONDITIONS), "ablated"] * 4
         for _, row in found.iterrows():
             point = (row["parameter"], row["value"])
-            observed = times[(*point, "observed")]
+            observed = times[(*point, row["of"])]
             others = times[(*point, row["condition"])]
             difference = (observed - others).to_numpy()
             assert observed.index.equals(others.index)
@@ -507,8 +506,11 @@ class TestCompare:
             assert row["effect"] == pytest.approx(difference.mean() / difference.std(ddof=1))
             sign = np.sign(observed.to_numpy()[:, None] - others.to_numpy())
             assert row["dominance"] == pytest.approx(sign.mean())
-            pair = [runs.loc[(*point, name)] for name in ("observed", row["condition"])]
-            assert row["p"] == pytest.approx(tables_compared(*pair)["p"])
+            pair = [runs.loc[(*point, row[name])] for name in ("of", "condition")]
+            if row["of"] == "observed" and row["condition"] != "permuted":
+                assert np.isnan(row["p"]), "an ablation is no null"
+            else:
+                assert row["p"] == pytest.approx(tables_compared(*pair)["p"])
 
     def test_metrics_are_of_the_experiment_without_its_sweep(self, finished):
         metrics = metrics_of(finished)
@@ -524,8 +526,8 @@ class TestCompare:
         rows = table(finished, "comparison")
         for _, row in rows[rows["parameter"] == ""].iterrows():
             for name in ("difference", "difference_std", "effect", "dominance", "p"):
-                value = metrics[f"observed_against_{row['condition']}", name]
-                assert value == pytest.approx(row[name])
+                value = metrics[f"{row['of']}_against_{row['condition']}", name]
+                assert value == pytest.approx(row[name], nan_ok=True)
         a = Connectome.load(finished / "connectome.zarr").weights.toarray() > 0
         assert metrics["connectome", "neurons"] == len(a)
         assert metrics["connectome", "connections"] == a.sum()

@@ -11,12 +11,8 @@ import pandas as pd
 import pytest
 from studies import NOTHING, Study, kill_group
 
-from ngpipe.config.figures import PANELS
 from ngpipe.keys import tree_digest
 from ngpipe.wiring.synthetic_synapses import synthetic_tables
-
-KIND = "response_times"
-pytestmark = pytest.mark.skipif(KIND not in PANELS, reason=f"no panel of kind {KIND}")
 
 NONE: dict[str, int] = {}
 ALL = {"wire": 1, "respond": 1, "motifs": 1, "compare": 1}

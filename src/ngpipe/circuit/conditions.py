@@ -100,7 +100,7 @@ def altered(connectome: Connectome, condition: Condition, cfg: Runs, seed: int) 
     ablated = without_reciprocal(connectome, rng, remove=condition.remove)
     if condition.match is None:
         return ablated
-    rng = _rng(seed, condition.match)
+    rng = _rng(seed, f"match {condition.match}")
     return matched_removal(connectome, ablated, rng, match=condition.match)
 
 

@@ -100,11 +100,17 @@ class CircuitMaterial:
             )
         return found
 
-    def compared(self, condition: str) -> pd.Series:
-        """The row of comparison.csv of a condition, without a sweep."""
+    def compared(self, condition: str, of: str = OBSERVED) -> pd.Series:
+        """The row of comparison.csv of a condition beside another, without a sweep."""
         table = self.comparison
-        rows = table[table["parameter"].isna() & (table["condition"] == condition)]
-        return rows.iloc[0]
+        chosen = (table["condition"] == condition) & (table["of"] == of)
+        return table[table["parameter"].isna() & chosen].iloc[0]
+
+    def controls(self, names: list[str]) -> list[tuple[str, str]]:
+        """Ablations and their controls among some conditions."""
+        rows = self.comparison[self.comparison["parameter"].isna()]
+        pairs = zip(rows["of"], rows["condition"], strict=True)
+        return [pair for pair in pairs if set(pair) <= set(names)]
 
     def first(self, condition: str) -> xr.Dataset:
         """Means of the first seed of a condition, without a sweep."""

@@ -51,7 +51,7 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
     low = np.nanmin([0.9 * high, *runs["time_to_baseline"], *runs["predicted_time"]])
     _slots(ax, runs, names, (max(0.0, low - 0.06 * (high - low)), high), material.style)
     told = [_differences(material, name) for name in names]
-    _labelled(ax, names, ("difference [s]", "p"), told, material.style)
+    _labelled(ax, [spoken(n) for n in names], ("difference [s]", "p"), told, material.style)
     ax.set_xlabel("time to baseline [s]")
     legend_below(ax, _keys(runs), material.style)
     material.title(ax, f"time to baseline, {seeds_of(runs)}")
@@ -61,23 +61,30 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
 def effects(material: CircuitMaterial, ax: Axes) -> Axes:
     """Differences of time to baseline of pairs, observed - condition, a row a condition.
 
-    Beside them, the effect (mean over standard deviation) of comparison.csv, and how many pairs
-    have a difference: of the others, a run does not come back in time.
+    Below them, ablation - control. Beside them, the effect (mean over standard deviation) of
+    comparison.csv, and how many pairs have a difference: of the others, a run does not come back
+    in time.
     """
     names = material.conditions([name for name in material.known if name != OBSERVED])
+    shown = [(OBSERVED, name) for name in names] + material.controls(names)
     runs = material.runs()
     times = runs.pivot(index="seed", columns="condition", values="time_to_baseline")
     ax.axvline(0, color="0.3", linewidth=0.6, zorder=0)
     told = []
-    for row, name in enumerate(names):
-        difference = (times[OBSERVED] - times[name]).dropna().to_numpy()
+    for row, (of, name) in enumerate(shown):
+        difference = (times[of] - times[name]).dropna().to_numpy()
         _dots(ax, row, difference, material.colors()[name])
-        effect = number(float(material.compared(name)["effect"]), "+.2f")
+        effect = number(float(material.compared(name, of)["effect"]), "+.2f")
         told.append((effect, f"{len(difference)}/{len(times)}"))
-    _labelled(ax, names, ("effect", "pairs"), told, material.style)
+    labels = [spoken(name) if of == OBSERVED else _less(of, name) for of, name in shown]
+    _labelled(ax, labels, ("effect", "pairs"), told, material.style)
     ax.set_xlabel("time to baseline [s],\nobserved $-$ condition")
     material.title(ax, f"effects, {seeds_of(runs)}")
     return ax
+
+
+def _less(of: str, name: str) -> str:
+    return f"{spoken(of)} − {spoken(name)}"
 
 
 def ceiling(material: CircuitMaterial, runs: pd.DataFrame) -> float:
@@ -151,7 +158,7 @@ def _labelled(
     """Names at the left of the rows, and columns of text at their right."""
     ax.set_ylim(len(names) - 0.4, -0.5 - HEAD)
     ax.spines["left"].set_visible(False)
-    row_names(ax, [spoken(name) for name in names], style)
+    row_names(ax, names, style)
     size, aside = small_text(style), 4.0
     for heading, column in zip(headings, zip(*told, strict=True), strict=True):
         aside += max(text_width(text, size) for text in (heading, *column))

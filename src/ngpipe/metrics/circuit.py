@@ -45,7 +45,12 @@ def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
     return rows(f"condition_{name}", values, len(runs))
 
 
-def score_comparison(name: str, compared: Mapping[str, object], n: int) -> pd.DataFrame:
-    """The observed circuit beside one condition: :func:`ngpipe.circuit.measures.compare`."""
+def score_comparison(compared: Mapping[str, object]) -> pd.DataFrame:
+    """Circuits of one condition (``of``) beside those of another (``condition``), in pairs.
+
+    Args:
+        compared: both names, and what :func:`ngpipe.circuit.measures.compare` says of them.
+    """
     wanted = ("difference", "difference_std", "effect", "dominance", "p")
-    return rows(f"observed_against_{name}", {word: compared[word] for word in wanted}, n)
+    quantity = f"{compared['of']}_against_{compared['condition']}"
+    return rows(quantity, {word: compared[word] for word in wanted}, int(compared["pairs"]))
