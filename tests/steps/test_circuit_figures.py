@@ -44,7 +44,7 @@ def results(tmp_path_factory) -> Path:
     wire.run(one.connectome, directory / "connectome.zarr", key=KEY)
     respond.run(one, directory, key=KEY, device=torch.device("cpu"))
     motifs.run(one.motifs, directory, key=KEY)
-    compare.run(one.measures, one.impulse, one.reference, directory, key=KEY)
+    compare.run(one, directory, key=KEY)
     return directory
 
 

@@ -78,7 +78,8 @@ def effects(material: CircuitMaterial, ax: Axes) -> Axes:
         told.append((effect, f"{len(difference)}/{len(times)}"))
     labels = [spoken(name) if of == OBSERVED else _less(of, name) for of, name in shown]
     _labelled(ax, labels, ("effect", "pairs"), told, material.style)
-    ax.set_xlabel("time to baseline [s],\nobserved $-$ condition")
+    named = ", or as named" if len(shown) > len(names) else ""
+    ax.set_xlabel(f"time to baseline [s],\nobserved $-$ condition{named}")
     material.title(ax, f"effects, {seeds_of(runs)}")
     return ax
 
