@@ -143,7 +143,8 @@ def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
     if name == OBSERVED:
         return "", ""
     row, seeds = material.compared(name), material.runs()["seed"].nunique()
-    told = f"{number(float(row['difference']), '+.2f')} ± {number(float(row['difference_std']), '.2f')}"
+    mean, spread = (float(row[name]) for name in ("difference", "difference_std"))
+    told = f"{number(mean, '+.2f')} ± {number(spread, '.2f')}"
     some = f" ({row['pairs']}/{seeds})" if row["pairs"] < seeds else ""
     return told + some, number(float(row["p"]), ".3f")
 
