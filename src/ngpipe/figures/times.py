@@ -78,7 +78,7 @@ def effects(material: CircuitMaterial, ax: Axes) -> Axes:
         told.append((effect, f"{len(difference)}/{len(times)}"))
     labels = [spoken(name) if of == OBSERVED else _less(of, name) for of, name in shown]
     _labelled(ax, labels, ("effect", "pairs"), told, material.style)
-    named = ", or as named" if len(shown) > len(names) else ""
+    named = ",\nor as named" if len(shown) > len(names) else ""
     ax.set_xlabel(f"time to baseline [s],\nobserved $-$ condition{named}")
     material.title(ax, f"effects, {seeds_of(runs)}")
     return ax
@@ -144,9 +144,10 @@ def _differences(material: CircuitMaterial, name: str) -> tuple[str, str]:
     if name == OBSERVED:
         return "", ""
     row, seeds = material.compared(name), material.runs()["seed"].nunique()
-    mean, spread, p = row[["difference", "difference_std", "p"]].astype(float)
+    mean, spread = (float(row[name]) for name in ("difference", "difference_std"))
+    told = f"{number(mean, '+.2f')} ± {number(spread, '.2f')}"
     some = f" ({row['pairs']}/{seeds})" if row["pairs"] < seeds else ""
-    return f"{number(mean, '+.2f')} ± {number(spread, '.2f')}{some}", number(p, ".3f")
+    return told + some, number(float(row["p"]), ".3f")
 
 
 def _labelled(
