@@ -39,6 +39,7 @@ docs: $(VENV)/installed
 bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/connectome.py
+	$(BIN)/python bench/circuit.py
 
 bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py

@@ -18,6 +18,10 @@ include: "rules/search.smk"
 include: "rules/attribute.smk"
 include: "rules/control.smk"
 include: "rules/tabulate.smk"
+include: "rules/respond.smk"
+include: "rules/motifs.smk"
+include: "rules/compare.smk"
+include: "rules/sweep.smk"
 include: "rules/figures.smk"
 
 

@@ -13,7 +13,7 @@ rule attribute:
     benchmark:
         "benchmarks/{experiment}/attribute.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("attribute")),
     conda:
         "../envs/ngpipe-cuda.yaml"
     threads: 8

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.steps import stages
 
@@ -16,6 +17,7 @@ try:
     STUDY = stages.open_study(Path("config"), config)
 except NgpipeError as error:
     raise WorkflowError(str(error)) from None
+REUSED = {name: STUDY.reused(name) for name in STUDY.experiments}
 
 
 def forget_dead_lock():
@@ -83,24 +85,59 @@ def movie_panels():
 
 def figure_runs(wildcards):
     """All results of the experiments a figure draws on."""
-    names = STUDY.experiments_of(wildcards.figure)
-    return [path for name in names for path in run_files(name)]
+    panels = STUDY.figures.figures[wildcards.figure].panels.values()
+    return list(dict.fromkeys(path for panel in panels for path in shown_by(panel)))
 
 
 def panel_run(wildcards):
     """All results of the experiment a panel draws on."""
-    return run_files(STUDY.figures.figures[wildcards.figure].panels[wildcards.panel].of)
+    return shown_by(STUDY.figures.figures[wildcards.figure].panels[wildcards.panel])
+
+
+def shown_by(panel):
+    """All results of the experiment of a panel, and the table of its sweep if it shows that."""
+    table = [f"results/sweeps/{panel.of}.{suffix}" for suffix in ("csv", "json")]
+    return run_files(panel.of) + (table if panel.kind == "sweep" else [])
 
 
 def run_files(experiment):
     """Everything in results/runs/<experiment>/ that a figure may show."""
-    names = stages.results_of(STUDY.experiments[experiment])
-    return [f"results/runs/{experiment}/{name}" for name in names]
+    return run_paths(experiment, stages.results_of(STUDY.experiments[experiment]))
 
 
-def experiments_of(system):
-    """Names of the experiments of a system."""
-    return [name for name, e in STUDY.experiments.items() if e.system == system]
+def run_paths(experiment, names):
+    """Some results of an experiment; manifests tell the age of the stores beside them."""
+    paths = [f"results/runs/{experiment}/{name}" for name in names]
+    return [ancient(path) if path.endswith(".zarr") else path for path in paths]
+
+
+def makers(stage):
+    """Names of the experiments that run a stage: all that have it and do not reuse it."""
+    return [
+        name
+        for name, e in STUDY.experiments.items()
+        if stage in stages.stages_of(e) and stage not in REUSED[name]
+    ]
+
+
+def base_results(stage):
+    """Input function: results of a stage of the experiment that a point belongs to."""
+    return lambda wildcards: run_paths(
+        base_of(wildcards.experiment), stages.outputs_of(stage)
+    )
+
+
+def swept_runs(wildcards):
+    """Input function: all results of an experiment and of all points of its sweep."""
+    name = wildcards.experiment
+    points = stages.swept(name, STUDY.experiments[name])
+    return [path for point in points for path in run_files(point)]
+
+
+def sweep_key(wildcards):
+    """Chain key of the table of a sweep."""
+    name = wildcards.experiment
+    return stages.sweep_key(stages.swept(name, STUDY.experiments[name]))
 
 
 def one_of(names):

@@ -13,7 +13,7 @@ rule control:
     benchmark:
         "benchmarks/{experiment}/control.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("control")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

@@ -12,7 +12,7 @@ rule fit:
     benchmark:
         "benchmarks/{experiment}/fit.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("fit")),
     conda:
         "../envs/ngpipe-cuda.yaml"
     threads: 8

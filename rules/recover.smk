@@ -11,7 +11,7 @@ rule recover:
     benchmark:
         "benchmarks/{experiment}/recover.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("assembly")),
+        experiment=one_of(makers("recover")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

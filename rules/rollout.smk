@@ -11,7 +11,7 @@ rule rollout:
     benchmark:
         "benchmarks/{experiment}/rollout.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("assembly")),
+        experiment=one_of(makers("rollout")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

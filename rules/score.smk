@@ -17,7 +17,7 @@ rule score:
     benchmark:
         "benchmarks/{experiment}/score.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("assembly")),
+        experiment=one_of(makers("score")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

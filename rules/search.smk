@@ -11,7 +11,7 @@ rule search:
     benchmark:
         "benchmarks/{experiment}/search.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("search")),
     conda:
         "../envs/ngpipe-cuda.yaml"
     threads: 8

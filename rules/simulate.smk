@@ -9,7 +9,7 @@ rule simulate:
     benchmark:
         "benchmarks/{experiment}/simulate.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("assembly")),
+        experiment=one_of(makers("simulate")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

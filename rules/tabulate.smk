@@ -23,7 +23,7 @@ rule tabulate:
     benchmark:
         "benchmarks/{experiment}/tabulate.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("tabulate")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

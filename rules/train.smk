@@ -12,7 +12,7 @@ rule train:
     benchmark:
         "benchmarks/{experiment}/train.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("assembly")),
+        experiment=one_of(makers("train")),
     conda:
         "../envs/ngpipe-cuda.yaml"
     threads: 8

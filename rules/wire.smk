@@ -9,7 +9,7 @@ rule wire:
     benchmark:
         "benchmarks/{experiment}/wire.tsv"
     wildcard_constraints:
-        experiment=one_of(experiments_of("connectome")),
+        experiment=one_of(makers("wire")),
     conda:
         "../envs/ngpipe.yaml"
     threads: 1

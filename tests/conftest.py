@@ -30,6 +30,22 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(20_260_214)
 
 
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Where published data may be at hand: beside the project, never part of it."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    return Path(os.environ.get("NGPIPE_DATA", beside))
+
+
+@pytest.fixture(scope="session")
+def microns(data: Path) -> Path:
+    """Folder of the tables of MICrONS; skips where it is absent."""
+    path = data / "microns"
+    if not path.is_dir():
+        pytest.skip(f"no {path}; set NGPIPE_DATA to the folder that holds microns")
+    return path
+
+
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Write the config of a study into a fresh working directory: study(figures, **experiments).

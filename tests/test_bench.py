@@ -122,7 +122,7 @@ def test_the_shortest_run_counts(small):
 
 def test_a_killed_measurement_is_named(small, tmp_path):
     experiment = small.load(small.EXPERIMENT, small.Experiment)
-    case = small.Case(experiment, tmp_path, 1)
+    case = small.Case(experiment, tmp_path, 1, torch.device("cpu"))
 
     def distillation(case):
         raise BrokenProcessPool

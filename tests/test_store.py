@@ -179,6 +179,22 @@ class TestAllOrNothing:
             assert not store.manifest_path(path).exists()
         assert path.exists()
 
+    def test_a_link_is_replaced_not_what_it_leads_to(self, dataset, written, provenance):
+        """A point of a sweep may link to results of its experiment."""
+        before = contents(written)
+        link = written.with_name("link.zarr")
+        link.symlink_to(written.name)
+        for length in (3, 4):
+            part = dataset.isel(time=slice(length))
+            store.write(part, link, schemas.SIMULATION, provenance)
+            assert not link.is_symlink()
+            assert store.read(link, {}).sizes["time"] == length
+            assert contents(written) == before
+        names = {path.name for path in written.parent.iterdir()}
+        assert names == {
+            f"{stem}.{end}" for stem in ("simulation", "link") for end in ("zarr", "json")
+        }
+
     def test_the_new_store_replaces_the_old_one_wholly(self, dataset, written, provenance):
         smaller = -dataset.drop_vars("connectivity")
         store.write(smaller, written, schemas.SIMULATION, provenance)

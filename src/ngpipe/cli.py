@@ -13,6 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from ngpipe.config.circuit import (
+    CircuitNetwork,
+    Condition,
+    Impulse,
+    Measures,
+    Motifs,
+    Neurons,
+    Runs,
+)
 from ngpipe.config.describe import describe
 from ngpipe.config.excitability import Fit, Network
 from ngpipe.config.figures import Figure
@@ -92,8 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--key", help=_KEY_HELP)
     for command in (panel, movie):
         command.add_argument("panel", help="the panel, a key of the figure's `panels`")
+    sweep = add("sweep", "collect the metrics of all points of a sweep", _sweep)
+    sweep.add_argument("config", type=Path, help="the YAML file of the experiment that is swept")
+    sweep.add_argument("--key", help=_KEY_HELP)
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
-    verify.add_argument("figure", type=Path, help="e.g. results/Fig2/")
+    verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
     inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
     inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
@@ -189,6 +201,21 @@ def _tabulate(options: argparse.Namespace) -> None:
     job.step.run(cfg.paths, cfg.reference, job.directory, key=job.key)
 
 
+def _respond(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment, job.directory, key=job.key, device=job.device)
+
+
+def _motifs(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment.motifs, job.directory, key=job.key)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    job = _Job(options)
+    job.step.run(job.experiment, job.directory, key=job.key)
+
+
 class _Job:
     """An experiment's stage: its config, key, paths and device."""
 
@@ -235,7 +262,35 @@ def _figure(options: argparse.Namespace) -> None:
     _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    name = options.config.stem
+    points = stages.swept(name, load_experiment(options.config))
+    key = stages.sweep_key(points)
+    stages.confirm("sweep", options.key, key)
+    _step("sweep").run(
+        points, Path("results/runs"), Path("results/sweeps") / f"{name}.csv", key=key
+    )
+
+
 def _verify(options: argparse.Namespace) -> None:
+    call = _verify_sweep if options.figure.suffix == ".csv" else _verify_figure
+    sys.stdout.write(
+        f"{options.figure}: {call(options)}: every file is there, unchanged, and what today's "
+        "config and source give\n"
+    )
+
+
+def _verify_sweep(options: argparse.Namespace) -> str:
+    table = options.figure
+    experiment = load_experiment(options.config / "experiments" / f"{table.stem}.yaml")
+    points = stages.swept(table.stem, experiment)
+    known = {name: stages.stage_keys(point.experiment) for name, point in points.items()}
+    runs = table.parent.parent / "runs"
+    _step("verify").run_sweep(table, runs, known, key=stages.sweep_key(points))
+    return f"metrics of {', '.join(points)}"
+
+
+def _verify_figure(options: argparse.Namespace) -> str:
     study, figure = _figure_of(options, options.figure.name)
     experiments = study.experiments_of(options.figure.name)
     _step("verify").run(
@@ -244,10 +299,7 @@ def _verify(options: argparse.Namespace) -> None:
         {name: study.keys(name) for name in experiments},
         key=study.figure_key(options.figure.name),
     )
-    sys.stdout.write(
-        f"{options.figure}: {len(figure.panels)} panels from {', '.join(experiments)}: every file "
-        "is there, unchanged, and what today's config and source give\n"
-    )
+    return f"{len(figure.panels)} panels from {', '.join(experiments)}"
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -299,6 +351,7 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
 
 
 _TABLES = (Readout, Paths)
+_CIRCUIT = (CircuitNetwork, Neurons, Impulse, Runs, Condition)
 _STAGES = {
     "simulate": ("simulate the assembly of an experiment", _simulate, (Simulation,)),
     "train": ("train the model, resuming from its checkpoint", _train, (Training,)),
@@ -311,4 +364,7 @@ _STAGES = {
     "attribute": ("explain responses by input, connections, groups", _attribute, (Attribution,)),
     "control": ("compare responses with those of null connectomes", _control, (Control,)),
     "tabulate": ("write responses, active paths and effects as tables", _tabulate, _TABLES),
+    "respond": ("run a circuit, and what it is compared with, on a pulse", _respond, _CIRCUIT),
+    "motifs": ("count motifs of a connectome and of nulls", _motifs, (Motifs,)),
+    "compare": ("measure responses of a circuit and compare them", _compare, (Measures,)),
 }

@@ -190,14 +190,14 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(partial, index=False, float_format="%.9g")
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV table.
+def read_csv(path: Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV table; the columns ``text`` stay as they are written.
 
     Raises:
         StoreError: it is absent or no table.
     """
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, converters=dict.fromkeys(text, str))
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StoreError(f"no readable table at {path} ({error}); re-run its rule") from error
 
@@ -244,6 +244,11 @@ def read_manifests(directory: Path) -> dict[str, dict]:
     return {stem: content for stem, content in found.items() if ours <= set(content)}
 
 
+def digests(directory: Path) -> dict[str, str]:
+    """Digest of every result in a directory, by stem, from its manifests."""
+    return {stem: manifest["digest"] for stem, manifest in read_manifests(directory).items()}
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends without an error."""
@@ -276,7 +281,9 @@ def replace(new: Path, path: Path) -> None:
     """Give a finished directory its final name; the previous one goes only then."""
     old = path.with_name(path.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
+    if path.is_symlink():  # a point of a sweep may have had the result from its experiment
+        path.unlink()
+    elif path.exists():
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)

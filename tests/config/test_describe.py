@@ -12,16 +12,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ngpipe.config import describe
+from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.figures import PANELS, Figures, Kind
 from ngpipe.config.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
-MODELS = (Experiment, ConnectomeExperiment, Figures)
+MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
-UNITS |= {"inch", "1/inch"}
+UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
+IDS = "filters.exclude"
+"""A key whose numbers have no unit."""
 
 
 def leaves(annotation: object) -> set[object]:
@@ -47,14 +50,19 @@ def _kind(model: type[BaseModel]) -> str | None:
     return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
-NUMBERS = [(m, k) for m, k in KEYS if leaves(field_at(m, k.path).annotation) & {int, float}]
+NUMBERS = [
+    (m, k)
+    for m, k in KEYS
+    if leaves(field_at(m, k.path).annotation) & {int, float}
+    if not k.path.endswith(IDS)
+]
 
 
 @pytest.mark.parametrize(("model", "key"), KEYS, ids=[key.path for _, key in KEYS])
 def test_every_key_has_a_sentence(model, key):
     assert key.description == field_at(model, key.path).description
     assert len(key.description) >= 10
-    assert key.description[0].isupper() or key.description.startswith(("'", "(", "phi", "psi"))
+    assert key.description[0].isupper() or key.description.startswith(("'", "(", "`", "phi", "psi"))
     assert key.description.endswith((".", ")"))
 
 
@@ -76,6 +84,9 @@ def test_the_numbers_are_found():
         "reference",
         "network.tau",
         "stimuli.<name>(kind=search).drive",
+        "network.ee_unit",
+        "impulse.duration",
+        "connectome.source(kind=synapses).filters.min_synapses",
         "style.font_size",
         "figures.<name>.panels.<name>.frame",
     } <= paths
@@ -132,6 +143,7 @@ def test_they_are_generated_where_they_belong(tmp_path):
     found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     assert found == {
         "config/README.md",
+        "workflow/schemas/circuitexperiment.schema.json",
         "workflow/schemas/connectomeexperiment.schema.json",
         "workflow/schemas/experiment.schema.json",
         "workflow/schemas/figures.schema.json",

@@ -301,8 +301,9 @@ class TestFigures:
         """results/runs holds all simulations; a figure of that name would replace them."""
         (line,) = mistakes({"figures": {"runs": {"panels": {"a": PHI, "runs": PHI}}}}, Figures)
         assert line.startswith("figures.runs, figures.runs.panels.runs: the name is taken")
-        (line,) = mistakes({"figures": {"panels": {"panels": {"a": PHI}}}}, Figures)
-        assert line.startswith("figures.panels: the name is taken")
+        for name in ("panels", "sweeps"):
+            (line,) = mistakes({"figures": {name: {"panels": {"a": PHI}}}}, Figures)
+            assert line.startswith(f"figures.{name}: the name is taken")
 
 
 class TestShipped:

@@ -106,6 +106,19 @@ def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():
     assert phi.get_xlim() == pytest.approx((-6, 6), abs=0.1)
 
 
+def test_a_quick_look_leaves_out_names_and_what_is_not_finite():
+    """As in the responses of a circuit: labels of runs are text, and some runs diverge."""
+    values = np.random.default_rng(0).normal(size=(20, 30))
+    values[3, 20:], values[4, 20:] = np.inf, np.nan
+    labels = {"condition": ("run", np.array(["a", "bc"] * 10)), "seed": ("run", np.arange(20))}
+    names = {"run": [f"run {i}" for i in range(20)]}
+    dataset = xr.Dataset({"mean": (("run", "time"), values), **labels}, names)
+    mean, seed = quick_look(dataset).axes
+    assert (mean.get_title(loc="left"), seed.get_title(loc="left")) == ("mean", "seed")
+    assert mean.images[0].get_clim()[1] == pytest.approx(2.5, abs=0.5)
+    assert mean.get_ylim() == (19, 0)
+
+
 def of_pairs(receiver: np.ndarray, sender: np.ndarray) -> xr.Dataset:
     """A recovery whose psi belongs to pairs of types: r + 1 and s + 1 tell them apart."""
     recovery = material("psi").recovery.drop_vars("psi")

@@ -1,20 +1,16 @@
 """Real connectomes, where they are at hand: never part of the project."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("NGPIPE_DATA", ROOT.parent / "shared" / "data"))
-
 
 @pytest.fixture
-def real():
+def real(data):
     """real(folder) -> a folder of real connectomes; skips where it is absent."""
 
     def folder(name: str) -> Path:
-        path = DATA / "connectomes" / name
+        path = data / "connectomes" / name
         if not path.is_dir():
             pytest.skip(f"no {path}; set NGPIPE_DATA to the folder that holds connectomes/{name}")
         return path

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.effective import effective_connectivity
-from ngpipe.wiring.nulls import rewired, sampled_signs
+from ngpipe.wiring.nulls import rewired
+from ngpipe.wiring.signs import sampled_signs
 from ngpipe.wiring.sources import celegans, optic_lobe
 
 PARTS = ["excitatory", "inhibitory", "net", "total"]

@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "envs", "src")
 """What a copy of the project needs to run."""
 NOTHING = "Nothing to be done"
-STAGES = ("simulate", "train", "recover", "rollout", "score", "fit", "search", "attribute")
+STAGES = (
+    *("simulate", "train", "recover", "rollout", "score", "fit", "search", "attribute"),
+    "respond",
+)
 N_NEURONS = 16
 
 CONFIG = """\

@@ -15,7 +15,7 @@ from studies import Study, kill_group, make_study
 
 from ngpipe.store import read_json
 
-STEPS = 600
+STEPS = 1200
 CONFIG = "config/experiments/small.yaml"
 RUN = "results/runs/small"
 RECOVERY = f"{RUN}/recovery.zarr"

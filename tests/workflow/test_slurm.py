@@ -73,6 +73,20 @@ def test_a_figure_is_made_by_slurm_jobs(finished: Study, slurm: Path) -> None:
     assert asked(finished, r"mem=(\w+)")[0] == "6000M"
 
 
+def test_points_of_a_sweep_are_slurm_jobs_and_their_links_are_not(
+    finished: Study, slurm: Path
+) -> None:
+    sweep = "rollout: {n_frames"
+    finished.edit("experiments/wired.yaml", sweep, f"sweep: {{recovery.n_types: [1]}}\n{sweep}")
+    jobs = {"recover": 1, "score": 1, "sweep": 1}
+    links = {"reuse_simulate": 1, "reuse_train": 1, "reuse_rollout": 1}
+    assert finished.planned("results/sweeps/wired.csv") == {**jobs, **links}
+    text = submit(finished, "results/sweeps/wired.csv")
+    assert text.count("with SLURM jobid") == sum(jobs.values())
+    finished.ngpipe("verify", "results/sweeps/wired.csv")
+    assert not finished.planned("results/sweeps/wired.csv")
+
+
 def test_every_attempt_is_one_job_with_more_memory(study: Study, slurm: Path) -> None:
     study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
     submit(study, "results/runs/small/simulation.zarr", rc=1)

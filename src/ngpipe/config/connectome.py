@@ -8,7 +8,12 @@ from ngpipe.config.base import Name, Number, Section
 from ngpipe.config.excitability import Fit, Network
 from ngpipe.config.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.stimuli import Pulse, Stimulus
+from ngpipe.config.sweep import Sweep
+from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.wiring import Wiring
+
+SWEPT = "connectome", "network", "fit", "stimuli", "readouts", "attribution", "paths", "control"
+"""Sections whose keys can be swept."""
 
 
 class ConnectomeExperiment(Section):
@@ -32,10 +37,17 @@ class ConnectomeExperiment(Section):
         description="Published values, as quantity: {metric: value}; they fill the column "
         "`reference` of metrics.csv.",
     )
+    sweep: Sweep = Field(
+        {},
+        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
+        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}. Every value is an "
+        "experiment of its own.",
+    )
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "ConnectomeExperiment":
         mistakes = [*self._unknown_stimuli(), *self._late_steps()]
+        mistakes = mistakes or list(sweep_mistakes(self, SWEPT))
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

@@ -25,8 +25,8 @@ INTRODUCTION = """\
 
 Generated from the models in `src/ngpipe/config` by `make docs`; a test holds it to them. Keys left
 out take the default; an unknown key is a mistake, and all mistakes are reported at once with their
-YAML path. Time is in membrane time constants (tau) for assemblies and in steps of one synapse for
-connectomes, activity has no unit, W is indexed `[post, pre]`.
+YAML path. Time is in membrane time constants (tau) for assemblies, in steps of one synapse for
+connectomes and in seconds for circuits, activity has no unit, W is indexed `[post, pre]`.
 
 `config/config.yaml` says which figure is made of which panels of which experiments: the name of a
 figure there is the name of its directory in `results/`. Each experiment is one file in
@@ -145,7 +145,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
         return "one type with the defaults below"
-    return json.dumps(value)
+    return json.dumps(value, default=lambda section: section.model_dump(exclude_defaults=True))
 
 
 def _code(default: str) -> str:

@@ -9,7 +9,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from ngpipe.config.base import Number, Section
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
+from ngpipe.config.sweep import Sweep
+from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.training import Training
+
+SWEPT = ("simulation", "training", "recovery", "rollout")
+"""Sections whose keys can be swept."""
 
 
 class Experiment(Section):
@@ -25,6 +30,12 @@ class Experiment(Section):
         description="Published values, as quantity: {metric: value}; they fill the column "
         "`reference` of metrics.csv.",
     )
+    sweep: Sweep = Field(
+        {},
+        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
+        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}. Every value is an "
+        "experiment of its own.",
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -39,7 +50,10 @@ class Experiment(Section):
             sound = _sound_sections(content, {mistake["loc"][0] for mistake in mistakes})
         else:
             mistakes, sound = [], dict(experiment)
-        for text in disagreements(sound):
+        texts = list(disagreements(sound))
+        if not (mistakes or texts):
+            texts = list(sweep_mistakes(experiment, SWEPT))
+        for text in texts:
             kind = PydanticCustomError("disagreement", "{text}", {"text": text})
             mistakes.append(InitErrorDetails(type=kind, loc=(), input=content))
         if mistakes:

@@ -1,11 +1,14 @@
 """Which figure is made of which panels of which experiments: config/config.yaml."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Groups, Name, Positive, Section, Step, unit
+from ngpipe.config.circuit import OBSERVED
+from ngpipe.config.sweep import ExperimentName
 
 Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 
@@ -48,7 +51,36 @@ CONNECTOME_PANELS = {
     "silencing": "what a readout loses when each group is silenced",
     "control": "readouts of the connectome and of null connectomes",
 }
-PANELS = {**ASSEMBLY_PANELS, **CONNECTOME_PANELS}
+CIRCUIT_PANELS = {
+    "circuit_matrix": "W of one condition (`observed`), of the first seed: excitatory neurons "
+    "first, and where the connectome is from",
+    "weight_distribution": "sizes of the measured weights and of the random ones, as densities",
+    "impulse_response": "activity of the first seed over time: means and single neurons, with the "
+    "time to baseline; of `observed` and the first other condition",
+    "response_times": "times to baseline of all seeds and conditions, with mean-field prediction, "
+    "difference from `observed` and p; runs without a time apart",
+    "spectra": "eigenvalues of W of the first seed, conditions together, with the limit beyond "
+    "which activity grows",
+    "response_sweep": "times to baseline against a swept parameter, conditions together, with "
+    "mean-field prediction; runs without a time apart",
+    "effects": "differences of time to baseline, `observed` - condition, of all seeds, with effect "
+    "size and number of pairs",
+    "motif_scores": "z of pairs of connections and of triads against each null of `motifs`",
+    "mixing": "what is left of the connectome against sweeps of the nulls that exchange partners",
+}
+OF_SYSTEM: Mapping[str, Mapping[str, str]] = {
+    "assembly": ASSEMBLY_PANELS,
+    "connectome": CONNECTOME_PANELS,
+    "circuit": CIRCUIT_PANELS,
+}
+"""Panel kinds of each system."""
+SWEEP: Literal["sweep"] = "sweep"
+"""The kind of panel that shows experiments of any system whose points are experiments too."""
+POINT_PANELS = {
+    SWEEP: "a metric at every value of one swept key, with the published value; of systems "
+    "assembly and connectome",
+}
+PANELS = {kind: text for kinds in OF_SYSTEM.values() for kind, text in kinds.items()} | POINT_PANELS
 """What can be drawn: the panel kinds."""
 
 Kind = Literal[tuple(PANELS)]
@@ -58,6 +90,13 @@ READOUTS = ("attribution", "silencing")
 """Kinds of panel that show one readout."""
 STIMULI = ("stimulus", "responses", "response_columns", "response_map", "paths")
 """Kinds of panel that show one stimulus and the activity it causes."""
+CONDITIONS = (
+    *("circuit_matrix", "impulse_response", "response_times", "spectra", "response_sweep"),
+    "effects",
+)
+"""Kinds of panel that show some conditions of a circuit."""
+SWEEPS = ("response_sweep", SWEEP)
+"""Kinds of panel that show one swept parameter."""
 
 
 def _listed(kinds: tuple[str, ...]) -> str:
@@ -66,7 +105,7 @@ def _listed(kinds: tuple[str, ...]) -> str:
 
 def system_of(kind: Kind) -> str:
     """The system whose experiments a kind of panel can show."""
-    return "assembly" if kind in ASSEMBLY_PANELS else "connectome"
+    return next(system for system, kinds in OF_SYSTEM.items() if kind in kinds)
 
 
 class Style(Section):
@@ -97,7 +136,10 @@ class Panel(Section):
     """One panel of a figure."""
 
     kind: Kind = Field(description="What is drawn; the kinds are listed below.")
-    of: Name = Field(description="The experiment it is drawn from: config/experiments/<of>.yaml.")
+    of: ExperimentName = Field(
+        description="The experiment it is drawn from: config/experiments/<of>.yaml, or a point of "
+        "its sweep, `<experiment>~<section.key>=<value>`."
+    )
     title: str | None = Field(
         None,
         description="Title over the panel; {} in it stands for that of its kind. Null: the latter.",
@@ -117,7 +159,9 @@ class Panel(Section):
         description="Frames shown, for `activity` and `rollout`.",
         json_schema_extra=unit("frames"),
     )
-    neurons: Count | None = Field(None, description="Neurons shown, for `activity` and `rollout`.")
+    neurons: Count | None = Field(
+        None, description="Neurons shown, for `activity`, `rollout` and `impulse_response`."
+    )
     stimulus: Name | None = Field(None, description=f"Which stimulus, for {_listed(STIMULI)}.")
     readout: Name | None = Field(None, description=f"Which readout, for {_listed(READOUTS)}.")
     groups: Groups | None = Field(
@@ -135,6 +179,17 @@ class Panel(Section):
     top: Count = Field(
         12, description="Most rows, bars or nodes of a layer, where not all groups are named."
     )
+    conditions: Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
+        None,
+        description=f"Conditions shown, in this order, for {_listed(CONDITIONS)}. Null: those that "
+        "the kind names, or all.",
+    )
+    parameter: str | None = Field(
+        None,
+        description=f"Key of the experiment's `sweep` that is across, for {_listed(SWEEPS)}.",
+    )
+    quantity: str | None = Field(None, description="Quantity of metrics.csv, for `sweep`.")
+    metric: str | None = Field(None, description="Metric of it, for `sweep`.")
     size: tuple[Positive, Positive] | None = Field(
         None,
         description="Width and height of the panel on its own. Null: those of the style.",
@@ -145,9 +200,24 @@ class Panel(Section):
     def _frame_given(self) -> "Panel":
         if self.kind == "rollout_scatter" and self.frame is None:
             raise ValueError("a rollout_scatter panel needs `frame`")
-        for key, kinds in (("stimulus", STIMULI), ("readout", READOUTS)):
+        needed = {"stimulus": STIMULI, "readout": READOUTS, "parameter": SWEEPS}
+        needed |= dict.fromkeys(("quantity", "metric"), (SWEEP,))
+        for key, kinds in needed.items():
             if self.kind in kinds and getattr(self, key) is None:
                 raise ValueError(f"a {self.kind} panel needs `{key}`")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> "Panel":
+        shown = self.conditions or ()
+        if len(set(shown)) < len(shown):
+            raise ValueError(f"conditions {list(shown)} names one twice; name each once")
+        if self.kind == "circuit_matrix" and len(shown) > 1:
+            raise ValueError(f"a circuit_matrix panel shows one condition, got {list(shown)}")
+        if self.kind == "effects" and OBSERVED in shown:
+            raise ValueError(
+                f"an effects panel compares `{OBSERVED}` with its conditions; leave it out of them"
+            )
         return self
 
 
@@ -225,11 +295,12 @@ class Figures(Section):
 
     @model_validator(mode="after")
     def _names_are_free(self) -> "Figures":
-        taken = [f"figures.{name}" for name in self.figures if name in ("panels", "runs")]
+        taken = [f"figures.{name}" for name in self.figures if name in ("panels", "runs", "sweeps")]
         taken += [f"figures.{n}.panels.{n}" for n, f in self.figures.items() if n in f.panels]
         if taken:
             raise ValueError(
-                f"{', '.join(taken)}: the name is taken, as results/runs, results/panels and "
-                "results/<name>/<name>.svg are made for all figures; choose another"
+                f"{', '.join(taken)}: the name is taken, as results/runs, results/panels, "
+                "results/sweeps and results/<name>/<name>.svg are made for all figures; choose "
+                "another"
             )
         return self

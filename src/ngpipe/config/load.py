@@ -1,6 +1,6 @@
 """Read a YAML config and name all of its mistakes at once, each with its YAML path."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,16 +69,25 @@ def _line(mistake: Mapping, content: object) -> str:
     return f"{path}: {message} (got {_short(mistake['input'])})"
 
 
-def _yaml_path(location: Iterable[str | int], content: object) -> Iterator[str]:
+def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
     """The keys on the way to a mistake, without the kind that pydantic puts among them."""
-    for part in location:
-        if isinstance(content, Mapping) and part not in content and part == content.get("kind"):
+    after_kind = False
+    for depth, part in enumerate(location, start=1):
+        after_kind = not after_kind and _is_kind(part, content, last=depth == len(location))
+        if after_kind:
             continue
         yield str(part)
         try:
             content = content[part]
         except (KeyError, IndexError, TypeError):
             content = None
+
+
+def _is_kind(part: str | int, content: object, *, last: bool) -> bool:
+    """Whether a part of the way is a kind, not a key that is called as the kind is."""
+    if not isinstance(content, Mapping) or part != content.get("kind"):
+        return False
+    return part not in content or not (last or isinstance(content[part], Mapping | list))
 
 
 def _short(value: object, limit: int = 60) -> str:

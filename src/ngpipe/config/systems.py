@@ -1,23 +1,62 @@
 """Which systems there are, and the model of the experiments of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import content_of, validate
+from ngpipe.config.sweep import base_of, named_points
 from ngpipe.errors import ConfigError
 
-EXPERIMENTS = {"assembly": Experiment, "connectome": ConnectomeExperiment}
-AnyExperiment = Experiment | ConnectomeExperiment
+EXPERIMENTS = {
+    "assembly": Experiment,
+    "connectome": ConnectomeExperiment,
+    "circuit": CircuitExperiment,
+}
+AnyExperiment = Experiment | ConnectomeExperiment | CircuitExperiment
 
 
 def load_experiment(path: Path) -> AnyExperiment:
     """Read config/experiments/<name>.yaml, of whichever system it says; without a word, assembly.
 
+    ``<name>~<path>=<value>.yaml`` is a point of its sweep, for which there is no file.
+
     Raises:
-        ConfigError: the file is missing, is not YAML, names no system, or does not fit it.
+        ConfigError: the file is missing, is not YAML, names no system, does not fit it, or has no
+            such point.
     """
+    found = load_with_points(path.with_stem(base_of(path.stem)))
+    if path.stem not in found:
+        raise ConfigError(f"{path}: {unknown_point(path.stem, found)}")
+    return found[path.stem]
+
+
+def load_with_points(path: Path) -> dict[str, AnyExperiment]:
+    """Read an experiment; it and the points of its sweep, by name, itself first.
+
+    That of a circuit has none: its step `respond` runs all of its sweep.
+
+    Raises:
+        ConfigError: as :func:`load_experiment`.
+    """
+    experiment = _load(path)
+    if isinstance(experiment, CircuitExperiment):
+        return {path.stem: experiment}
+    points = named_points(path.stem, experiment)
+    return {name: point.experiment for name, point in points.items()}
+
+
+def unknown_point(name: str, known: Iterable[str]) -> str:
+    """What to say of a point that is none of its experiment."""
+    first, *others = known
+    return (
+        f"there is no point {name}; the points of the sweep of {first} are {others[:20] or 'none'}"
+    )
+
+
+def _load(path: Path) -> AnyExperiment:
     content = content_of(path)
     system = content.get("system", "assembly") if isinstance(content, Mapping) else "assembly"
     if system not in EXPERIMENTS:

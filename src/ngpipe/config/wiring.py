@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ngpipe.config.base import Count, Section, Seed, Weight, unit
+from ngpipe.config.base import Count, Groups, Positive, Section, Seed, Weight, unit
 
 
 class GeneratedSource(Section):
@@ -79,8 +79,91 @@ class TableSource(Section):
     )
 
 
+class Filters(Section):
+    """Which cells and synapses of a table of synapses count, applied once in this order."""
+
+    proofread: bool = Field(True, description="Only proofread cells.")
+    cell_type: Groups | None = Field(
+        ("23P",), description="Only cells of these types. Null: of all."
+    )
+    region: str | None = Field("V1", description="Only cells of this region. Null: of all.")
+    exclude: tuple[int | str, ...] = Field((), description="Ids of cells to leave out.")
+    autapses: Literal["keep", "drop"] = Field(
+        "keep", description="What to do with synapses of a cell with itself."
+    )
+    min_synapses: Annotated[int, Field(ge=0, json_schema_extra=unit("synapses"))] = Field(
+        21,
+        description="Only cells with so many synapses with those that are left; an autapse counts "
+        "twice.",
+    )
+    input_and_output: bool = Field(
+        True, description="Only cells that send to, and receive from, those that are left."
+    )
+
+
+class SyntheticSource(Section):
+    """Made-up tables of synapses with the columns of MICrONS v1300: no evidence about cortex."""
+
+    kind: Literal["synthetic"] = Field("synthetic", description="Selects made-up synapses.")
+    seed: Seed = Field(0, description="Seed of cells and synapses.")
+    n_neurons: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
+        419, description="Proofread cells of type 23P in V1."
+    )
+    n_others: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
+        400, description="Further cells, which the filters are to take."
+    )
+    receivers: Positive = Field(15.8, description="Mean number of receivers of a proofread cell.")
+    reciprocity: Weight = Field(
+        1.6, description="How much likelier both ways are than for independent connections."
+    )
+    filters: Filters = Field(Filters(), description="Which cells and synapses count.")
+
+
+class SynapseSource(Section):
+    """A table of synapses and one of cells, as MICrONS releases them."""
+
+    kind: Literal["synapses"] = Field("synapses", description="Selects tables of synapses.")
+    synapses: str = Field(
+        description="Table (.feather, .parquet, .csv, .tsv) with one row for each synapse."
+    )
+    cells: str = Field(description="Table with one row for each cell.")
+    release: Literal["v1300", "phase1"] = Field(
+        "v1300", description="What the columns are called: as in MICrONS v1300 or phase 1 v185."
+    )
+    columns: dict[
+        Literal["pre", "post", "size", "id", "cell_type", "position", "region", "proofread"],
+        str | tuple[str, str, str] | None,
+    ] = Field(
+        {},
+        description="Columns that are called otherwise; `position` is one or three. Null, for "
+        "`region` and `proofread`: there is none.",
+    )
+    verify: bool = Field(
+        True, description="Refuse a file with the name of a published one and other content."
+    )
+    weight: Literal["size", "synapses"] = Field(
+        "size", description="Weights are summed sizes, or numbers, of the synapses of a connection."
+    )
+    filters: Filters = Field(Filters(), description="Which cells and synapses count.")
+
+    @field_validator("columns")
+    @classmethod
+    def _are_columns(cls, columns: dict[str, object]) -> dict[str, object]:
+        for name, given in columns.items():
+            several, absent = name == "position", name in ("region", "proofread")
+            if (given is None and not absent) or (isinstance(given, tuple) and not several):
+                raise ValueError(f"{name} is {given!r}, expected the name of a column")
+        return columns
+
+
 Source = Annotated[
-    GeneratedSource | OpticLobeSource | CelegansSource | TableSource, Field(discriminator="kind")
+    GeneratedSource
+    | OpticLobeSource
+    | CelegansSource
+    | TableSource
+    | SyntheticSource
+    | SynapseSource,
+    Field(discriminator="kind"),
 ]
 
 

@@ -11,12 +11,25 @@ from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Figure as FigureSpec
 from ngpipe.config.figures import Style
-from ngpipe.figures import connectome, functions, inputs, structure, traces
+from ngpipe.figures import (
+    circuit,
+    connectome,
+    functions,
+    impulse,
+    inputs,
+    motifs,
+    structure,
+    sweeps,
+    times,
+    traces,
+)
+from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.figures.points import SweepMaterial, sweep
 from ngpipe.figures.style import new_figure, styled
 
-AnyMaterial = Material | ConnectomeMaterial
+AnyMaterial = Material | ConnectomeMaterial | CircuitMaterial | SweepMaterial
 PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "activity": traces.activity,
     "true_connectivity": structure.true_connectivity,
@@ -45,6 +58,16 @@ PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
     "paths": connectome.paths,
     "silencing": connectome.silencing,
     "control": connectome.control,
+    "circuit_matrix": circuit.circuit_matrix,
+    "weight_distribution": circuit.weight_distribution,
+    "impulse_response": impulse.impulse_response,
+    "response_times": times.response_times,
+    "spectra": circuit.spectra,
+    "response_sweep": sweeps.response_sweep,
+    "effects": times.effects,
+    "motif_scores": motifs.motif_scores,
+    "mixing": motifs.mixing,
+    "sweep": sweep,
 }
 
 

@@ -15,14 +15,17 @@ LARGEST = 400
 """Points a side that are drawn."""
 FEW = 8
 """Up to this many rows are drawn as lines, more as an image."""
+NUMBERS = "biuf"
+"""Kinds of array that are drawn; names are not."""
 FLOWING = ("time", "step", "sample", "frame")
 """Dimensions that run from left to right; of any other two, the last one does, as in W."""
 
 
 def quick_look(dataset: xr.Dataset) -> Figure:
-    """Every variable but the axes themselves: lines, or an image where there are many."""
+    """Every number but the axes themselves: lines, or an image where there are many."""
     style = Style()
-    names = [str(n) for n, v in dataset.variables.items() if v.ndim and n not in dataset.indexes]
+    shown = {n: v for n, v in dataset.variables.items() if v.ndim and v.dtype.kind in NUMBERS}
+    names = [str(n) for n in shown if n not in dataset.indexes]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with styled(style):
@@ -39,11 +42,10 @@ def quick_look(dataset: xr.Dataset) -> Figure:
 
 
 def _marks(dataset: xr.Dataset) -> dict[str, np.ndarray]:
-    """Values along every dimension: its coordinate, or plain counting."""
-    return {
-        str(d): dataset.indexes[d].values if d in dataset.indexes else np.arange(n)
-        for d, n in dataset.sizes.items()
-    }
+    """Values along every dimension: its coordinate, if of numbers, or plain counting."""
+    marks = {str(d): np.arange(n) for d, n in dataset.sizes.items()}
+    known = {str(d): index.values for d, index in dataset.indexes.items()}
+    return marks | {d: values for d, values in known.items() if values.dtype.kind in NUMBERS}
 
 
 def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> None:
@@ -61,7 +63,8 @@ def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> N
         ax.plot(x, np.atleast_2d(values).T, ".", markersize=2)
         return
     y = marks[down[0]][thin[down[0]]]
-    limit = float(np.nanquantile(np.abs(values), 0.99)) or 1.0
+    finite = np.abs(values[np.isfinite(values)])
+    limit = (float(np.quantile(finite, 0.99)) if finite.size else 0.0) or 1.0
     image = {"cmap": "coolwarm", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
     extent = (x[0], x[-1], y[-1], y[0])
     ax.imshow(values, **image, extent=extent, aspect="auto", rasterized=True)

@@ -12,6 +12,10 @@ from ngpipe.figures.style import small_text, text_width
 
 LINE = 1.0
 """Least distance of lines of text, relative to its size."""
+_WIDER = 1.1
+"""A legend may be so much wider than its axes."""
+_HANDLE, _PAD, _SPACE = 1.4, 0.5, 1.0
+"""Of a legend below: widths of a handle and of the spaces after it and its text, in text sizes."""
 
 
 def row_names(ax: Axes, names: Sequence[str], style: Style) -> float:
@@ -90,6 +94,53 @@ def row_of_keys(
     legend.set_in_layout(False)
 
 
+def legend_below(
+    ax: Axes,
+    handles: Sequence[Artist],
+    style: Style,
+    *,
+    under: float = 0.0,
+    title: str | None = None,
+) -> None:
+    """A legend below the label of the x axis, for which the layout leaves room.
+
+    It has as few lines as there is room for.
+
+    Args:
+        ax: where to draw.
+        handles: artists with labels.
+        style: how it looks.
+        under: how much farther down than where ticks are numbers [pt].
+        title: over it.
+    """
+    size = small_text(style)
+    widest = max(text_width(str(handle.get_label()), size) for handle in handles)
+    fitting = int(_WIDER * width_of(ax) // (widest + (_HANDLE + _PAD + _SPACE) * size))
+    lines = -(-len(handles) // max(1, fitting))
+    down = ScaledTranslation(0, -(under + 3.7 * style.font_size) / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=ax.transAxes + down,
+        ncols=-(-len(handles) // lines),
+        fontsize=size,
+        title=title,
+        title_fontsize=size,
+        handlelength=_HANDLE,
+        handletextpad=_PAD,
+        columnspacing=_SPACE,
+        labelspacing=0.25,
+        borderaxespad=0,
+        borderpad=0,
+    )
+
+
 def height_of(ax: Axes) -> float:
     """Height of axes [pt], before they are laid out about what it will be."""
     return 72 * ax.get_window_extent().height / ax.figure.dpi
+
+
+def width_of(ax: Axes) -> float:
+    """Width of axes [pt], before they are laid out about what it will be."""
+    return 72 * ax.get_window_extent().width / ax.figure.dpi

@@ -19,7 +19,8 @@ from ngpipe.steps.inputs import input_of
 from ngpipe.steps.measures import Measure, measures
 from ngpipe.steps.progress import progress
 from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.nulls import permuted_weights, rewired, sampled_signs
+from ngpipe.wiring.nulls import permuted_weights, rewired
+from ngpipe.wiring.signs import sampled_signs
 
 Draw = Callable[[Connectome, np.random.Generator], Connectome]
 

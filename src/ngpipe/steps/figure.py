@@ -41,7 +41,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
             compose.save(figure, partial / f"{name}.{suffix}", style)
         store.write_csv(_metrics(spec, material), partial / "metrics.csv")
         files = {p.name: keys.file_digest(p) for p in sorted(partial.iterdir())}
-        runs = {p.of: _digests(results / "runs" / p.of) for p in spec.panels.values()}
+        runs = {p.of: store.digests(results / "runs" / p.of) for p in spec.panels.values()}
         store.write_json(
             partial / "manifest.json",
             {"figure": name, "files": files, "runs": runs, **store.record(provenance)},
@@ -68,8 +68,3 @@ def _metrics(spec: Figure, material: dict[str, compose.AnyMaterial]) -> pd.DataF
     by_experiment = {spec.panels[panel].of: m.metrics for panel, m in material.items()}
     tables = [table.assign(experiment=name) for name, table in by_experiment.items()]
     return pd.concat(tables, ignore_index=True)
-
-
-def _digests(run: Path) -> dict[str, str]:
-    """Digest of every result of an experiment, from its manifests."""
-    return {stem: manifest["digest"] for stem, manifest in store.read_manifests(run).items()}

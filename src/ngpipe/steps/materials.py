@@ -1,17 +1,25 @@
 """Open the results of an experiment for drawing."""
 
+import json
 from pathlib import Path
 
 from ngpipe import schemas, store
-from ngpipe.config.figures import Panel, Style, system_of
+from ngpipe.config.circuit import Impulse, Measures
+from ngpipe.config.figures import SWEEP, Panel, Style, system_of
+from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.compose import AnyMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.material import Material
+from ngpipe.figures.points import SweepMaterial
 from ngpipe.wiring.connectome import Connectome
 
 
 def load(directory: Path, spec: Panel, style: Style) -> AnyMaterial:
-    """Everything in ``results/runs/<experiment>/`` that a panel may show."""
+    """Everything in ``results/runs/<experiment>/`` that a panel may show; the table of a sweep."""
+    if spec.kind == SWEEP:
+        path = directory.parent.parent / "sweeps" / f"{spec.of}.csv"
+        table = store.read_csv(path, text=("parameter", "setting"))
+        return SweepMaterial(table, store.read_csv(directory / "metrics.csv"), spec, style)
     return _OF_SYSTEM[system_of(spec.kind)](directory, spec, style)
 
 
@@ -42,4 +50,22 @@ def _assembly(directory: Path, spec: Panel, style: Style) -> Material:
     )
 
 
-_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome}
+def _circuit(directory: Path, spec: Panel, style: Style) -> CircuitMaterial:
+    responses = store.read(directory / "responses.zarr", schemas.RESPONSES)
+    compared = store.read_json(directory / "metrics.json")
+    return CircuitMaterial(
+        connectome=Connectome.load(directory / "connectome.zarr"),
+        responses=responses,
+        measures=store.read_csv(directory / "measures.csv"),
+        comparison=store.read_csv(directory / "comparison.csv"),
+        motifs=store.read_csv(directory / "motifs.csv"),
+        mixing=store.read_csv(directory / "mixing.csv"),
+        metrics=store.read_csv(directory / "metrics.csv"),
+        impulse=Impulse(**json.loads(responses.attrs["config"])["impulse"]),
+        measured=Measures(**compared["config"]["measures"]),
+        spec=spec,
+        style=style,
+    )
+
+
+_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome, "circuit": _circuit}

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ngpipe.config.circuit import EXCHANGING, OBSERVED, CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
-from ngpipe.config.figures import Figure, Figures, Panel, Style, system_of
+from ngpipe.config.figures import SWEEP, Figure, Figures, Panel, Style, system_of
 from ngpipe.config.load import load, validate
-from ngpipe.config.systems import AnyExperiment, load_experiment
+from ngpipe.config.sweep import Point, base_of, named_points, spelled
+from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
 from ngpipe.steps.systems import SYSTEMS, Stage
@@ -30,10 +32,24 @@ class Study:
         """Key of every stage of one experiment."""
         return stage_keys(self.experiments[experiment])
 
+    def reused(self, experiment: str) -> list[str]:
+        """Stages in which a point of a sweep does not differ from its experiment, by their keys."""
+        base = base_of(experiment)
+        if base == experiment:
+            return []
+        known = self.keys(base)
+        return [stage for stage, key in self.keys(experiment).items() if key == known[stage]]
+
     def panel_key(self, figure: str, panel: str) -> str:
-        """Key of one panel: its spec, the style, and the whole chain of its experiment."""
+        """Key of one panel: its spec, the style, and the whole chain of its experiment.
+
+        Where it shows a sweep, that of the table as well.
+        """
         spec = self.figures.figures[figure].panels[panel]
-        return panel_key(spec, self.figures.style, self.keys(spec.of))
+        above = self.keys(spec.of)
+        if spec.kind == SWEEP:
+            above["sweep"] = sweep_key(swept(spec.of, self.experiments[spec.of]))
+        return panel_key(spec, self.figures.style, above)
 
     def movie_key(self, figure: str, panel: str) -> str:
         """Key of the movie of one panel: as that of the panel, with the source of the movie."""
@@ -54,7 +70,7 @@ class Study:
 
 
 def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
-    """Load config/config.yaml and every experiment that its figures name.
+    """Load config/config.yaml, and every experiment that its figures name with its points.
 
     Args:
         directory: the config directory: ``config.yaml`` and ``experiments/``.
@@ -72,23 +88,33 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
         )
     names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
     experiments, mistakes = {}, []
-    for name in names:
+    for name in dict.fromkeys(map(base_of, names)):
         try:
-            experiments[name] = load_experiment(directory / "experiments" / f"{name}.yaml")
+            found = load_with_points(directory / "experiments" / f"{name}.yaml")
         except ConfigError as error:
             mistakes.append(str(error))
         else:
-            mistakes += [
-                f"experiment {name}: no file at {file}, which its stage `{stage}` is to read"
-                for stage, file in named_files(experiments[name])
-                if not file.exists()
-            ]
+            experiments |= found
+            mistakes += _files_missing(found)
+            absent = [n for n in names if base_of(n) == name and n not in found]
+            mistakes += [unknown_point(n, found) for n in absent]
     for label, panel in _panels(figures):
         if panel.of in experiments:
             mistakes += [f"{label}{text}" for text in _unsuited(panel, experiments[panel.of])]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return Study(figures, experiments)
+
+
+def _files_missing(experiments: Mapping[str, AnyExperiment]) -> list[str]:
+    """Files that are not there; what all points of a sweep miss is said once."""
+    missing: dict[tuple[str, Path], str] = {}
+    for name, experiment in experiments.items():
+        for stage, file in named_files(experiment):
+            if not file.exists():
+                text = f"experiment {name}: no file at {file}, which its stage `{stage}` is to read"
+                missing.setdefault((stage, file), text)
+    return list(missing.values())
 
 
 def named_files(experiment: AnyExperiment) -> list[tuple[str, Path]]:
@@ -106,15 +132,33 @@ def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
 
 def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
     """What a panel shows that its experiment does not have."""
-    if system_of(panel.kind) != experiment.system:
+    if panel.kind == SWEEP:
+        yield from _not_swept(panel, experiment)
+    elif system_of(panel.kind) != experiment.system:
         yield (
             f".kind: {panel.kind} shows experiments of system {system_of(panel.kind)}, but "
             f"{panel.of} is of system {experiment.system}; take another kind or experiment"
         )
     elif isinstance(experiment, Experiment):
         yield from _frames_missing(panel, experiment)
+    elif isinstance(experiment, CircuitExperiment):
+        yield from _runs_missing(panel, experiment)
     else:
         yield from _parts_missing(panel, experiment)
+
+
+def _not_swept(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
+    """A sweep that is not there, or is none of experiments."""
+    try:
+        swept(panel.of, experiment)
+    except ConfigError as error:
+        yield f".of: {error}"
+        return
+    if panel.parameter not in experiment.sweep:
+        yield (
+            f".parameter: {panel.parameter} is not swept by experiment {panel.of}, whose sweep is "
+            f"of {list(experiment.sweep)}; add it there"
+        )
 
 
 def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
@@ -150,6 +194,26 @@ def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[s
         yield f".kind: experiment {panel.of} has no section `fit`; add one, or leave the panel out"
 
 
+def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
+    """Conditions and a sweep that are not run, and nulls that are not drawn."""
+    known = [OBSERVED, *experiment.conditions]
+    absent = [name for name in panel.conditions or () if name not in known]
+    if absent:
+        yield f".conditions: {absent} are not among those of experiment {panel.of}, {known}"
+    if panel.parameter is not None and panel.parameter not in experiment.sweep:
+        yield (
+            f".parameter: {panel.parameter} is not in the sweep of experiment {panel.of}, "
+            f"{list(experiment.sweep)}; add it there"
+        )
+    if panel.kind == "motif_scores" and not experiment.motifs.nulls:
+        yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
+    if panel.kind == "mixing" and not set(EXCHANGING) & set(experiment.motifs.nulls):
+        yield (
+            f".kind: none of motifs.nulls of experiment {panel.of}, "
+            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {list(EXCHANGING)}"
+        )
+
+
 def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
     """Stages of an experiment, in the order in which they run."""
     return SYSTEMS[experiment.system]
@@ -179,9 +243,45 @@ def key_of(experiment: AnyExperiment, stage: str) -> str:
     return keys[stage]
 
 
+def outputs_of(stage: str) -> tuple[str, ...]:
+    """Results of a stage, whichever system it is of."""
+    return next(stages[stage].outputs for stages in SYSTEMS.values() if stage in stages)
+
+
 def results_of(experiment: AnyExperiment) -> list[str]:
     """Names of all results of an experiment."""
     return [name for stage in stages_of(experiment).values() for name in stage.outputs]
+
+
+def swept(name: str, experiment: AnyExperiment) -> dict[str, Point]:
+    """The points of the sweep of an experiment by name, itself first.
+
+    Raises:
+        ConfigError: it has no sweep, or one whose points are no experiments of their own.
+    """
+    if experiment.system == "circuit":
+        raise ConfigError(
+            f"experiment {name} is of system circuit, whose step `respond` runs all of a sweep: "
+            f"every run of it is a row of results/runs/{name}/measures.csv"
+        )
+    if not experiment.sweep:
+        raise ConfigError(
+            f"experiment {name} has no sweep; give it values of keys in its section `sweep`"
+        )
+    return named_points(name, experiment)
+
+
+def scored(experiment: AnyExperiment) -> str:
+    """The stage that writes metrics.csv."""
+    found = stages_of(experiment).items()
+    return next(name for name, stage in found if "metrics.csv" in stage.outputs)
+
+
+def sweep_key(points: Mapping[str, Point]) -> str:
+    """Key of the table of a sweep: what is swept, and the metrics of all points."""
+    section = [[name, p.parameter, spelled(p.value)] for name, p in points.items()]
+    above = [key_of(p.experiment, scored(p.experiment)) for p in points.values()]
+    return chain_key("sweep", section, above)
 
 
 def panel_key(

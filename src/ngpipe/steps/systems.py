@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.connectivity import File
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.inputs import Video
 from ngpipe.config.systems import AnyExperiment
-from ngpipe.config.wiring import GeneratedSource, TableSource
+from ngpipe.config.wiring import GeneratedSource, SynapseSource, SyntheticSource, TableSource
 from ngpipe.wiring.places import SOURCES, packaged
 
 
@@ -69,11 +70,13 @@ def _simulated(experiment: Experiment) -> list[Path]:
     return [Path(part.path) for part in parts if isinstance(part, File | Video)]
 
 
-def _wired(experiment: ConnectomeExperiment) -> list[Path]:
+def _wired(experiment: ConnectomeExperiment | CircuitExperiment) -> list[Path]:
     """Files named; without a name, the one that an installed package carries."""
     source = experiment.connectome.source
-    if isinstance(source, GeneratedSource):
+    if isinstance(source, GeneratedSource | SyntheticSource):
         return []
+    if isinstance(source, SynapseSource):
+        return [Path(source.synapses), Path(source.cells)]
     if source.path is None:
         file = packaged(SOURCES[source.kind])
         return [] if file is None else [file]
@@ -125,6 +128,20 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             ),
             ("attribute", "control"),
             _part("paths", "reference"),
+        ),
+    },
+    "circuit": {
+        "wire": Stage(("connectome.zarr", "connectome.json"), (), _part("connectome"), _wired),
+        "respond": Stage(
+            ("responses.zarr", "responses.json"),
+            ("wire",),
+            _part("network", "neurons", "impulse", "runs", "conditions", "sweep"),
+        ),
+        "motifs": Stage(("motifs.csv", "motifs.json", "mixing.csv"), ("wire",), _part("motifs")),
+        "compare": Stage(
+            ("metrics.csv", "metrics.json", "measures.csv", "comparison.csv"),
+            ("respond",),
+            _part("measures", "reference"),
         ),
     },
 }

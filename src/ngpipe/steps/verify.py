@@ -1,4 +1,4 @@
-"""Is a figure what today's config and source would give? Names the first mismatch."""
+"""Is a figure, or a sweep, what today's config and source give? Names the first mismatch."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +26,30 @@ def run(figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], *, ke
         raise StaleError(mismatch)
 
 
+def run_sweep(
+    table: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], *, key: str
+) -> None:
+    """Check key and digest of the table of a sweep, and those of all its points.
+
+    Args:
+        table: the table.
+        runs: directory of the points' results.
+        stages: today's key of every stage of every point.
+        key: today's key of the table.
+
+    Raises:
+        StoreError: a manifest is missing.
+        StaleError: naming the first file that is missing, tampered or stale.
+    """
+    manifest = store.read_json(store.manifest_path(table))
+    for mismatch in (
+        *_file(table, manifest["digest"]),
+        *_made_from(runs, stages, manifest["notes"]["runs"]),
+        *_key(table, manifest["key"], key),
+    ):
+        raise StaleError(mismatch)
+
+
 def _mismatches(
     figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], key: str
 ) -> Iterator[str]:
@@ -39,13 +63,23 @@ def _mismatches(
     for path in sorted(figure.iterdir()):
         if path.name not in expected:
             yield f"{path} is foreign: no part of this figure; move it elsewhere"
-    for experiment, known in stages.items():
-        yield from _experiment(runs / experiment, known, manifest["runs"].get(experiment, {}))
-    if manifest["key"] != key:
+    yield from _made_from(runs, stages, manifest["runs"])
+    yield from _key(figure, manifest["key"], key)
+
+
+def _key(path: Path, made: str, now: str) -> Iterator[str]:
+    if made != now:
         yield (
-            f"{figure} is stale: made under key {manifest['key'][:12]}, config and source now give "
-            f"{key[:12]}; run: snakemake --cores 2 {figure}"
+            f"{path} is stale: made under key {made[:12]}, config and source now give {now[:12]}; "
+            f"run: snakemake --cores 2 {path}"
         )
+
+
+def _made_from(
+    runs: Path, stages: Mapping[str, Mapping[str, str]], used: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+    for experiment, known in stages.items():
+        yield from _experiment(runs / experiment, known, used.get(experiment, {}))
 
 
 def _experiment(

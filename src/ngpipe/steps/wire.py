@@ -1,5 +1,6 @@
 """A connectome, named, generated or read -> ``connectome.zarr``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ from ngpipe.config.wiring import (
     GeneratedSource,
     OpticLobeSource,
     Source,
+    SynapseSource,
+    SyntheticSource,
     TableSource,
     Wiring,
 )
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.generated import generated
 from ngpipe.wiring.sources import celegans, optic_lobe
+from ngpipe.wiring.synapses import RELEASES, Filters, read_synapses
+from ngpipe.wiring.synthetic_synapses import synthetic
 from ngpipe.wiring.tables import read
 
 
@@ -45,4 +50,18 @@ def _read(source: Source) -> Connectome:
         case TableSource():
             layout = source.model_dump(exclude={"kind", "path", "neurons", "unit"})
             return read(source.path, source.neurons, unit=source.unit, **layout)
+        case SyntheticSource():
+            options = source.model_dump(exclude={"kind", "seed", "filters"})
+            rng = np.random.default_rng(source.seed)
+            return synthetic(rng, _filters(source), **options)
+        case SynapseSource():
+            release = replace(RELEASES[source.release], **source.columns)
+            options = {"weight": source.weight, "verify": source.verify}
+            return read_synapses(
+                source.synapses, source.cells, release, _filters(source), **options
+            )
     raise TypeError(f"no reader of {type(source).__name__}")
+
+
+def _filters(source: SyntheticSource | SynapseSource) -> Filters:
+    return Filters(**source.filters.model_dump())

@@ -73,7 +73,7 @@ def assemble(
     """
     _check_columns(table, layout)
     neurons = _neurons(table, neurons, layout)
-    pre, post = (_positions(table, neurons, column) for column in (layout.pre, layout.post))
+    pre, post = (positions(table, neurons, column) for column in (layout.pre, layout.post))
     known = (pre >= 0) & (post >= 0)
     if not known.all() and layout.unknown == "refuse":
         _refuse_unknown(table, pre, post, layout)
@@ -220,8 +220,12 @@ def _kind(ids: pd.Series, column: str) -> str:
     )
 
 
-def _positions(table: pd.DataFrame, neurons: pd.DataFrame, column: str) -> np.ndarray:
-    """Index of each row's neuron, -1 if the neuron table lacks it."""
+def positions(table: pd.DataFrame, neurons: pd.DataFrame, column: str) -> np.ndarray:
+    """Index of each row's neuron, -1 if the neuron table lacks it.
+
+    Raises:
+        ConnectomeError: ids that are neither whole numbers nor text, or not both of one kind.
+    """
     kinds = _kind(table[column], column), _kind(neurons["id"], "id of the neuron table")
     if len(table) and len(neurons) and kinds[0] != kinds[1]:
         raise ConnectomeError(

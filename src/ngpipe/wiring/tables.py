@@ -3,6 +3,7 @@
 Edge lists are pre -> post; matrices are ``[post, pre]`` unless ``rows="pre"`` says otherwise.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.matrix import read_matrix
 from ngpipe.wiring.origin import Origin
 
-__all__ = ["Connectome", "Layout", "Origin", "read", "read_matrix"]
+KINDS = (*files.TABLES, *files.MATRICES, *files.GRAPHS)
+
+__all__ = ["Connectome", "Layout", "Origin", "read", "read_matrix", "read_table"]
 
 
 def read(
@@ -45,11 +48,11 @@ def read(
     path = _existing(path)
     about, named = Layout.of(layout), []
     if isinstance(neurons, str | Path):
-        named = [_existing(neurons)]
-        neurons = _opened(files.table, named[0])
+        named = [Path(neurons)]
+        neurons = read_table(neurons)
     origin = Origin.of_files(path, *named)
     if path.suffix in files.TABLES:
-        parts = _from_table(_opened(files.table, path), neurons, about, origin)
+        parts = _from_table(read_table(path), neurons, about, origin)
     elif path.suffix in files.GRAPHS:
         parts = _from_graph(path, neurons, about, origin)
     elif path.suffix == ".zarr" and (path / "edge_weight").exists():
@@ -60,9 +63,17 @@ def read(
     return Connectome(parts[0], parts[1], unit, parts[3])
 
 
-def _existing(path: Path | str) -> Path:
+def read_table(path: Path | str) -> pd.DataFrame:
+    """A table as it is stored.
+
+    Raises:
+        StoreError: a file that is absent, of unknown kind or unreadable.
+    """
+    return _opened(files.table, _existing(path, files.TABLES))
+
+
+def _existing(path: Path | str, known: Sequence[str] = KINDS) -> Path:
     path = Path(path)
-    known = (*files.TABLES, *files.MATRICES, *files.GRAPHS)
     if not path.exists():
         raise StoreError(f"no file at {path.absolute()}; correct the path")
     if path.suffix not in known:

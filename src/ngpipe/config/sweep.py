@@ -1,0 +1,135 @@
+"""Values that keys of an experiment take in turn: section `sweep`, of every system."""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Annotated, NamedTuple, TypeVar
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from ngpipe.config.base import unit
+
+Value = bool | int | float | str | None
+_Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
+Sweep = dict[str, _Values]
+"""Path of a key -> its values. Keys are swept one at a time, the others stay as they are."""
+
+MARK = "~"
+"""Stands between the name of an experiment and what a point of its sweep changes."""
+LABEL = r"[A-Za-z0-9._+=-]{1,150}"
+"""What a point may be called: it becomes part of paths, and needs no quotes in a shell."""
+ExperimentName = Annotated[
+    str, StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]*({MARK}{LABEL})?$")
+]
+"""Name of an experiment, or of a point of its sweep: ``fig2~simulation.noise=0.1``."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Point(NamedTuple):
+    """An experiment with another value of one key; without a parameter, the experiment itself."""
+
+    parameter: str
+    value: Value
+    experiment: BaseModel
+
+
+def points(experiment: BaseModel) -> Iterator[Point]:
+    """Every point of the sweep of an experiment, the experiment itself first."""
+    yield Point("", None, experiment)
+    for path, values in experiment.sweep.items():
+        for value in values:
+            yield Point(path, value, varied(experiment, path, value))
+
+
+def named_points(name: str, experiment: BaseModel) -> dict[str, Point]:
+    """The points by name: that of the experiment, then ``<name>~<path>=<value>``."""
+    first, *others = points(experiment)
+    return {name: first, **{f"{name}{MARK}{label(p.parameter, p.value)}": p for p in others}}
+
+
+def base_of(name: str) -> str:
+    """The experiment that a point belongs to; of an experiment, itself."""
+    return name.partition(MARK)[0]
+
+
+def label(path: str, value: Value) -> str:
+    """What a point is called: ``simulation.noise=0.1``."""
+    return f"{path}={spelled(value)}"
+
+
+def spelled(value: Value) -> str:
+    """A value as text: as YAML spells it, the shortest number that is the same."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def varied(experiment: Model, path: str, value: Value) -> Model:
+    """The experiment with another value of one key, and without a sweep.
+
+    Raises:
+        KeyError: there is no such key; says which there are.
+        ValidationError: the experiment cannot have this value.
+    """
+    content = experiment.model_dump(mode="json", exclude={"sweep"})
+    *above, last = path.split(".")
+    part = content
+    for name in above:
+        part = part[_known(part, name, path)]
+    part[_known(part, last, path)] = value
+    return type(experiment).model_validate(content)
+
+
+def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
+    """What is wrong with the sweep of an experiment, which is sound itself.
+
+    Args:
+        experiment: whose section ``sweep`` is looked at.
+        sections: those whose keys can be swept.
+    """
+    for path, values in experiment.sweep.items():
+        if path.split(".")[0] not in sections:
+            yield f"sweep.{path} is of none of the sections {list(sections)}, which can be swept"
+            continue
+        unsafe = [value for value in values if not re.fullmatch(LABEL, label(path, value))]
+        for value in unsafe:
+            yield (
+                f"sweep.{path}: {value!r} cannot name a directory, as the values of a sweep do; "
+                "expected at most 150 of the characters A-Z a-z 0-9 . _ + = - in path and value; "
+                "write an experiment of its own for it"
+            )
+        if not unsafe:
+            yield from _mistaken(experiment, path, values)
+
+
+def _mistaken(experiment: BaseModel, path: str, values: tuple[Value, ...]) -> Iterator[str]:
+    """Values that the experiment cannot have, or that mean the same."""
+    found: dict[str, BaseModel] = {}
+    twice = len({spelled(value) for value in values}) < len(values)
+    for value in values:
+        try:
+            other = varied(experiment, path, value)
+        except KeyError as error:
+            yield error.args[0]
+            return
+        except ValidationError as error:
+            for mistake in error.errors(include_url=False):
+                message = mistake["msg"].removeprefix("Value error, ")
+                where = ".".join(map(str, mistake["loc"])) or "experiment"
+                yield f"sweep.{path}: with {value!r}, {where}: {message}"
+        else:
+            twice = twice or other in found.values()
+            found[spelled(value)] = other
+    if twice:
+        yield f"sweep.{path} has a value twice in {list(values)}; name each once"
+
+
+def _known(part: object, name: str, path: str) -> str | int:
+    """The key of a mapping, or the index of a list, that a part of a path names."""
+    keys = range(len(part)) if isinstance(part, list) else part if isinstance(part, dict) else ()
+    known = {str(key): key for key in keys}
+    if name not in known:
+        raise KeyError(
+            f"sweep.{path}: there is no key '{name}'; the keys there are {list(known) or 'none'}"
+        )
+    return known[name]

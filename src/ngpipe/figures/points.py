@@ -1,0 +1,75 @@
+"""Panel `sweep`: a metric of all points of a sweep, of any system whose points are experiments."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ngpipe.config.figures import Panel, Style
+from ngpipe.errors import StoreError
+
+DECADES = 2
+"""Positive settings that span more are shown on a logarithmic axis."""
+
+
+@dataclass(frozen=True)
+class SweepMaterial:
+    """The table of a sweep with its labels as text, metrics of the experiment, how to draw."""
+
+    table: pd.DataFrame
+    metrics: pd.DataFrame
+    spec: Panel
+    style: Style
+
+    def shown(self) -> pd.DataFrame:
+        """Rows of the metric at the points of the parameter, in their order.
+
+        Raises:
+            StoreError: there are none; says which metrics there are.
+        """
+        spec, table = self.spec, self.table[self.table["parameter"] == self.spec.parameter]
+        asked = (table["quantity"] == spec.quantity) & (table["metric"] == spec.metric)
+        if not asked.any():
+            known = sorted(set(table["quantity"] + "." + table["metric"]))
+            raise StoreError(
+                f"panel kind '{spec.kind}' is to show {spec.quantity}.{spec.metric} of "
+                f"{spec.of} against {spec.parameter}, but its metrics there are {known[:20]}; "
+                "correct `quantity` and `metric`"
+            )
+        return table[asked]
+
+
+def sweep(material: SweepMaterial, ax: Axes) -> Axes:
+    """A metric against the swept parameter, one dot a point; a published value as a line.
+
+    Settings that are all numbers stand at their values, logarithmic where they are positive and
+    span more than :data:`DECADES` decades; others stand side by side.
+    """
+    spec, style, rows = material.spec, material.style, material.shown()
+    settings = pd.to_numeric(rows["setting"], errors="coerce").to_numpy(np.float64)
+    named = bool(np.isnan(settings).any())
+    x = np.arange(len(rows)) if named else settings
+    order = np.argsort(x, kind="stable")
+    values = rows["value"].to_numpy(np.float64)
+    look = {"color": style.learned_color, "linewidth": 0 if named else 0.6, "markersize": 4}
+    ax.plot(x[order], values[order], marker="o", clip_on=False, **look)
+    published = rows["reference"].dropna().unique()
+    if len(published):
+        ax.axhline(published[0], color=style.truth_color, linewidth=1, zorder=0)
+        ax.annotate(
+            "published",
+            (1, published[0]),
+            xycoords=ax.get_yaxis_transform(),
+            ha="right",
+            va="bottom",
+            fontsize="small",
+        )
+    if named:
+        ax.set_xticks(x, rows["setting"], rotation=30, ha="right", rotation_mode="anchor")
+        ax.set_xlim(-0.5, len(rows) - 0.5)
+    elif x.min() > 0 and x.max() > 10**DECADES * x.min():
+        ax.set_xscale("log")
+    ax.set(xlabel=spec.parameter, ylabel=spec.metric)
+    ax.set_title(spec.quantity)
+    return ax
