@@ -64,6 +64,11 @@ rollout: {n_frames: 100, at: [50, 100]}
 WIRED = SMALL.replace("  types:", "  connectivity: {kind: file, path: config/wiring.csv}\n  types:")
 
 
+def _interruptible() -> None:
+    """Let a started process be interrupted, also where tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Study:
     """A working directory with a config/, and the project that works on it."""
@@ -118,6 +123,7 @@ class Study:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_interruptible,
             )
 
     def wait_for(self, condition: Callable[[], object], process: subprocess.Popen) -> None:
