@@ -27,6 +27,8 @@ from ngpipe.connectome import (
 )
 from ngpipe.errors import ArgumentError, DivergenceError
 
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
+
 W = chain(0.5, 0.5)
 TYPES = {0: "a", 1: "b", 2: "c"}
 build = partial(MultilayeredNetwork, W, [0])

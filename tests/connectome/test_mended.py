@@ -3,6 +3,8 @@
 Where the old behaviour is a formula, preset="seed" still shows it, and the test says so.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,8 @@ from ngpipe.connectome import (
     training_mode,
 )
 from ngpipe.errors import ArgumentError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 
 def two_groups(**options):

@@ -200,10 +200,11 @@ def control(material: ConnectomeMaterial, ax: Axes) -> Axes:
     found = material.control
     names = found["readout"].values.astype(str)
     table = pd.DataFrame({"group": names, "effect": found["value"].values})
+    draws = found.sizes["draw"]
     null = found["null"].to_dataframe(name="effect").reset_index()
     null = null.rename(columns={"readout": "group"})[["group", "effect"]]
-    effect_bars(ax, table, material.style, label="activity", null=null)
-    ax.set_title(f"nulls ({found.attrs['model']})")
+    effect_bars(ax, table, material.style, label="activity", null=null if draws else None)
+    ax.set_title(f"nulls ({found.attrs['model']})" if draws else "readouts, no nulls drawn")
     return ax
 
 
