@@ -294,6 +294,20 @@ def manifest_path(path: Path) -> Path:
     return Path(path).with_suffix(".json")
 
 
+def written_under(path: Path) -> str | None:
+    """Key under which ngpipe wrote a store that is still as it was written.
+
+    None: it has no manifest of ours, or holds something else by now. Then it is the user's own:
+    nothing may replace it, and what is made from it depends on its content.
+    """
+    try:
+        about = json.loads(manifest_path(path).read_text())
+        ours = about["stage"] and keys.file_digest(path) == about["digest"]
+        return about["key"] if ours else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that results depend on."""
     names = ["ngpipe", "torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn"]
