@@ -5,7 +5,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Int
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, confusion_matrix
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from ngpipe.errors import StoreError
 from ngpipe.metrics.tidy import rows
@@ -19,7 +20,7 @@ def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """
     known = ~pd.isna(truth.values) & (truth.values.astype(str) != "")
     found, true = estimate.values[known], _numbered(truth.values[known])
-    table = confusion_matrix(true, found)
+    table = contingency_matrix(true, found)
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(true)
     values = {
         "found": float(len(np.unique(found))),

@@ -228,7 +228,7 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
 def _check_driven(dataset: xr.Dataset, path: Path) -> None:
     wrong = ~np.isin(dataset["driven"].values, (0, 1))
     if wrong.any():
-        k = np.flatnonzero(wrong)[0]
+        k = int(np.flatnonzero(wrong)[0])
         raise StoreError(
             f"{path}: `driven` is {dataset['driven'].values[k]!r} for {survey.named(dataset, k)}, "
             f"expected 1 for neurons with an input and 0 for the others ({wrong.sum()} such "
@@ -246,7 +246,7 @@ def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device)
         )
     table, frame = dataset["external_input"].values, dataset["input_frame"].values
     _check_range(dataset["external_input"], path, -np.inf, np.inf)
-    _check_range(dataset["input_frame"], path, 0, len(table) - 1)
+    _check_range(dataset["input_frame"], path, 0.0, len(table) - 1.0)
     return KnownInput(
         torch.from_numpy(table.astype("float32")).to(device),
         torch.from_numpy(frame.astype("float64")).to(device),
@@ -259,7 +259,7 @@ def _check_range(variable: xr.DataArray, path: Path, low: float, high: float) ->
     wrong = ~(np.isfinite(variable.values) & (variable.values >= low) & (variable.values <= high))
     if wrong.any():
         where = np.argwhere(wrong)[0].tolist()
-        expected = "finite numbers" if np.isinf(high) else f"numbers from {low} to {high}"
+        expected = "finite numbers" if np.isinf(high) else f"numbers from {low:g} to {high:g}"
         raise StoreError(
             f"{path}: `{variable.name}` is {variable.values[tuple(where)]} at {where}, expected "
             f"{expected} ({wrong.sum()} such values); correct it, or set training.input to field "

@@ -142,12 +142,12 @@ def check_moving(found: Survey, dataset: xr.Dataset, path: Path) -> None:
         raise _unusable(dataset, path, ~ever, "has no finite value at any frame")
     still = found.high == found.low
     if still.any():
-        first = found.low[np.flatnonzero(still)[0]]
+        first = found.low[still][0]
         raise _unusable(dataset, path, still, f"never moves: it is {first:g} at all frames")
     size = np.maximum(np.abs(found.high), np.abs(found.low))
     small = found.high - found.low < RESOLUTION * size
     if small.any() and dataset["activity"].dtype != np.float32:
-        k = np.flatnonzero(small)[0]
+        k = int(np.flatnonzero(small)[0])
         moves = f"moves by {found.high[k] - found.low[k]:g} around {found.low[k]:g}"
         raise StoreError(
             f"{path}: activity of {named(dataset, k)} {moves}, which single precision does not "
@@ -162,7 +162,7 @@ def named(dataset: xr.Dataset, neuron: int) -> str:
 
 
 def _unusable(dataset: xr.Dataset, path: Path, which: np.ndarray, what: str) -> StoreError:
-    several = np.flatnonzero(which)
+    several = np.flatnonzero(which).tolist()
     return StoreError(
         f"{path}: activity of {named(dataset, several[0])} {what}, so there is nothing to find of "
         f"it ({len(several)} such neurons: {', '.join(map(str, several[:10]))}"
