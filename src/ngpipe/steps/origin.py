@@ -9,7 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from ngpipe import keys, schemas, store
+from ngpipe import keys, ownership, schemas, store
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.systems import AnyExperiment
 from ngpipe.errors import StoreError
@@ -34,7 +34,7 @@ def foreign(
     path = directory / "simulation.zarr"
     if not isinstance(experiment, Experiment) or not path.is_dir():
         return None
-    written = store.written_under(path)
+    written = ownership.written_under(path)
     if written is not None and (simulated or written == stages.key_of(experiment, "simulate")):
         return None
     dataset = store.read(path, schemas.SIMULATION)

@@ -202,8 +202,7 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
             f"{path} does not hold {' and '.join(missing)}, without which there is no field "
             "to learn; add them, or set training.input: none"
         )
-    _check_driven(dataset, path)
-    driven = np.flatnonzero(dataset["driven"].values)
+    driven = np.flatnonzero(store.values(dataset, "driven", schemas.SIMULATION, where=path))
     position = dataset["position"].values[driven]
     if position.shape[1] != 2:
         raise StoreError(
@@ -225,17 +224,6 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
     ).to(device)
 
 
-def _check_driven(dataset: xr.Dataset, path: Path) -> None:
-    wrong = ~np.isin(dataset["driven"].values, (0, 1))
-    if wrong.any():
-        k = int(np.flatnonzero(wrong)[0])
-        raise StoreError(
-            f"{path}: `driven` is {dataset['driven'].values[k]!r} for {survey.named(dataset, k)}, "
-            f"expected 1 for neurons with an input and 0 for the others ({wrong.sum()} such "
-            "values); correct it"
-        )
-
-
 def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device) -> KnownInput:
     """The input that is given to the model."""
     missing = [name for name in ("external_input", "input_frame") if name not in dataset]
@@ -244,24 +232,20 @@ def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device)
             f"{path} does not hold {' and '.join(missing)}, so the input cannot be given to the "
             "model; add them, or set training.input to field or none"
         )
-    table, frame = dataset["external_input"].values, dataset["input_frame"].values
-    _check_range(dataset["external_input"], path, -np.inf, np.inf)
-    _check_range(dataset["input_frame"], path, 0.0, len(table) - 1.0)
+    table, shown = (
+        store.values(dataset, name, schemas.SIMULATION, where=path)
+        for name in ("external_input", "input_frame")
+    )
+    wrong = np.flatnonzero((shown < 0) | (shown > len(table) - 1))
+    if len(wrong):
+        raise StoreError(
+            f"{path}: 'input_frame' is {shown[wrong[0]]:g} at time {wrong[0]}, one of {len(wrong)} "
+            f"such values; expected 0 to {len(table) - 1}, as `external_input` has {len(table)} "
+            "images. Correct them in the store"
+        )
     return KnownInput(
         torch.from_numpy(table.astype("float32")).to(device),
-        torch.from_numpy(frame.astype("float64")).to(device),
+        torch.from_numpy(shown.astype("float64")).to(device),
         dt=dataset.attrs["dt"],
         mode=cfg.input_mode,
     )
-
-
-def _check_range(variable: xr.DataArray, path: Path, low: float, high: float) -> None:
-    wrong = ~(np.isfinite(variable.values) & (variable.values >= low) & (variable.values <= high))
-    if wrong.any():
-        where = np.argwhere(wrong)[0].tolist()
-        expected = "finite numbers" if np.isinf(high) else f"numbers from {low:g} to {high:g}"
-        raise StoreError(
-            f"{path}: `{variable.name}` is {variable.values[tuple(where)]} at {where}, expected "
-            f"{expected} ({wrong.sum()} such values); correct it, or set training.input to field "
-            "or none"
-        )
