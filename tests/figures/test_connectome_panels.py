@@ -194,7 +194,7 @@ def test_input_and_response_share_one_clock(material, results):
 def test_a_stimulus_without_active_paths_says_so(material):
     ax = drawn(material("paths", groups=["I1"]))
     (text,) = [t.get_text() for t in ax.texts]
-    assert text == "no active path\nfrom drive to I1\nin 2 steps"
+    assert text == "no active path\nfrom drive to I1\nin 4 steps"
 
 
 def test_a_readout_that_nothing_reaches_is_shown_as_zeros(material, results):
