@@ -46,3 +46,7 @@ class DoubtfulWarning(UserWarning):
 
 class BusyError(NgpipeError):
     """Another process is already doing this work."""
+
+
+class NgpipeWarning(UserWarning):
+    """Something the user should know that does not stop the work; the command line prints it."""

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import xarray as xr
-from matplotlib.figure import Figure
 
 from ngpipe import schemas, store
 from ngpipe.config.connectome import ConnectomeExperiment
@@ -16,8 +14,6 @@ from ngpipe.config.load import validate
 from ngpipe.connectome.fit import Fit
 from ngpipe.connectome.rules import DEFAULT, PRESETS
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
-from ngpipe.figures import connectome as panels
-from ngpipe.figures.style import Style
 from ngpipe.steps import attribute, control, fit, network_file, search, tabulate, wire
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.generated import generated
@@ -441,20 +437,6 @@ class TestLittleToDo:
         found = opened(tmp_path, "attribution")
         for name in ("value", "attribution", "by_groups", "silencing"):
             assert not found[name].fillna(0).any(), name
-
-    def test_the_control_panel_without_nulls(self):
-        found = xr.Dataset(
-            {"value": ("readout", [0.5]), "null": (("draw", "readout"), np.zeros((0, 1)))},
-            {"readout": ["a"]},
-            attrs={"model": "sign"},
-        )
-
-        class Material:
-            control, style = found, Style()
-
-        draw = getattr(panels.control, "__wrapped__", panels.control)
-        drawn = draw(Material(), Figure().subplots())
-        assert drawn.get_title() == "readouts, no nulls drawn"
 
 
 class TestPresets:
