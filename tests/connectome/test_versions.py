@@ -38,6 +38,7 @@ from ngpipe.connectome import (
     train_model,
 )
 from ngpipe.connectome.rules import PRESETS, rules_of
+from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 VERSIONS = ["2.9.5", "head"]
@@ -291,3 +292,104 @@ def test_the_device_where_the_release_has_it():
         sparse(), SENSORS, *positional[:-1], 4.0, None, "cpu", preset="head"
     )
     assert model.tau == 4
+
+
+@pytest.mark.filterwarnings("default::ngpipe.errors.DoubtfulWarning")
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda version: network(version, sensors=[5, 0, 5]), "neuron 5 2 times"),
+        (
+            lambda version: network(version, slope_dict={"a": 1.0}),
+            "was not given: they are ignored",
+        ),
+        (
+            lambda version: network(version, idx_to_group=GROUPS, slope_dict={"zz": 1.0}),
+            "names 'zz', which is no group of idx_to_group: it is ignored, as in",
+        ),
+        (
+            lambda version: network(version, idx_to_group=GROUPS, bias_dict={"b": -0.1}),
+            "the bias of group 'b' is -0.1: it is taken for 0.1",
+        ),
+        (
+            lambda version: network(version)(floats(U) * torch.nan),
+            "inputs hold nan at",
+        ),
+    ],
+)
+def test_what_a_version_takes_for_something_else_is_said(version, call, message):
+    with pytest.warns(DoubtfulWarning, match=message):
+        call(version)
+
+
+def test_strengths_are_in_the_order_of_the_version():
+    options = {"idx_to_group": GROUPS, "divisive_strength": {"b": 1.5, "a": 0.5}}
+    for version, order in (("2.9.5", [1.5, 0.5]), ("head", [0.5, 1.5]), ("mended", [1.5, 0.5])):
+        model = MultilayeredNetwork(
+            -np.abs(W), SENSORS, divisive_normalization={"b": ["c"], "a": ["b"]}, preset=version,
+            device="cpu", **options,
+        )  # fmt: skip
+        assert model.divisive_strength.tolist() == order
+        assert model.type2div_strength == options["divisive_strength"]
+
+
+@pytest.mark.parametrize(("version", "kept"), [("2.9.5", True), ("head", True), ("mended", False)])
+def test_activities_kept(version, kept):
+    model = network(version)
+    model(floats(U).requires_grad_(True))
+    assert model.activations.requires_grad == kept
+
+
+@pytest.mark.parametrize(("version", "expected"), [("2.9.5", 0), ("head", np.nan)])
+def test_training_on_all_samples(version, expected):
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    model = network(version, idx_to_group=GROUPS, tau=3.0)
+    before = model.tau_param.detach().clone()
+    _, history, *_ = train_model(
+        model, floats(U_TRAINED), fitted(True), num_epochs=2, train_fraction=1.0
+    )
+    np.testing.assert_equal(history["val_loss"], [expected] * 2)
+    assert torch.equal(model.tau_param, before) == (version == "2.9.5")
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_gradients_times_activity_of_groups():
+    model, u = network(**GROUPED), floats(U_WITHIN)
+    whole = get_gradients(model, u, ["a"], {3: ["c"]}, method="input_x_gradient")
+    alone = get_gradients(model, u, [0, 3, 6], {3: ["c"]}, times_activation=True)
+    same(whole.filter(like="time_").to_numpy(), alone.filter(like="time_").to_numpy())
+    # By hand: the sum over members of dx_c/dx_a times x_a, over the 3 * 2 targets.
+    layers = model(u.requires_grad_(True), return_layer_list=True)
+    c = [i for i in GROUPS if GROUPS[i] == "c"]
+    (slope,) = torch.autograd.grad(layers[3][c].mean(), [layers[1]])
+    expected = (slope * layers[1])[[0, 3, 6]].sum(dim=0)
+    same(whole["time_1"].to_numpy(), expected.detach())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_options_that_a_version_does_not_have_are_refused(version):
+    with pytest.raises(ArgumentError, match=r"restarts are 2 .*preset='mended', or use find_stim"):
+        activation_maximisation(network(version), TargetActivation(FOUND), restarts=2)
+    with pytest.raises(ArgumentError, match=r"tau is 0\.5, expected at least 1 step"):
+        network(version, tau=0.5)
+
+
+def test_a_class_with_a_response_of_its_own():
+    class Halved(MultilayeredNetwork):
+        def activation_function(self, x, x_previous=None, **more):
+            return 0.5 * super().activation_function(x, x_previous, **more)
+
+    u = floats(U_WITHIN)
+    assert Halved(sparse(), SENSORS, 1, device="cpu")(u).equal(
+        0.5 * MultilayeredNetwork(sparse(), SENSORS, 1, device="cpu")(u)
+    )
+
+
+def test_constants_in_place_of_the_networks():
+    model = network(**GROUPED)
+    x, old = floats(W[:, :2]), floats(np.abs(W[:, 3:5]))
+    slopes, biases = model.slope[model.indices][:, None], model.biases[model.indices][:, None]
+    usual = model.activation_function(x, old)
+    same(model.activation_function(x, old, slopes, biases, torch.full((8, 1), 10.0)), usual)
+    assert (model.activation_function(x, old, 2 * slopes) - usual).abs().max() > 0.01
