@@ -1,7 +1,7 @@
 """Connectome networks beside their formulas written as loops: ``python bench/connectome.py``.
 
-The loops are those of the formulas of 2.9.5: a product of a COO matrix a layer, one divisive edge and
-one target after another. Both give the same numbers, which is asserted. Prints a table.
+The loops are those of the formulas of 2.9.5: a product of a COO matrix a layer, one divisive edge
+and one target after another. Both give the same numbers, which is asserted. Prints a table.
 """
 
 import argparse

@@ -206,6 +206,7 @@ def test_a_loss_that_is_not_finite_is_told():
         activation_maximisation(wild, TargetActivation({0: {2: 0.5}}))
 
 
+@pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 def test_the_seed_preset_ignores_groups_it_does_not_know():
     assert model(bias_dict={"LN": 0.1}, preset="seed").biases.tolist() == [0, 0, 0]
 

@@ -88,6 +88,7 @@ def test_b3_biases_train_from_the_default(preset, trains):
     assert (model.raw_biases[1].abs().item() > 0.1) == trains
 
 
+@pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 def test_b3_biases_are_signed():
     kept = two_groups(bias_dict={"b": -0.3})
     assert kept.biases.tolist() == pytest.approx([0.0, -0.3])
