@@ -35,6 +35,7 @@ from ngpipe.config.wiring import Wiring
 from ngpipe.errors import ConfigError, DeviceError, NgpipeError
 from ngpipe.keys import check_closure
 from ngpipe.steps import stages
+from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
 _BOARD_HELP = "also write the losses as TensorBoard events into this directory"
@@ -43,9 +44,13 @@ _KEY_HELP = "refuse to run unless the chain key is this one"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
+    # Read when torch loads. Threads that spin while they wait take the CPU from all other jobs,
+    # and gain nothing where there are none; a policy of the user's own stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
-        options.call(options)
+        with alive(options.command):
+            options.call(options)
     except NgpipeError as error:
         return _fail(options, str(error))
     except MemoryError as error:
