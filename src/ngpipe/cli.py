@@ -9,9 +9,12 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+from tqdm import tqdm
 
 from ngpipe.config.circuit import (
     CircuitNetwork,
@@ -32,8 +35,9 @@ from ngpipe.config.stimuli import Pulse, Search
 from ngpipe.config.systems import load_experiment
 from ngpipe.config.training import Training
 from ngpipe.config.wiring import Wiring
-from ngpipe.errors import ConfigError, DeviceError, NgpipeError
+from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning
 from ngpipe.keys import check_closure
+from ngpipe.ownership import claim
 from ngpipe.steps import stages
 from ngpipe.steps.progress import alive
 
@@ -49,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
-        with alive(options.command):
+        with alive(options.command), warnings.catch_warnings():
+            warnings.showwarning = _noting(options.command, warnings.showwarning)
             options.call(options)
     except NgpipeError as error:
         return _fail(options, str(error))
@@ -64,6 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
             "and run the same command again: nothing is half-written",
         )
     return 0
+
+
+def _noting(command: str, otherwise: Callable) -> Callable:
+    """How to show warnings: those of ngpipe as a sentence, without the source they came from."""
+
+    def show(message: Warning, *about: object, **more: object) -> None:
+        if isinstance(message, NgpipeWarning):
+            tqdm.write(f"ngpipe {command}: note: {message}", file=sys.stderr)
+        else:
+            otherwise(message, *about, **more)
+
+    return show
 
 
 def _fail(options: argparse.Namespace, message: str) -> int:
@@ -230,6 +247,7 @@ class _Job:
         self.key = stages.key_of(self.experiment, stage)
         stages.confirm(stage, options.key, self.key)
         self.directory = options.directory or Path("results/runs") / options.config.stem
+        claim(self.directory / name for name in stages.outputs_of(stage))
         self.device = _device(options)
         self.step = _step(stage)
 

@@ -42,3 +42,7 @@ class StaleError(NgpipeError):
 
 class BusyError(NgpipeError):
     """Another process is already doing this work."""
+
+
+class NgpipeWarning(UserWarning):
+    """Something the user should know that does not stop the work; the command line prints it."""

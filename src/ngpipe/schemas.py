@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Variable:
     required: bool = True
     or_dims: tuple[str, ...] | None = None
     """Dimensions that it may have instead."""
+    holds: Literal["mask", "finite"] | None = None
+    """What its values must be: true or false (0 or 1), or finite numbers."""
 
 
 Schema = Mapping[str, Variable]
@@ -30,9 +33,15 @@ SIMULATION: Schema = {
     "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
     "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
     "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
-    "driven": Variable(("neuron",), "1", "1 where the neuron has an external input", False),
-    "external_input": Variable(("frame", "neuron"), "1", "external input Omega", False),
-    "input_frame": Variable(("time",), "1", "index of the input shown at a time", False),
+    "driven": Variable(
+        ("neuron",), "1", "whether the neuron has an external input", False, holds="mask"
+    ),
+    "external_input": Variable(
+        ("frame", "neuron"), "1", "external input Omega", False, holds="finite"
+    ),
+    "input_frame": Variable(
+        ("time",), "1", "index of the input shown at a time", False, holds="finite"
+    ),
     "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
     "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False, _PAIR),
 }
@@ -47,7 +56,7 @@ RECOVERY: Schema = {
         ("post", "pre"), "1/tau", "standard error of the recovered coupling", False
     ),
     "connected": Variable(
-        ("post", "pre"), "1", "1 where a connection is called present, else 0", False
+        ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
     ),
     "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
     "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
@@ -76,7 +85,7 @@ FIT: Schema = {
     "held_out_loss": Variable(("epoch",), "1", "mean error of the stimuli held out"),
     "given": Variable(("target",), "1", "given response"),
     "fitted": Variable(("target",), "1", "fitted response"),
-    "held_out": Variable(("target",), "1", "1 where the stimulus was held out"),
+    "held_out": Variable(("target",), "1", "whether the stimulus was held out", holds="mask"),
     "run": Variable(("target",), "1", "stimulus of the target"),
     "group": Variable(("target",), "1", "group of the target"),
 }

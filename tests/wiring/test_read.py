@@ -128,7 +128,9 @@ class TestSheets:
 
     def test_a_cell_that_is_no_number(self, path):
         path.write_text(self.SHEET.replace("3", "many"))
-        assert "1 cells of the sheet are no numbers" in message(ConnectomeError, path)
+        found = message(ConnectomeError, path)
+        assert "1 cells of the sheet are no finite numbers, such as 'many' (row AVAL, " in found
+        assert "column AVAR)" in found
 
 
 def test_a_matrix_with_senders_in_its_rows(tmp_path):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+import zarr
 from scipy.io import mmwrite
 from scipy.sparse import coo_array
 from scipy.sparse import save_npz as save_sparse
@@ -51,6 +52,12 @@ def save_zarr_many(matrix, path):
     xr.Dataset(variables).to_zarr(path, zarr_format=2, consolidated=True)
 
 
+def save_zarr_alone(matrix, path):
+    """As zarr writes format 2 without xarray: 0 is its fill value, and no missing one."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    group.create_array("W", data=matrix).attrs["_ARRAY_DIMENSIONS"] = ["post", "pre"]
+
+
 def save_csv(matrix, path):
     post, pre = np.nonzero(matrix)
     columns = {"pre": pre, "post": post, "weight": matrix[post, pre]}
@@ -76,6 +83,7 @@ FORMATS = {
     "mtx": (lambda matrix, path: mmwrite(path, coo_array(matrix)), ".mtx", {}),
     "npz of many": (save_npz_many, ".npz", {"variable": "W"}),
     "zarr": (save_zarr, ".zarr", {}),
+    "zarr of zarr": (save_zarr_alone, ".zarr", {}),
     "zarr of many": (save_zarr_many, ".zarr", {"variable": "W"}),
     "csv": (save_csv, ".csv", {}),
 }

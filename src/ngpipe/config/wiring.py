@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ngpipe.config.base import Count, Groups, Positive, Section, Seed, Weight, unit
+from ngpipe.config.base import Count, Groups, Number, Positive, Section, Seed, Weight, unit
+
+Value = str | bool | int | Number
+"""What stands in a cell of a table."""
 
 
 class GeneratedSource(Section):
@@ -63,6 +66,11 @@ class TableSource(Section):
         "weight", description="Column of the weight. Null: every row is one synapse."
     )
     sign: str | None = Field(None, description="Column of +1 or -1 for each edge. Null: none.")
+    where: dict[str, Value | Annotated[tuple[Value, ...], Field(min_length=1)]] = Field(
+        {},
+        description="Only edges with this value, or one of these values, in a column, as column: "
+        "value.",
+    )
     id: str = Field("id", description="Column of the id in the table of neurons.")
     rename: dict[str, str] = Field(
         {}, description="Columns of the table of neurons to rename, as old: new."

@@ -63,7 +63,8 @@ def rollout_scatter(material: Material, ax: Axes) -> Axes:
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set(xlabel="held-out activity $x_i$", ylabel="predicted activity")
     r2, slope = (material.metric(f"rollout_{frame}", m) for m in ("r2", "slope"))
-    annotate(ax, f"$R^2$ = {r2:.4f}\nslope = {slope:.3f}")
+    scores = f"$R^2$ = {r2:.4f}\nslope = {slope:.3f}"
+    annotate(ax, "the model has diverged" if np.isnan(estimate).any() else scores)
     ax.set_title(f"rollout after {frame} frames")
     return ax
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, confusion_matrix
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from ngpipe.metrics.tidy import rows
 
@@ -15,7 +16,7 @@ def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     Labels are matched by the Hungarian method here, and only here.
     """
     found, true = estimate.values, truth.values
-    table = confusion_matrix(true, found)
+    table = contingency_matrix(true, found)
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(true)
     values = {
         "found": float(len(np.unique(found))),

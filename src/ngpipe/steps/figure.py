@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ngpipe import keys, store
+from ngpipe import keys, ownership, store
 from ngpipe.config.figures import Figure, Style
 from ngpipe.errors import StaleError
 from ngpipe.figures import compose
@@ -28,6 +28,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         panel: materials.load(results / "runs" / p.of, p, style) for panel, p in spec.panels.items()
     }
     target = results / name
+    ownership.claim([target])
     partial = results / f".{name}.tmp{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

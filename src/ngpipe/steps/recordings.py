@@ -109,7 +109,7 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
             f"{path} does not hold {' and '.join(missing)}, without which there is no field "
             "to learn; add them, or set training.input: none"
         )
-    driven = np.flatnonzero(dataset["driven"].values)
+    driven = np.flatnonzero(store.values(dataset, "driven", schemas.SIMULATION, where=path))
     position = dataset["position"].values[driven]
     outside = driven[~((position >= 0) & (position <= 1)).all(axis=1)]
     if len(driven) == 0:
@@ -134,9 +134,13 @@ def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device)
             f"{path} does not hold {' and '.join(missing)}, so the input cannot be given to the "
             "model; add them, or set training.input to field or none"
         )
+    table, shown = (
+        store.values(dataset, name, schemas.SIMULATION, where=path)
+        for name in ("external_input", "input_frame")
+    )
     return KnownInput(
-        torch.from_numpy(dataset["external_input"].values.astype("float32")).to(device),
-        torch.from_numpy(dataset["input_frame"].values.astype("float64")).to(device),
+        torch.from_numpy(table.astype("float32")).to(device),
+        torch.from_numpy(shown.astype("float64")).to(device),
         dt=dataset.attrs["dt"],
         mode=cfg.input_mode,
     )

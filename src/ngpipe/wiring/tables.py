@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring import edges, files
+from ngpipe.errors import StoreError
+from ngpipe.wiring import columns, edges, files
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.matrix import read_matrix
 from ngpipe.wiring.origin import Origin
+from ngpipe.wiring.sheets import is_sheet, sheet
 
 KINDS = (*files.TABLES, *files.MATRICES, *files.GRAPHS)
 
@@ -95,33 +96,9 @@ def _from_table(
     table: pd.DataFrame, neurons: pd.DataFrame | None, layout: Layout, origin: Origin
 ) -> edges.Parts:
     """An edge list, or a sheet whose first column and header are labels."""
-    if layout.pre not in table and layout.post not in table and _is_sheet(table):
-        return edges.assemble(*_sheet(table, neurons, layout), origin, "")
+    if not {layout.pre, layout.post} & set(columns.named(table, "the table")) and is_sheet(table):
+        return sheet(table, neurons, layout, origin)
     return edges.assemble(table, neurons, layout, origin, "")
-
-
-def _is_sheet(table: pd.DataFrame) -> bool:
-    """Whether the first column and the header name the same things."""
-    labels = set(table.iloc[:, 0].astype(str)) if table.shape[1] > 1 else set()
-    return len(labels & set(map(str, table.columns[1:]))) > 0.5 * len(labels) > 0
-
-
-def _sheet(
-    table: pd.DataFrame, neurons: pd.DataFrame | None, layout: Layout
-) -> tuple[pd.DataFrame, pd.DataFrame, Layout]:
-    """Edges, neurons and layout of a labelled sheet; empty cells are no edges."""
-    sheet = table.set_index(table.columns[0])
-    values = sheet.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    text = int((np.isnan(values) & sheet.notna().to_numpy()).sum())
-    if text:
-        raise ConnectomeError(f"{text} cells of the sheet are no numbers; empty or correct them")
-    row, column = np.nonzero(np.nan_to_num(values))
-    ends = sheet.index.to_numpy()[row], sheet.columns.to_numpy()[column]
-    pre, post = ends if layout.rows == "pre" else ends[::-1]
-    found = pd.DataFrame({"pre": pre, "post": post, "weight": values[row, column]})
-    if neurons is None:
-        neurons = pd.DataFrame({"id": pd.unique(np.concatenate([sheet.index, sheet.columns]))})
-    return found, neurons, replace(layout, pre="pre", post="post", weight="weight", sign=None)
 
 
 def _from_graph(
@@ -136,10 +113,12 @@ def _from_graph(
 def _from_matrix(
     matrix: files.Matrix, neurons: pd.DataFrame | None, layout: Layout, origin: Origin
 ) -> edges.Parts:
+    edges.check_no_rows(layout, "a matrix")
     weights = edges.canonical(matrix if sparse.issparse(matrix) else np.asarray(matrix))
     weights = weights.T.tocsr() if layout.rows == "pre" else weights
     if neurons is None:
-        neurons = pd.DataFrame({"id": np.arange(weights.shape[0])})
-    neurons = neurons.rename(columns={**layout.rename, layout.id: "id"})
+        neurons, notes = pd.DataFrame({"id": np.arange(weights.shape[0])}), []
+    else:
+        neurons, notes = edges.neuron_table(neurons, layout)
     counts = {"self_connections": int(np.count_nonzero(weights.diagonal()))}
-    return weights, neurons, "", origin.counted(counts)
+    return weights, neurons, "", origin.counted(counts).noted(*notes)
