@@ -202,7 +202,7 @@ wildcard_constraints:
 _PATH = (
     ""
     if workflow.deployment_settings.deployment_method
-    else f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:\"$PATH\"; "
+    else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
 _SOURCE = shlex.quote(str(ROOT / "src"))
 shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={_SOURCE}; ")

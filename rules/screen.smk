@@ -43,7 +43,9 @@ def tell_failures():
         words = "\n".join(map(last_words, logs[:1]))
         sys.stderr.write(f"\nFAILED: {rule} ({', '.join(logs)})\n{words}\n")
     if FAILED:
-        sys.stderr.write("Mend this and run the same command again: what is done stays.\n")
+        sys.stderr.write(
+            "Mend this and run the same command again: what is done stays.\n"
+        )
 
 
 if workflow.is_main_process:

@@ -40,13 +40,13 @@ class Told:
             self.way = Lines(of, stage, unit="row" if stage in ROWS else "step")
         self.way.update(done - self.way.n)
 
-    def reached(self, stage: str, **numbers: float) -> None:
+    def reached(self, stage: str, **numbers: int | float) -> None:
         """A stage has reached something."""
         self.way = None
         told = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
         say(f"closed form: {duration(self.seconds())}, {stage}: {told}")
 
 
-def _short(value: float) -> str:
+def _short(value: int | float) -> str:
     """Counts as they are, other numbers with three digits."""
     return str(value) if isinstance(value, int) else f"{value:.3g}"
