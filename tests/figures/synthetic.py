@@ -105,6 +105,7 @@ def material(kind: str, **changes) -> Material:
     )
     curve = pd.DataFrame({"step": [1, 2, 3], "r2": [0.1, 0.6, 0.9]})
     training = pd.DataFrame({"step": [1, 2, 3], "held_out": [1.0, np.nan, 0.01]})
+    training = training.assign(stage="gradient", seconds=[2.0, 3.0, 7.0])
     spec = Panel(kind=kind, of="e", frame=400 if kind == "rollout_scatter" else None)
     parts = {
         "simulation": simulation,
@@ -113,7 +114,7 @@ def material(kind: str, **changes) -> Material:
         "metrics": metrics,
         "learning_curve": curve,
         "training": training,
-        "spec": spec,
-        "style": Style(dpi=60),
     }
-    return Material(**{**parts, **changes})
+    how = {"spec": spec, "style": Style(dpi=60)}
+    how.update({name: changes.pop(name) for name in how if name in changes})
+    return Material(parts | changes, **how)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -11,9 +12,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
 
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.material import Material, labelled, pretty
 from ngpipe.figures.raster import Raster, raster, spacing
-from ngpipe.figures.scale import color_bar
+from ngpipe.figures.scale import MISSING, color_bar
 from ngpipe.figures.structure import annotate, density_scatter
 
 GAP = 0.08
@@ -26,13 +27,15 @@ Frames = Int[np.ndarray, " frame"]
 
 
 def input_map(material: Material, ax: Axes) -> Axes:
-    """True Omega of all neurons at one frame, where they sit, from its least to its largest."""
-    truth = _true_input(material)
+    """True Omega at one frame, where neurons sit, from its least to its largest; others grey."""
+    truth, driven = _true_input(material), _driven(material)
     frames = np.array([material.spec.frame or 0])
-    scale = float(truth.min()), float(truth.max())
-    dots = _maps(material, ax, _omega(material.simulation, frames), frames, scale)
-    color_bar(ax, dots, _labelled("$\\Omega_i$", truth))
-    ax.set_title("true input")
+    values = np.ma.masked_all((1, truth.sizes["neuron"]))
+    values[:, driven] = _omega(material.simulation, frames)[:, driven]
+    dots = _maps(material, ax, values, frames, _scale(truth, driven))
+    color_bar(ax, dots, labelled(_symbol(material, "$\\Omega_i$"), truth))
+    rest = truth.sizes["neuron"] > len(driven)
+    ax.set_title("true input (grey: none)" if rest else "true input")
     return ax
 
 
@@ -55,8 +58,8 @@ def input_scatter(material: Material, ax: Axes) -> Axes:
     limits = (low - margin, high + margin)
     density_scatter(inputs.true.ravel(), inputs.learned.ravel(), ax, limits)
     truth = _true_input(material)
-    ax.set_xlabel(_labelled("true $\\Omega_i(t)$", truth))
-    ax.set_ylabel(_labelled("learned $\\Omega_i(t)$", truth))
+    ax.set_xlabel(labelled("true $\\Omega_i(t)$", truth))
+    ax.set_ylabel(labelled("learned $\\Omega_i(t)$", truth))
     names = {"input": "\\Omega", "input_sqrt": "\\sqrt{\\Omega}"}
     known = [name for name in names if name in set(material.metrics["quantity"])]
     lines = [
@@ -142,7 +145,7 @@ def side_by_side(material: Material) -> SideBySide:
 
 def clock(material: Material, time: float) -> str:
     """A time as written under a picture."""
-    return f"time {time:.0f} {pretty(material.simulation['time'].attrs['units'])}"
+    return f"time {time:.0f} {pretty(material.simulation['time'].attrs.get('units', ''))}"
 
 
 def _fields(
@@ -168,7 +171,7 @@ def _fields(
             rasterized=True,
         )
     _strip(ax, sites.width, sites.height, names)
-    label = _labelled("$\\Omega$", _true_input(material))
+    label = labelled(_symbol(material, "$\\Omega$"), _true_input(material))
     color_bar(ax, ax.images[-1], label, extend=extend)
 
 
@@ -195,7 +198,7 @@ def _maps(
         offsets=offsets,
         offset_transform=ax.transData,
         array=values.ravel(),
-        cmap=material.style.activity_colormap,
+        cmap=mpl.colormaps[material.style.activity_colormap].with_extremes(bad=MISSING),
         clim=scale,
         linewidths=0,
         rasterized=True,
@@ -243,6 +246,11 @@ def _omega(simulation: xr.Dataset, frames: Frames) -> Values:
     return (1 - share) * table.isel(frame=left).values + share * table.isel(frame=right).values
 
 
+def _symbol(material: Material, symbol: str) -> str:
+    """Omega as a factor has no unit, which is said; one that adds to the rate has its own."""
+    return f"{symbol}, a factor" if _true_input(material).attrs.get("units", "1") == "1" else symbol
+
+
 def _true_input(material: Material) -> xr.DataArray:
     for name in ("driven", "input_frame"):
         material.truth(name)
@@ -260,8 +268,3 @@ def _positions(material: Material) -> np.ndarray:
 def _scale(truth: xr.DataArray, driven: np.ndarray) -> tuple[float, float]:
     table = truth.values[:, driven]
     return float(table.min()), float(table.max())
-
-
-def _labelled(symbol: str, array: xr.DataArray) -> str:
-    units = array.attrs["units"]
-    return symbol if units == "1" else f"{symbol} [{pretty(units)}]"
