@@ -81,11 +81,10 @@ def _tell(found: Opened) -> None:
     recording = found.recording
     if recording.stretches is not None:
         longest = max(map(len, recording.stretches))
-        tqdm.write(
+        say(
             f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
-            file=sys.stderr,
         )
 
 
