@@ -7,7 +7,6 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/screen.smk"
 include: "rules/simulate.smk"
 include: "rules/train.smk"
 include: "rules/recover.smk"
