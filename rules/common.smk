@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
+from ngpipe.ownership import claim
 from ngpipe.steps import stages
 
 try:
@@ -45,9 +46,50 @@ if workflow.is_main_process:
     HELD = forget_dead_lock()
 
 
+CLAIMED = set()
+
+
+def claimed(paths):
+    """Stop before anything is run or removed if these outputs hold what ngpipe did not write.
+
+    Snakemake removes outputs before a job starts, so the job itself would come too late.
+    """
+    paths = tuple(paths)
+    if not workflow.is_main_process or paths in CLAIMED:
+        return
+    try:
+        claim(paths)
+    except NgpipeError as error:
+        sys.exit(str(error))  # a WorkflowError would bury it in a traceback
+    CLAIMED.add(paths)
+
+
 def stage_key(stage):
-    """Input function: chain key of a stage of the experiment in the wildcard."""
-    return lambda wildcards: STUDY.keys(wildcards.experiment)[stage]
+    """Function of params: chain key of a stage of the experiment in the wildcard."""
+
+    def key(wildcards):
+        name = wildcards.experiment
+        claimed(f"results/runs/{name}/{file}" for file in stages.outputs_of(stage))
+        return STUDY.keys(name)[stage]
+
+    return key
+
+
+def picture_key(find, *suffixes):
+    """Function of params: chain key of a panel or of its movie."""
+
+    def key(wildcards):
+        name = f"results/panels/{wildcards.figure}/{wildcards.panel}"
+        claimed(f"{name}.{suffix}" for suffix in suffixes)
+        return find(wildcards.figure, wildcards.panel)
+
+    return key
+
+
+def figure_key(wildcards):
+    """Chain key of a figure."""
+    claimed([f"results/{wildcards.figure}"])
+    return STUDY.figure_key(wildcards.figure)
 
 
 def tensorboard(wildcards):
@@ -137,6 +179,7 @@ def swept_runs(wildcards):
 def sweep_key(wildcards):
     """Chain key of the table of a sweep."""
     name = wildcards.experiment
+    claimed(f"results/sweeps/{name}.{suffix}" for suffix in ("csv", "json"))
     return stages.sweep_key(stages.swept(name, STUDY.experiments[name]))
 
 

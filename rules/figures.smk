@@ -16,7 +16,7 @@ rule panel:
         mem_mb=2000,
         runtime=20,
     params:
-        key=lambda wildcards: STUDY.panel_key(wildcards.figure, wildcards.panel),
+        key=picture_key(STUDY.panel_key, "svg", "png", "json"),
     message:
         "Drawing panel {wildcards.panel} of {wildcards.figure}"
     shell:
@@ -43,7 +43,7 @@ rule movie:
         mem_mb=2000,
         runtime=20,
     params:
-        key=lambda wildcards: STUDY.movie_key(wildcards.figure, wildcards.panel),
+        key=picture_key(STUDY.movie_key, "gif", "movie.json"),
     message:
         "Drawing movie {wildcards.panel} of {wildcards.figure}"
     shell:
@@ -74,7 +74,7 @@ rule figure:
         mem_mb=2000,
         runtime=20,
     params:
-        key=lambda wildcards: STUDY.figure_key(wildcards.figure),
+        key=figure_key,
     message:
         "Composing {wildcards.figure}"
     shell:

@@ -17,6 +17,8 @@ from pathlib import Path
 from ngpipe.errors import StaleError
 
 PACKAGE = Path(__file__).parent
+STAMP = ".snakemake_timestamp"
+"""What Snakemake puts into a directory that a rule makes."""
 
 
 def canonical(section: object) -> str:
@@ -61,14 +63,35 @@ def tree_digest(directory: Path) -> str:
 
     Snakemake's own time stamp inside directory outputs does not count.
     """
+    return digest_of(tree_digests(directory))
+
+
+def digest_of(digests: Mapping[str, str]) -> str:
+    """Digest of a directory from those of its files, as :func:`tree_digests` gives them."""
     total = hashlib.sha256()
-    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-        if path.name == ".snakemake_timestamp":
-            continue
-        total.update(path.relative_to(directory).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
+    for name, digest in digests.items():
+        total.update(name.encode() + b"\0" + bytes.fromhex(digest))
     return total.hexdigest()
+
+
+def tree_digests(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file below a directory, by its path inside."""
+    found = {}
+    for path in tree_files(directory):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(directory).as_posix()] = digest
+    return found
+
+
+def tree_files(directory: Path) -> list[Path]:
+    """All files below a directory in order, without Snakemake's time stamp."""
+    files = sorted(p for p in directory.rglob("*") if p.is_file())
+    return [path for path in files if path.name != STAMP]
+
+
+_HARMLESS = {"ngpipe.__main__", "ngpipe.backend"}
+"""What a process may have loaded without any result depending on it; xarray loads the backend."""
 
 
 @cache
@@ -101,7 +124,7 @@ def check_closure(stage: str, loaded: Mapping[str, object] = sys.modules) -> Non
     Raises:
         StaleError: naming the modules that escaped the analysis of imports.
     """
-    covered = closure(f"ngpipe.steps.{stage}") | closure("ngpipe.cli") | {"ngpipe.__main__"}
+    covered = closure(f"ngpipe.steps.{stage}") | closure("ngpipe.cli") | _HARMLESS
     escaped = {name for name in loaded if name.split(".")[0] == "ngpipe"} - covered
     if escaped:
         raise StaleError(

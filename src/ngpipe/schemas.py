@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,10 @@ class Variable:
     required: bool = True
     or_dims: tuple[str, ...] | None = None
     """Dimensions that it may have instead."""
+    holds: Literal["mask", "finite"] | None = None
+    """What its values must be: true or false (0 or 1), or finite numbers."""
+    coordinate: bool = False
+    """Whether it labels a dimension, to select and to group by."""
 
 
 Schema = Mapping[str, Variable]
@@ -28,11 +33,17 @@ SIMULATION: Schema = {
         ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
     ),
     "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
-    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
+    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False, coordinate=True),
     "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
-    "driven": Variable(("neuron",), "1", "1 where the neuron has an external input", False),
-    "external_input": Variable(("frame", "neuron"), "1", "external input Omega", False),
-    "input_frame": Variable(("time",), "1", "index of the input shown at a time", False),
+    "driven": Variable(
+        ("neuron",), "1", "whether the neuron has an external input", False, holds="mask"
+    ),
+    "external_input": Variable(
+        ("frame", "neuron"), "1", "external input Omega", False, holds="finite"
+    ),
+    "input_frame": Variable(
+        ("time",), "1", "index of the input shown at a time", False, holds="finite"
+    ),
     "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
     "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False, _PAIR),
 }
@@ -47,10 +58,12 @@ RECOVERY: Schema = {
         ("post", "pre"), "1/tau", "standard error of the recovered coupling", False
     ),
     "connected": Variable(
-        ("post", "pre"), "1", "1 where a connection is called present, else 0", False
+        ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
     ),
-    "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
-    "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
+    "latent": Variable(
+        ("neuron", "component"), "1", "latent vector a_i", or_dims=("neuron", "latent")
+    ),
+    "neuron_type": Variable(("neuron",), "1", "index of the recovered type", coordinate=True),
     "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
     "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*", True, _PAIR),
     "external_input": Variable(("sample", "neuron"), "1", "recovered external input", False),
@@ -67,7 +80,7 @@ ROLLOUT: Schema = {
 CONNECTOME: Schema = {
     "edge_pre": Variable(("edge",), "1", "index of the sending neuron"),
     "edge_post": Variable(("edge",), "1", "index of the receiving neuron"),
-    "edge_weight": Variable(("edge",), "1", "weight; its unit is in attribute `unit`"),
+    "edge_weight": Variable(("edge",), "1", "weight, with the sign of its sender"),
     "id": Variable(("neuron",), "1", "id of the neuron"),
 }
 """Further variables along ``neuron`` are the columns of the neuron table."""
@@ -76,14 +89,14 @@ FIT: Schema = {
     "held_out_loss": Variable(("epoch",), "1", "mean error of the stimuli held out"),
     "given": Variable(("target",), "1", "given response"),
     "fitted": Variable(("target",), "1", "fitted response"),
-    "held_out": Variable(("target",), "1", "1 where the stimulus was held out"),
+    "held_out": Variable(("target",), "1", "whether the stimulus was held out", holds="mask"),
     "run": Variable(("target",), "1", "stimulus of the target"),
     "group": Variable(("target",), "1", "group of the target"),
 }
 STIMULI: Schema = {
     "stimulus": Variable(("run", "sensor", "time"), "1", "input of the sensors"),
     "activity": Variable(("run", "neuron", "layer"), "1", "activity of all neurons"),
-    "neuron_group": Variable(("neuron",), "1", "group of the neuron"),
+    "neuron_group": Variable(("neuron",), "1", "group of the neuron", coordinate=True),
 }
 ATTRIBUTION: Schema = {
     "value": Variable(("readout",), "1", "the readout"),
@@ -121,6 +134,9 @@ COORDINATES = {
     "receiver_type": ("1", "type of the receiver of a pair"),
     "sender_type": ("1", "type of the sender of a pair"),
     "sample": ("tau", "time of the frame"),
+    "sample_frame": ("1", "number of the frame"),
+    "segment": ("1", "trial of the frame"),
+    "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
     "run": ("1", "stimulus"),
     "layer": ("steps", "layer"),

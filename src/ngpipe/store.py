@@ -1,4 +1,4 @@
-"""Open, write and check stores: the only module that knows zarr.
+"""Open, write and check stores; with ``opening`` the only code that knows zarr.
 
 A store is a zarr directory (format 2: readable without warnings by every zarr and xarray) with
 CF-like attributes, beside a JSON manifest that says what it holds, what it depends on, how it was
@@ -26,8 +26,9 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from ngpipe import keys
+from ngpipe import keys, opening, ownership
 from ngpipe.errors import StoreError
+from ngpipe.ownership import manifest_path
 from ngpipe.schemas import COORDINATES, Schema
 
 BLOCK_BYTES = 16 * 2**20
@@ -49,22 +50,22 @@ class Provenance:
 def read(path: Path, schema: Schema) -> xr.Dataset:
     """Open a store lazily and check it; fail here, by name, rather than later, by shape.
 
+    One of ngpipe is held against the manifest beside it: now that every file is there, and the
+    content of each when it is first read. For any other see :func:`ngpipe.opening.foreign`; chunks
+    that are not there are told as a warning.
+
     Raises:
-        StoreError: the store is absent, is no zarr store, or does not fit ``schema``.
+        StoreError: the store is absent, is no zarr store, is not what its manifest says, or does
+            not fit ``schema``.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise StoreError(f"no store at {path}; make it with: snakemake --cores 2 {path}")
-    try:
-        dataset = xr.open_zarr(path, chunks=None)
-    except (FileNotFoundError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
-        raise StoreError(
-            f"{path} is not a readable zarr store ({type(error).__name__}: {error}); delete it "
-            "and re-run the rule that wrote it"
-        ) from error
+    dataset = opening.opened(Path(path))
     check(dataset, schema, where=path)
-    _check_chunks(path, dataset)
-    return dataset
+    return _with_coordinates(dataset, schema)
+
+
+def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
+    """What labels a dimension as a coordinate, so that results can be grouped by it."""
+    return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
 def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
@@ -86,28 +87,30 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
             f"{where} does not hold what this step needs:\n  "
             + "\n  ".join(mistakes)
             + f"\nIt holds {sorted(map(str, dataset.data_vars))} over {dict(dataset.sizes)}. "
-            "Re-run the rule that wrote it."
+            "If it is yours, write it with these names and dimensions; if ngpipe wrote it, move it "
+            "away and run the step that made it again."
         )
 
 
-def _check_chunks(path: Path, dataset: xr.Dataset) -> None:
-    """A chunk that zarr does not find reads as zeros without a word: look at the files instead.
+def values(dataset: xr.Dataset, name: str, schema: Schema, *, where: object) -> np.ndarray:
+    """Values of a variable, refused if they are not what the schema says; masks as bool.
 
-    Ours hold every chunk, uncompressed; stores made elsewhere may leave out empty ones.
+    Raises:
+        StoreError: naming the first value that is neither 0 nor 1, or not finite.
     """
-    if not str(dataset.attrs.get("source", "")).startswith("ngpipe "):
-        return
-    for name, variable in dataset.variables.items():
-        chunks = variable.encoding["chunks"]
-        size = variable.encoding["dtype"].itemsize * int(np.prod(chunks, dtype=int))
-        expected = int(np.prod([-(-n // c) for n, c in zip(variable.shape, chunks, strict=True)]))
-        files = (path / str(name)).glob("[!.]*")
-        held = sum(1 for file in files if file.stat().st_size == size)
-        if held < expected:
-            raise StoreError(
-                f"{path} is truncated: '{name}' holds {held} of {expected} chunks; delete the "
-                "store and re-run the rule that wrote it"
-            )
+    found, holds = dataset[name].values, schema[name].holds
+    if holds is None or found.dtype == bool:
+        return found
+    good = np.isin(found, (0, 1)) if holds == "mask" else np.isfinite(found)
+    if good.all():
+        return found.astype(bool) if holds == "mask" else found
+    first = tuple(int(k) for k in np.argwhere(~good)[0])
+    place = ", ".join(f"{d} {k}" for d, k in zip(dataset[name].dims, first, strict=True))
+    expected = "0 or 1 (or true, false)" if holds == "mask" else "finite numbers"
+    raise StoreError(
+        f"{where}: '{name}' is {found[first]} at {place}, one of {(~good).sum()} such values; "
+        f"expected {expected}. Correct them in the store"
+    )
 
 
 def write(
@@ -140,6 +143,7 @@ def writing(
     """
     path = Path(path)
     check(dataset, schema, where=path)
+    ownership.claim([path, manifest_path(path)])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + f".tmp{os.getpid()}")
     try:
@@ -157,8 +161,9 @@ def writing(
             yield Blocks(zarr.open_group(partial, mode="r+", zarr_format=2))
         manifest = _manifest(described, partial, provenance)
         manifest["files"] = {file.name: keys.file_digest(file) for file in beside}
+        write_json(ownership.pending_path(path), manifest)
         replace(partial, path)
-        write_json(manifest_path(path), manifest)
+        write_manifest(path, manifest)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -186,7 +191,7 @@ def block_length(*trailing: int) -> int:
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a CSV table, whole or not at all."""
-    with atomic(path) as partial:
+    with result(path) as partial:
         table.to_csv(partial, index=False, float_format="%.9g")
 
 
@@ -214,7 +219,16 @@ def write_table(
         **record(provenance),
         "files": {file.name: keys.file_digest(file) for file in beside},
     }
-    write_json(manifest_path(path), manifest)
+    write_manifest(path, manifest)
+
+
+def write_manifest(path: Path, manifest: Mapping[str, object]) -> None:
+    """Write the manifest of a store, table or picture; what it lists counts as ours from now on."""
+    place = path if Path(path).suffix == ".json" else manifest_path(path)
+    ownership.claim([place])
+    write_json(place, manifest)
+    for name in {Path(path).name, *manifest.get("files", ())}:
+        ownership.pending_path(place.with_name(name)).unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -240,8 +254,9 @@ def read_json(path: Path) -> dict:
 def read_manifests(directory: Path) -> dict[str, dict]:
     """Manifests of all results in a directory, by stem; other JSON files are not ours."""
     ours = {"stage", "key", "digest"}
-    found = {path.stem: read_json(path) for path in sorted(Path(directory).glob("*.json"))}
-    return {stem: content for stem, content in found.items() if ours <= set(content)}
+    places = [p for p in sorted(Path(directory).glob("*.json")) if ".tmp" not in p.name]
+    found = {path.stem: read_json(path) for path in places}
+    return {stem: m for stem, m in found.items() if isinstance(m, dict) and ours <= set(m)}
 
 
 def digests(directory: Path) -> dict[str, str]:
@@ -262,6 +277,20 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def result(path: Path) -> Iterator[Path]:
+    """As :func:`atomic`, for a file that the manifest of a step is to list.
+
+    Raises:
+        StoreError: at the path stands what ngpipe did not write.
+    """
+    ownership.claim([path])
+    with atomic(path) as partial:
+        yield partial
+        pending = {"file": Path(path).name, "digest": keys.file_digest(partial)}
+        write_json(ownership.pending_path(path), pending)
+
+
 def record(provenance: Provenance) -> dict[str, object]:
     """What every manifest says of how a result came about and what it cost."""
     return {
@@ -279,19 +308,13 @@ def record(provenance: Provenance) -> dict[str, object]:
 
 def replace(new: Path, path: Path) -> None:
     """Give a finished directory its final name; the previous one goes only then."""
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    old = path.with_name(f".{path.name}.old{os.getpid()}")
     if path.is_symlink():  # a point of a sweep may have had the result from its experiment
         path.unlink()
     elif path.exists():
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def manifest_path(path: Path) -> Path:
-    """The manifest that stands beside a store or table."""
-    return Path(path).with_suffix(".json")
 
 
 def versions() -> dict[str, str]:
@@ -323,15 +346,21 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
         }
         for name, v in dataset.variables.items()
     }
-    digest = keys.tree_digest(written)
-    return {"digest": digest, "variables": variables, **record(provenance)}
+    content = ownership.content_of(written)
+    digest = keys.digest_of({name: d for name, (_, d) in content.items()})
+    return {
+        "digest": digest,
+        "variables": variables,
+        **record(provenance),
+        ownership.CONTENT: content,
+    }
 
 
 def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
     """The same dataset with units and long names, the resolved config and the version."""
-    described = dataset.copy()
+    described = _with_coordinates(dataset, schema).copy()
     for name, variable in described.variables.items():
-        if name in schema:  # `latent` has the name of its dimension: xarray calls it a coordinate
+        if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
             units, long_name = COORDINATES.get(str(name), ("1", str(name)))

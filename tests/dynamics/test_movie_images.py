@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 import xarray as xr
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
@@ -99,12 +100,20 @@ def write_zarr(path, **variables):
     )
 
 
+def write_zarr_alone(path, images):
+    """As zarr writes format 2 without xarray: 0 is its fill value, and no missing one."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    array = group.create_array("movie", data=images)
+    array.attrs["_ARRAY_DIMENSIONS"] = ["image", "y", "x"]
+
+
 WRITERS = {
     ".npy": np.save,
     ".tif": lambda path, images: tifffile.imwrite(path, images, photometric="minisblack"),
     ".tiff": lambda path, images: tifffile.imwrite(path, images, photometric="minisblack"),
     ".TIF": lambda path, images: tifffile.imwrite(path, images, photometric="minisblack"),
     ".zarr": lambda path, images: write_zarr(path, movie=images),
+    ".of_zarr.zarr": write_zarr_alone,
 }
 
 

@@ -163,6 +163,31 @@ def test_a_rollout_is_scored_at_the_frames_asked_for():
     assert 0.5 < value(table, "rollout", "pearson_over_time") < 1
 
 
+@pytest.mark.parametrize("frames", [1, 2, 8])
+def test_a_rollout_that_diverged_is_scored_up_to_there(frames):
+    """Scores that need later frames are empty, not zero."""
+    truth = np.random.default_rng(2).normal(size=(11, 50))
+    estimate = np.where(np.arange(11)[:, None] < frames, truth, np.nan)
+    table = prediction.score_rollout(rollout(estimate, truth), at=(1, 10))
+    assert value(table, "rollout", "frames") == frames
+    for metric in ("r2", "slope", "r2_identity", "pearson"):
+        assert np.isnan(value(table, "rollout_10", metric))
+        before = 1 if frames > 1 else np.nan
+        assert value(table, "rollout_1", metric) == pytest.approx(before, nan_ok=True)
+    within = 1 if frames > 1 else np.nan
+    assert value(table, "rollout", "pearson_over_time") == pytest.approx(within, nan_ok=True)
+
+
+def test_one_type_is_scored_without_a_warning():
+    """Warnings are errors in the tests."""
+    one = xr.DataArray(np.zeros(6, dtype=int), dims="neuron")
+    table = neurons.score_types(one, one)
+    for metric in ("found", "true", "ari", "accuracy"):
+        assert value(table, "types", metric) == 1
+    split = one.copy(data=[0, 0, 0, 0, 1, 1])
+    assert value(neurons.score_types(split, one), "types", "accuracy") == pytest.approx(4 / 6)
+
+
 def test_the_drift_is_scored_about_the_identity():
     """A prediction of the right shape but twice the size is no prediction."""
     truth = np.random.default_rng(3).normal(size=(20, 10))

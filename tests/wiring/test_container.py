@@ -161,13 +161,14 @@ class TestRefusals:
     def test_ids_of_another_type(self, neurons):
         rows = pd.DataFrame({"pre": [1], "post": [2], "weight": [1]})
         found = message(Connectome.from_edges, rows, neurons)
-        assert "column 'pre' holds ids of type int64 (number), the neuron table of type " in found
-        assert "(text)" in found
-        assert "astype(str)" in found
+        assert "column 'pre' holds ids of another type (number, such as 1) than column 'id'" in (
+            found
+        )
+        assert "(text, such as a), and none of the text is a number; give both the same" in found
 
     def test_ids_of_two_types(self):
         rows = pd.DataFrame({"pre": [1], "post": ["b"], "weight": [1]})
-        assert "hold ids of different types" in message(Connectome.from_edges, rows)
+        assert "than column 'post' (text, such as b)" in message(Connectome.from_edges, rows)
 
     def test_ids_that_became_decimal_numbers(self):
         rows = pd.DataFrame({"pre": [1.0], "post": [2.0], "weight": [1]})

@@ -5,23 +5,38 @@ import xarray as xr
 
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
-from ngpipe.dynamics.integrate import trajectory
+from ngpipe.dynamics.integrate import free_run
 
 DRIFT_FRAMES = 200
+FAR = 100.0
+"""Largest activity of a rollout, in units of the largest of the recording: beyond it diverges."""
 
 
 @torch.no_grad()
 def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dataset:
     """Activity from a held-out frame on beside its prediction, as ``schemas.ROLLOUT`` describes it.
 
-    The model starts from the first held-out frame and runs freely for ``n_frames``; process noise
-    of the recording is not predicted, and a learned input is the one learned for these frames.
-    Beside it: the rate at held-out frames, predicted one by one.
+    The model starts from the first held-out frame after which the recording goes on without a
+    break, and runs freely for ``n_frames``; process noise of the recording is not predicted, and a
+    learned input is the one learned for these frames. Beside it: the rate at held-out frames,
+    predicted one by one.
+
+    A learned model may diverge. That is a result: ``activity_hat`` is NaN from there on, the
+    attribute ``status`` is "diverged" instead of "ok", and ``frames_predicted`` counts the frames
+    before.
+
+    Raises:
+        StoreError: no stretch of the recording is long enough.
     """
-    start = recording.first_held_out
+    start = recording.rollout_start(n_frames)
     truth = recording.activity[start : start + n_frames + 1]
-    predicted = trajectory(
-        model.as_drift(), truth[0], dt=recording.dt, n_frames=len(truth), first=start
+    predicted, diverged = free_run(
+        model.as_drift(),
+        truth[0],
+        dt=recording.dt,
+        n_frames=len(truth),
+        first=start,
+        limit=FAR * recording.scales().reach,
     )
     samples = recording.scoring_frames(DRIFT_FRAMES).to(truth.device)
     x, target = recording.batch(samples)
@@ -37,5 +52,24 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
             "time": recording.dt * torch.arange(len(truth), dtype=torch.float64).numpy(),
             "sample": recording.dt * samples.double().cpu().numpy(),
         },
-        attrs={"start_frame": int(start), "dt": recording.dt},
+        attrs={
+            "start_frame": int(start),
+            "dt": recording.dt,
+            "status": "ok" if diverged is None else "diverged",
+            "frames_predicted": len(truth) if diverged is None else diverged,
+        },
+    )
+
+
+def warning(rollout: xr.Dataset) -> str | None:
+    """What is to be said of a rollout that diverged; None of one that did not."""
+    if rollout.attrs["status"] == "ok":
+        return None
+    after = rollout.attrs["frames_predicted"]
+    return (
+        f"the learned model diverges {after} frames after frame {rollout.attrs['start_frame']}, "
+        f"where its rollout starts: activity goes beyond {FAR:g} times the recording's largest. "
+        "activity_hat is NaN from there on, and scores that need it are empty. This says "
+        "something of the model, not of the recording: see its held-out loss in training.csv "
+        "and the R2 of drift_held_out in metrics.csv"
     )

@@ -1,6 +1,7 @@
 """Solve any :data:`~ngpipe.arrays.Drift` with fixed steps; knows no neurons."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -79,8 +80,33 @@ def trajectory(drift: Drift, x0: Activity, *, dt: float, n_frames: int, first: i
     return torch.cat([x for _, x, _ in blocks(frames, n_frames, length=n_frames)])
 
 
+def free_run(
+    drift: Drift, x0: Activity, *, dt: float, n_frames: int, limit: float, first: int = 0
+) -> tuple[Tensor, int | None]:
+    """The same of a drift that need not be stable, as a learned one: it may diverge.
+
+    Args:
+        drift: f(t, x).
+        x0: activity at frame ``first``.
+        dt: step [tau].
+        n_frames: frames wanted.
+        limit: magnitude of activity beyond which the run has diverged.
+        first: number of the first frame.
+
+    Returns:
+        Activity ``(time, *batch, neuron)``, NaN from the first frame on at which some of it is not
+        finite or beyond the limit, and the number of that frame in the run; None if there is none.
+    """
+    out = x0.new_full((n_frames, *x0.shape), torch.nan)
+    for k, (x, _) in enumerate(islice(euler_maruyama(drift, x0, dt=dt, first=first), n_frames)):
+        if _beyond(x, limit).any():
+            return out, k
+        out[k] = x
+    return out, None
+
+
 def _check_finite(x: Tensor, start: int, limit: float) -> None:
-    bad = ~(x.abs() <= limit)
+    bad = _beyond(x, limit)
     if bad.any():
         frame, *where = torch.nonzero(bad)[0].tolist()
         raise DivergenceError(
@@ -88,3 +114,8 @@ def _check_finite(x: Tensor, start: int, limit: float) -> None:
             f"{start + frame}, beyond {limit:g}: the integration diverges; lower simulation.dt, "
             "or the gains and self-excitation of the types, or raise their leak"
         )
+
+
+def _beyond(x: Tensor, limit: float) -> Tensor:
+    """Where activity is not finite, or larger than the limit."""
+    return ~(x.abs() <= limit)

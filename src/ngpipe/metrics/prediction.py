@@ -12,18 +12,20 @@ from ngpipe.metrics.tidy import agreement, rows
 def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
     """Across neurons at given frames after the start, and over time within each neuron.
 
-    Quantities: ``rollout_<frame>`` (R2, slope, identity R2, Pearson r over neurons) and
-    ``rollout`` (mean Pearson r of the neurons' time courses up to the last frame).
+    Quantities: ``rollout_<frame>`` (R2, slope, identity R2, Pearson r over neurons; NaN where the
+    model had diverged) and ``rollout`` (mean Pearson r of the neurons' time courses and number of
+    frames, both up to the last frame that was predicted).
     """
     truth, estimate = rollout["activity"], rollout["activity_hat"]
     tables = []
     for frame in at:
         pair = estimate.isel(time=frame).values, truth.isel(time=frame).values
         values = agreement(*pair)
-        pearson = float(np.corrcoef(*np.asarray(pair, dtype=np.float64))[0, 1])
+        pearson = float(np.copysign(np.sqrt(values["r2"]), values["slope"]))
         tables.append(rows(f"rollout_{frame}", {**values, "pearson": pearson}, len(pair[0])))
-    within = xr.corr(estimate, truth, dim="time").mean()
-    values = {"pearson_over_time": float(within)}
+    predicted = estimate.notnull().all("neuron")
+    within = xr.corr(estimate.where(predicted), truth, dim="time").mean()
+    values = {"pearson_over_time": float(within), "frames": int(predicted.sum())}
     tables.append(rows("rollout", values, truth.sizes["time"]))
     return pd.concat(tables, ignore_index=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ngpipe import keys, store
+from ngpipe import keys, ownership, store
 from ngpipe.config.figures import Figure, Style
 from ngpipe.errors import StaleError
 from ngpipe.figures import compose
@@ -28,6 +28,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         panel: materials.load(results / "runs" / p.of, p, style) for panel, p in spec.panels.items()
     }
     target = results / name
+    ownership.claim([target])
     partial = results / f".{name}.tmp{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -39,6 +40,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         figure = compose.page(spec, style, material)
         for suffix in ("pdf", "svg", "png"):
             compose.save(figure, partial / f"{name}.{suffix}", style)
+        (partial / "caption.txt").write_text(compose.caption(spec), encoding="utf-8")
         store.write_csv(_metrics(spec, material), partial / "metrics.csv")
         files = {p.name: keys.file_digest(p) for p in sorted(partial.iterdir())}
         runs = {p.of: store.digests(results / "runs" / p.of) for p in spec.panels.values()}

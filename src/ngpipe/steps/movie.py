@@ -20,7 +20,7 @@ def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -
     """
     provenance = store.Provenance("movie", key, spec.model_dump(mode="json"))
     target = output.with_name(f"{output.name}.gif")
-    with store.atomic(target) as partial:
+    with store.result(target) as partial:
         movie.save(materials.load(directory, spec, style), partial)
     manifest = {"files": {target.name: keys.file_digest(target)}, **store.record(provenance)}
-    store.write_json(output.with_name(f"{output.name}.movie.json"), manifest)
+    store.write_manifest(output.with_name(f"{output.name}.movie.json"), manifest)

@@ -22,8 +22,8 @@ def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -
     figure = compose.panel_figure(materials.load(directory, spec, style))
     pictures = [output.with_name(f"{output.name}.{suffix}") for suffix in ("svg", "png")]
     for picture in pictures:
-        with store.atomic(picture) as partial:
+        with store.result(picture) as partial:
             compose.save(figure, partial, style)
     files = {picture.name: keys.file_digest(picture) for picture in pictures}
     manifest = {"files": files, **store.record(provenance)}
-    store.write_json(output.with_name(f"{output.name}.json"), manifest)
+    store.write_manifest(output.with_name(f"{output.name}.json"), manifest)

@@ -18,7 +18,7 @@ def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     # One entry: the order of several is not reproducible.
     metadata = {"ngpipe": json.dumps(dict(about), sort_keys=True)}
-    with store.atomic(path) as partial:
+    with store.result(path) as partial:
         partial.write_bytes(save(tensors, metadata=metadata))
 
 

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from ngpipe import store
 from ngpipe.errors import ConnectomeError
+from ngpipe.wiring import columns, stored
 from ngpipe.wiring import edges as edge_lists
-from ngpipe.wiring import stored
 from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.origin import Origin
 
@@ -50,8 +50,7 @@ class Connectome:
 
     def __post_init__(self) -> None:
         weights = edge_lists.canonical(self.weights)
-        neurons = self.neurons.reset_index(drop=True)
-        edge_lists.check_neurons(neurons)
+        neurons, notes = edge_lists.checked_neurons(self.neurons)
         if weights.shape != (len(neurons), len(neurons)):
             raise ConnectomeError(
                 f"weights have shape {weights.shape}, expected ({len(neurons)}, {len(neurons)}) as "
@@ -59,6 +58,7 @@ class Connectome:
             )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "neurons", neurons)
+        object.__setattr__(self, "origin", self.origin.noted(*notes))
 
     def __len__(self) -> int:
         return len(self.neurons)
@@ -215,8 +215,7 @@ class Connectome:
 
         Neurons whose value is missing are in no group.
         """
-        labels = self.column(column)
-        codes, values = pd.factorize(labels)
+        codes, _, values = columns.numbered(self.column(column))
         order = np.argsort(codes, kind="stable")
         ends = np.searchsorted(codes[order], np.arange(len(values) + 1))
         return {v: order[ends[i] : ends[i + 1]] for i, v in enumerate(values.tolist())}
@@ -227,16 +226,10 @@ class Connectome:
         Raises:
             ConnectomeError: no such column, or no neuron with one of the values.
         """
-        labels = self.column(column)
         several = isinstance(value, list | tuple | set | np.ndarray | pd.Index)
-        values = list(value) if several else [value]
-        absent = [v for v in values if not (labels == v).any()]
-        if absent:
-            raise ConnectomeError(
-                f"no neuron has {column} {_few(absent)}; the values of '{column}' are "
-                f"{_few(pd.unique(labels.dropna()), 12)}"
-            )
-        return np.flatnonzero(labels.isin(values))
+        wanted = list(value) if several else [value]
+        codes, groups = columns.chosen(self.column(column), wanted, f"no neuron has {column}")
+        return np.flatnonzero(np.isin(codes, groups))
 
     def block(
         self, post_group: Group, pre_group: Group, column: str = "cell_type"
@@ -286,17 +279,31 @@ class Connectome:
         parts = (data.astype(np.float32), self.weights.indices, self.weights.indptr)
         return replace(self, weights=sparse.csr_array(parts, shape=self.weights.shape))
 
-    def described(self, **columns: Sequence | np.ndarray | Mapping) -> "Connectome":
+    def described(self, **columns: Sequence | np.ndarray | pd.Series | Mapping) -> "Connectome":
         """The same connectome with further columns of the neuron table.
 
         A mapping is looked up by id; ids that it lacks get a missing value.
+
+        Raises:
+            ConnectomeError: values of another number, a mapping that knows none of the ids.
         """
         neurons = self.neurons.copy()
-        for name, values in columns.items():
-            given = neurons["id"].map(values) if isinstance(values, Mapping) else values
-            self._check_length(f"column '{name}'", given, len(self))
-            neurons[name] = np.asarray(given)
+        for name, given in columns.items():
+            values = self._by_id(name, given) if isinstance(given, Mapping) else given
+            self._check_length(f"column '{name}'", values, len(self))
+            whole = isinstance(values, pd.Series) or getattr(values, "ndim", 0) == 1
+            values = pd.Series(values if whole else list(values), dtype=None if whole else object)
+            neurons[name] = values.reset_index(drop=True)
         return replace(self, neurons=neurons)
+
+    def _by_id(self, name: str, values: Mapping) -> list:
+        found = [values.get(one) for one in self.ids.tolist()]
+        if len(found) and values and all(value is None for value in found):
+            raise ConnectomeError(
+                f"column '{name}' is given by id, but none of {_few(map(repr, values))} is an id; "
+                f"the ids begin with {_few(map(repr, self.ids.tolist()))}"
+            )
+        return found
 
     def digest(self) -> str:
         """SHA-256 over weights, unit and neuron table: 64 hexadecimal digits.
@@ -330,7 +337,7 @@ class Connectome:
         return cls(*stored.read(Path(path)))
 
     @staticmethod
-    def _check_length(name: str, values: Sequence | np.ndarray, n: int) -> None:
+    def _check_length(name: str, values: Sequence | np.ndarray | pd.Series, n: int) -> None:
         if len(values) != n:
             raise ConnectomeError(
                 f"{name} got {len(values)} values, expected {n}: give one for each"
@@ -375,7 +382,8 @@ class Connectome:
                     "one value for each neuron, or ids"
                 )
             return np.flatnonzero(which)
-        index = pd.Index(self.ids).get_indexer(which)
+        wanted = columns.ids(pd.Series(which), "ids to select")
+        index, _ = edge_lists.positions(wanted, self.neurons)
         counts = pd.Index(which)
         if (index < 0).any() or counts.has_duplicates:
             unknown, twice = which[index < 0], counts[counts.duplicated()]
@@ -387,4 +395,4 @@ class Connectome:
 
 
 def _few(values: Iterable, n: int = 5) -> str:
-    return edge_lists.few(values, n)
+    return columns.few(values, n)

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.config.files import TextFormat
 from ngpipe.errors import ConnectomeError
+from ngpipe.wiring import columns
+from ngpipe.wiring.columns import few
 from ngpipe.wiring.origin import Origin
 
 
@@ -21,25 +24,31 @@ class Layout:
         post: column of the receiver's id.
         weight: column of the weight; None if each row is one synapse.
         sign: column of edges with +1 or -1, which multiplies the weight.
+        where: only edges with this value, or one of these values, in a column.
         duplicates: repeated edges add up (``sum``) or are an error (``refuse``).
         unknown: edges of neurons that the neuron table lacks are an error (``refuse``) or left
             out and counted (``drop``).
         id: column of the neuron table that is the id.
         rename: columns of the neuron table, old name to new.
         rows: what the rows of a matrix or labelled sheet are: ``post`` or ``pre``.
-        variable: name of the matrix in a file that holds several.
+        variable: name of the matrix, or of the population of edges, in a file that holds several.
+        text: how a table of text or a sheet is laid out.
+        stated: names of the options that were given.
     """
 
     pre: str = "pre"
     post: str = "post"
     weight: str | None = "weight"
     sign: str | None = None
+    where: Mapping[str, object] = field(default_factory=dict)
     duplicates: Literal["sum", "refuse"] = "sum"
     unknown: Literal["refuse", "drop"] = "refuse"
     id: str = "id"
     rename: Mapping[str, str] = field(default_factory=dict)
     rows: Literal["post", "pre"] = "post"
     variable: str | None = None
+    text: TextFormat = field(default_factory=TextFormat)
+    stated: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> "Layout":
@@ -48,16 +57,27 @@ class Layout:
         Raises:
             ConnectomeError: a name or a choice that does not exist.
         """
-        names = [f.name for f in fields(cls)]
+        of_text = {name: value for name, value in given.items() if name in TextFormat.model_fields}
+        given = {name: value for name, value in given.items() if name not in of_text}
+        names = [f.name for f in fields(cls) if f.name not in ("text", "stated")]
         choices = {"duplicates": ("sum", "refuse"), "unknown": ("refuse", "drop")}
         choices["rows"] = ("post", "pre")
         for name, value in given.items():
             if name not in names:
-                raise ConnectomeError(f"no option '{name}'; a file's layout is told by {names}")
+                raise ConnectomeError(
+                    f"no option '{name}'; a file's layout is told by {names} and "
+                    f"{list(TextFormat.model_fields)}"
+                )
             if name in choices:
                 check_choice(name, value, choices[name])
-        return cls(**given)
+        try:
+            text = TextFormat(**of_text)
+        except ValueError as error:
+            raise ConnectomeError(f"the layout of the text: {error}") from error
+        return cls(**given, text=text, stated=frozenset(given))
 
+
+NEURONS = "the neuron table"
 
 Parts = tuple[sparse.csr_array, pd.DataFrame, str, Origin]
 """Weights [post, pre], neuron table, unit, origin: what makes a connectome."""
@@ -71,9 +91,8 @@ def assemble(
     Raises:
         ConnectomeError: see :meth:`ngpipe.wiring.connectome.Connectome.from_edges`.
     """
-    _check_columns(table, layout)
-    neurons = _neurons(table, neurons, layout)
-    pre, post = (positions(table, neurons, column) for column in (layout.pre, layout.post))
+    table, left_out = _kept(_edge_table(table, layout), layout)
+    neurons, pre, post, notes = _placed(table, neurons, layout)
     known = (pre >= 0) & (post >= 0)
     if not known.all() and layout.unknown == "refuse":
         _refuse_unknown(table, pre, post, layout)
@@ -86,30 +105,54 @@ def assemble(
     if layout.sign is not None and "sign" not in neurons:
         neurons = neurons.assign(sign=sender_signs(pre, np.sign(values), len(neurons)))
     counts = {
-        "rows": len(table),
+        "rows": len(table) + sum(left_out.values()),
+        **left_out,
         "rows_of_unknown_neurons": int((~known).sum()),
         "rows_added_to_others": int(repeated),
         "edges_of_weight_0": int((weights.data == 0).sum()),
         "self_connections": int(np.count_nonzero(weights.diagonal())),
         "neurons_without_edges": len(neurons) - len(np.union1d(pre, post)),
     }
-    return weights, neurons, unit, origin.counted(counts)
+    return weights, neurons, unit, origin.counted(counts).noted(*notes)
 
 
-def canonical(weights: sparse.sparray | sparse.spmatrix | np.ndarray) -> sparse.csr_array:
+Weights = sparse.sparray | sparse.spmatrix | np.ndarray
+
+
+def checked(matrix: Weights, what: object) -> Weights:
+    """Refuse what is no square matrix of real numbers.
+
+    Args:
+        matrix: a dense or sparse array.
+        what: what is to be named: a file, or "the weights".
+
+    Raises:
+        ConnectomeError: other dimensions, not square, complex, dates, texts or objects.
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ConnectomeError(
+            f"{what}: an array of shape {matrix.shape}, expected a square matrix, [post, pre], "
+            "with a row and a column for each neuron; if senders and receivers differ, write an "
+            "edge list"
+        )
+    if matrix.dtype.kind not in "biuf":
+        words = {"c": "complex numbers", "M": "dates", "m": "time differences", "V": "records"}
+        raise ConnectomeError(
+            f"{what}: {words.get(matrix.dtype.kind, 'texts or objects')} ({matrix.dtype}), "
+            "expected real numbers; convert them, such as to their size by numpy.abs"
+        )
+    return matrix
+
+
+def canonical(weights: Weights) -> sparse.csr_array:
     """CSR float32 with sorted indices, each pair once, no stored zeros.
 
     Raises:
-        ConnectomeError: weights that are no matrix of finite numbers.
+        ConnectomeError: weights that are no square matrix of finite real numbers.
     """
-    try:
-        # a copy only where something changes: the connectomes made from one share its arrays
-        found = sparse.csr_array(weights).astype(np.float32, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ConnectomeError(
-            f"the weights are no matrix of numbers ({error}); give a scipy sparse or numpy array "
-            "[post, pre]"
-        ) from error
+    weights = checked(weights if sparse.issparse(weights) else np.asarray(weights), "the weights")
+    # a copy only where something changes: the connectomes made from one share its arrays
+    found = sparse.csr_array(weights).astype(np.float32, copy=False)
     finite = np.isfinite(found.data)
     if not finite.all():
         raise ConnectomeError(
@@ -123,18 +166,20 @@ def canonical(weights: sparse.sparray | sparse.spmatrix | np.ndarray) -> sparse.
     return found
 
 
-def check_neurons(neurons: pd.DataFrame) -> None:
-    """Refuse a neuron table without unique ids, or with signs other than +1 and -1.
+def checked_neurons(neurons: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A neuron table with unique ids and signs of +1 and -1, tidy, and what was done to it.
 
     Raises:
         ConnectomeError: naming the neurons.
     """
+    neurons, notes = columns.tidy(neurons, NEURONS)
     if "id" not in neurons:
         raise ConnectomeError(
             f"the neuron table has columns {list(neurons)}, expected 'id' among them; say which "
             "column is the id (id='...'), or rename it"
         )
-    _kind(neurons["id"], "id of the neuron table")
+    ids = columns.ids(neurons["id"], "id")
+    neurons["id"] = pd.Series(ids.of_rows(ids.values), dtype="str" if ids.kind == "text" else None)
     twice = neurons["id"][neurons["id"].duplicated()].unique()
     if len(twice):
         raise ConnectomeError(
@@ -142,7 +187,47 @@ def check_neurons(neurons: pd.DataFrame) -> None:
             "row for each neuron"
         )
     if "sign" in neurons:
-        _check_signs(neurons)
+        neurons["sign"] = _signs(neurons)
+    return neurons, notes
+
+
+def neuron_table(given: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, list[str]]:
+    """A user's neuron table with its columns named as ngpipe names them, checked.
+
+    The column that ``layout.id`` names is the id, whatever else is called so.
+
+    Raises:
+        ConnectomeError: an id or a column to rename that is not there, a new name that is taken.
+    """
+    given = columns.named(given, NEURONS)
+    names = {old: new for old, new in layout.rename.items() if old != layout.id}
+    absent = [name for name in (*names, layout.id) if name not in given]
+    if absent and not (absent == [layout.id] and layout.id in names.values()):
+        raise ConnectomeError(
+            f"the neuron table has columns {list(given)}, expected {few(map(repr, absent))} among "
+            "them; say which column is the id (id='...'), and name columns in rename= as they are "
+            "in the table"
+        )
+    notes = []
+    if layout.id != "id" and "id" in given and "id" not in names:
+        given = given.drop(columns="id")
+        notes.append(f"column 'id' of the neuron table left out: '{layout.id}' is the id")
+    _check_rename(given, names)
+    found, more = checked_neurons(given.rename(columns=names).rename(columns={layout.id: "id"}))
+    return found, notes + more
+
+
+def check_no_rows(layout: Layout, what: str) -> None:
+    """Refuse to choose rows of what has no rows to choose from.
+
+    Raises:
+        ConnectomeError: the layout has a ``where``.
+    """
+    if layout.where:
+        raise ConnectomeError(
+            f"where names the columns {list(layout.where)}, but the file holds {what}, not a table "
+            "of edges; leave where out"
+        )
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
@@ -155,85 +240,92 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ConnectomeError(f"{name}={value!r}, expected one of {list(choices)}")
 
 
-def few(values: Iterable, n: int = 5) -> str:
-    """The first values, for a message."""
-    values = list(values)
-    shown = ", ".join(map(str, values[:n])) or "none"
-    return shown + (f" and {len(values) - n} others" if len(values) > n else "")
-
-
-def _check_signs(neurons: pd.DataFrame) -> None:
-    try:
-        signs = neurons["sign"].to_numpy(dtype=np.float64, na_value=np.nan)
-        wrong = ~np.isin(signs, (-1, 1)) & ~np.isnan(signs)
-    except (TypeError, ValueError):
-        wrong = ~neurons["sign"].isin([-1, 1])
+def _signs(neurons: pd.DataFrame) -> pd.Series:
+    """The column of signs as numbers, missing where it is empty."""
+    given = neurons["sign"]
+    signs = pd.to_numeric(given, errors="coerce") if columns.is_text(given) else given
+    wrong = ~signs.isin([-1, 1]) & given.notna()
     if wrong.any():
         raise ConnectomeError(
-            f"the sign of {few(neurons['id'][wrong])} is {few(neurons['sign'][wrong].unique())}, "
+            f"the sign of {few(neurons['id'][wrong])} is {few(given[wrong].unique())}, "
             "expected +1, -1 or nothing where it is not known"
         )
+    return signs
 
 
-def _check_columns(table: pd.DataFrame, layout: Layout) -> None:
-    names = [layout.pre, layout.post, layout.weight, layout.sign]
-    missing = [name for name in names if name is not None and name not in table]
+def _check_rename(given: pd.DataFrame, names: Mapping[str, str]) -> None:
+    stay = [column for column in given if column not in names]
+    for number, (old, new) in enumerate(names.items()):
+        if new in stay or new in list(names.values())[:number]:
+            raise ConnectomeError(
+                f"rename makes '{old}' to '{new}', but the neuron table has a column '{new}' too; "
+                f"leave '{old}' out of rename, or rename both: {{'{old}': '{new}', "
+                f"'{new}': 'other_{new}'}}"
+            )
+
+
+def _edge_table(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """The columns that the layout names.
+
+    Raises:
+        ConnectomeError: one of them is missing.
+    """
+    table = columns.named(table, "the table of edges")
+    names = [layout.pre, layout.post, layout.weight, layout.sign, *layout.where]
+    names = [name for name in names if name is not None]
+    missing = [name for name in names if name not in table]
     if missing:
         raise ConnectomeError(
             f"the edges have columns {list(table)}, not {missing}; name them with pre=, post=, "
-            "weight= and sign= (weight=None if each row is one synapse)"
+            "weight=, sign= and where= (weight=None if each row is one synapse)"
         )
+    return table[list(dict.fromkeys(names))]
 
 
-def _neurons(table: pd.DataFrame, given: pd.DataFrame | None, layout: Layout) -> pd.DataFrame:
-    """The neuron table; without one, the ids of the edges, sorted."""
-    if given is not None:
-        names = {**layout.rename, **({layout.id: "id"} if layout.id in given else {})}
-        neurons = given.rename(columns=names).reset_index(drop=True)
-        check_neurons(neurons)
-        return neurons
-    kinds = {column: _kind(table[column], column) for column in (layout.pre, layout.post)}
-    if len(set(kinds.values())) > 1:
-        raise ConnectomeError(
-            f"the columns {list(kinds)} hold ids of different types, {list(kinds.values())}; "
-            "convert one of them"
+def _kept(table: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows that ``where`` keeps, and how many each of its columns took."""
+    left_out = {}
+    for name, wanted in layout.where.items():
+        several = isinstance(wanted, list | tuple | set)
+        codes, groups = columns.chosen(
+            table[name], wanted if several else [wanted], f"where: no edge has {name}"
         )
-    ids = pd.concat([table[layout.pre], table[layout.post]]).unique()
-    return pd.DataFrame({"id": np.sort(np.asarray(ids))})
+        keep = np.isin(codes, groups)
+        left_out[f"rows_of_other_{name}"] = int((~keep).sum())
+        table = table[keep]
+    return table, left_out
 
 
-def _kind(ids: pd.Series, column: str) -> str:
-    """``number`` or ``text``; other ids are refused."""
-    if ids.isna().any():
-        raise ConnectomeError(
-            f"column '{column}' lacks {ids.isna().sum()} of {len(ids)} ids; leave those rows out"
-        )
-    if pd.api.types.is_integer_dtype(ids):
-        return "number"
-    if not len(ids) or pd.api.types.infer_dtype(ids) in ("string", "categorical"):
-        return "text"
-    if pd.api.types.infer_dtype(ids) == "integer":
-        return "number"
-    raise ConnectomeError(
-        f"column '{column}' holds ids of type {ids.dtype} ({pd.api.types.infer_dtype(ids)}), "
-        "expected whole numbers or text (numbers with a decimal point lose the digits of long ids)"
-    )
+def _placed(
+    table: pd.DataFrame, given: pd.DataFrame | None, layout: Layout
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
+    """The neuron table, place of each row's sender and receiver in it, and what was done.
+
+    Without a neuron table the neurons are the ids of the edges, sorted.
+    """
+    pre, post = (columns.ids(table[name], name) for name in (layout.pre, layout.post))
+    if given is None:
+        pre, post, notes = columns.joined(pre, post)
+        neurons, _ = checked_neurons(pd.DataFrame({"id": columns.all_of(pre, post)}))
+    else:
+        neurons, notes = neuron_table(given, layout)
+    places = []
+    for ids in (pre, post):
+        found, joins = positions(ids, neurons)
+        places.append(found)
+        notes = notes + joins
+    return neurons, *places, notes
 
 
-def positions(table: pd.DataFrame, neurons: pd.DataFrame, column: str) -> np.ndarray:
-    """Index of each row's neuron, -1 if the neuron table lacks it.
+def positions(ids: columns.Ids, neurons: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Index of each row's neuron, -1 if the neuron table lacks it; and what was joined.
 
     Raises:
         ConnectomeError: ids that are neither whole numbers nor text, or not both of one kind.
     """
-    kinds = _kind(table[column], column), _kind(neurons["id"], "id of the neuron table")
-    if len(table) and len(neurons) and kinds[0] != kinds[1]:
-        raise ConnectomeError(
-            f"column '{column}' holds ids of type {table[column].dtype} ({kinds[0]}), the neuron "
-            f"table of type {neurons['id'].dtype} ({kinds[1]}); convert one of them, such as with "
-            f"table['{column}'].astype({'str' if kinds[1] == 'text' else 'int'})"
-        )
-    return pd.Index(neurons["id"]).get_indexer(pd.Index(table[column]))
+    known = columns.ids(neurons["id"], "id")
+    ids, known, notes = columns.joined(ids, known)
+    return columns.positions(ids, known), notes
 
 
 def _values(table: pd.DataFrame, layout: Layout) -> np.ndarray:

@@ -41,9 +41,9 @@ class Origin:
         total = {name: self.counts.get(name, 0) + n for name, n in counts.items()}
         return replace(self, counts={**self.counts, **total})
 
-    def noted(self, note: str) -> "Origin":
-        """The same origin with a further note."""
-        return replace(self, notes=(*self.notes, note))
+    def noted(self, *notes: str) -> "Origin":
+        """The same origin with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def as_dict(self) -> dict[str, object]:
         """JSON-like content."""

@@ -1,5 +1,6 @@
 """A connectome as a store: edges along one dimension, neurons along the other."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from scipy import sparse
 
 from ngpipe import schemas, store
 from ngpipe.errors import StoreError
+from ngpipe.wiring import columns
 from ngpipe.wiring.edges import Parts
 from ngpipe.wiring.origin import Origin
+
+MISSING = "stands_for_missing"
+"""Attribute of a variable of whole numbers: the number that stands where nothing is known."""
 
 
 def write(
@@ -22,15 +27,15 @@ def write(
     provenance: store.Provenance,
 ) -> None:
     """Write the parts of a connectome (``about`` is its unit and origin), whole or not at all."""
+    unit, origin = about
     rows = weights.tocoo()
     post, pre = (indices.astype(np.int32) for indices in rows.coords)
     variables = {
         "edge_pre": ("edge", pre),
         "edge_post": ("edge", post),
-        "edge_weight": ("edge", rows.data),
+        "edge_weight": ("edge", rows.data, {"units": unit or "1"}),
         **{str(name): _encoded(neurons[name]) for name in neurons},
     }
-    unit, origin = about
     attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **provenance.notes}
     store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
@@ -58,34 +63,55 @@ def read(path: Path) -> Parts:
 
 def column_bytes(column: pd.Series) -> bytes:
     """The content of a column, the same whatever types pandas gave it."""
-    values = _plain(column)
+    values, gaps = _plain(column)
     if values.dtype.kind == "U":
         return "\0".join(values.tolist()).encode()
-    return values.astype("<f8" if values.dtype.kind == "f" else "<i8").tobytes()
+    known = b"" if gaps is None else gaps.tobytes()
+    return values.astype("<f8" if values.dtype.kind == "f" else "<i8").tobytes() + known
 
 
-def _plain(column: pd.Series) -> np.ndarray:
-    """Numbers as int64 or float64, truth as bool, everything else as text; missing text is ''."""
-    if pd.api.types.is_bool_dtype(column):
-        return column.to_numpy(bool)
-    if pd.api.types.is_numeric_dtype(column):
-        whole = pd.api.types.is_integer_dtype(column) and not column.isna().any()
-        return column.to_numpy(np.int64) if whole else column.to_numpy(np.float64, na_value=np.nan)
-    return np.array(["" if pd.isna(v) else str(v) for v in column], dtype=np.str_)
+def _plain(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
+    """Whole numbers as int64 or uint64, others as float64, truth as bool, the rest as text.
+
+    Text that is missing is ''. Whole numbers and truth that are missing are 0 and marked in a
+    mask of gaps, which is None where nothing is missing.
+    """
+    column = columns.plain(column)
+    dtype = column.dtype
+    if pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
+        if isinstance(dtype, np.dtype):
+            return column.to_numpy(), None
+        return column.fillna(dtype.type(0)).to_numpy(dtype.type), column.isna().to_numpy()
+    if pd.api.types.is_float_dtype(dtype):
+        return column.to_numpy(np.float64), None
+    return np.array(["" if pd.isna(v) else str(v) for v in column], dtype=np.str_), None
 
 
-def _encoded(column: pd.Series) -> tuple[str, np.ndarray, dict[str, str]]:
-    values = _plain(column)
+def _encoded(column: pd.Series) -> tuple[str, np.ndarray, dict[str, object]]:
+    values, gaps = _plain(column)
     attrs = {"long_name": f"{column.name} of the neuron", "kind": values.dtype.kind}
-    if values.dtype.kind == "b":
-        values = values.astype(np.int8)
     if values.dtype.kind == "U" and values.dtype.itemsize == 0:
         values = values.astype("<U1")
+    if gaps is not None:
+        # no _FillValue: xarray would read decimal numbers, which lose the digits of long ids
+        attrs[MISSING] = _unused(values)
+        values = np.where(gaps, values.dtype.type(attrs[MISSING]), values)
     return "neuron", values, attrs
 
 
+def _unused(values: np.ndarray) -> int:
+    """A number that does not occur, to stand for those that are missing: the lowest there is."""
+    lowest = int(np.iinfo(values.dtype).min)
+    taken = set(values.tolist())
+    return next(number for number in itertools.count(lowest) if number not in taken)
+
+
 def _decoded(variable: xr.DataArray) -> np.ndarray | pd.Series:
-    values = variable.values
+    values, missing = variable.values, variable.attrs.get(MISSING)
+    if missing is not None:
+        gaps, kind = values == values.dtype.type(missing), variable.attrs["kind"]
+        array = pd.arrays.BooleanArray if kind == "b" else pd.arrays.IntegerArray
+        return pd.Series(array(values.astype(bool) if kind == "b" else values, gaps))
     match variable.attrs.get("kind"):
         case "b":
             return values.astype(bool)

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring import edges
+from ngpipe.wiring import columns, edges
+from ngpipe.wiring.columns import few
 from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.edges import few
 from ngpipe.wiring.origin import Origin
-from ngpipe.wiring.tables import read_table
+from ngpipe.wiring.tables import TableFile, read_table
 
 
 @dataclass(frozen=True)
@@ -140,21 +140,22 @@ NOTEBOOK = Filters(
 
 
 def read_synapses(
-    synapses: Path | str,
-    cells: Path | str,
+    synapses: Path | str | TableFile,
+    cells: Path | str | TableFile,
     release: Release = V1300,
     filters: Filters = NOTEBOOK,
     *,
     weight: str = "size",
     verify: bool = True,
 ) -> Connectome:
-    """:func:`from_synapses` of two files (.feather, .parquet, .csv, .tsv), read in place.
+    """:func:`from_synapses` of two files, read in place.
 
     The source is called by the name of the release only where both digests are those published.
 
     Args:
-        synapses: file of the synapse table.
-        cells: file of the cell table.
+        synapses: file of the synapse table (.feather, .parquet, .csv, .tsv, .txt, .xlsx), as
+            :class:`TableFile` where its layout is to be told.
+        cells: file of the cell table, likewise.
         release: what their columns are called.
         filters: what is left out.
         weight: see :func:`from_synapses`.
@@ -164,7 +165,8 @@ def read_synapses(
         StoreError: a file that is absent, unreadable, or not the one published.
         ConnectomeError: see :func:`from_synapses`.
     """
-    paths = [Path(synapses), Path(cells)]
+    named = [synapses, cells]
+    paths = [Path(one.path if isinstance(one, TableFile) else one) for one in named]
     for path in paths:
         if not path.exists():
             raise StoreError(
@@ -181,7 +183,7 @@ def read_synapses(
             )
     source = release.name if all(same) else f"{paths[0]}, in the columns of {release.name}"
     origin = replace(origin, source=source)
-    tables = (read_table(path) for path in paths)
+    tables = (read_table(one) for one in named)
     return from_synapses(*tables, release, filters, weight=weight, origin=origin)
 
 
@@ -216,7 +218,10 @@ def from_synapses(
     """
     edges.check_choice("weight", weight, ("size", "synapses"))
     edges.check_choice("autapses", filters.autapses, ("keep", "drop"))
+    synapses = columns.named(synapses, "the synapse table")
+    cells = columns.named(cells, "the cell table")
     _check_columns(synapses, cells, release)
+    cells, notes = columns.tidy(cells, "the cell table")
     counts: dict[str, int] = {}
     neurons = _filtered_cells(cells, release, filters, counts)
     kept, left = _filtered_synapses(synapses, neurons, release, filters, counts)
@@ -224,7 +229,7 @@ def from_synapses(
         synapses.iloc[kept],
         neurons[left],
         unit=release.unit if weight == "size" else "synapses",
-        origin=(origin or Origin()).counted(counts).noted(f"filtered: {filters}"),
+        origin=(origin or Origin()).counted(counts).noted(f"filtered: {filters}", *notes),
         pre=release.pre,
         post=release.post,
         weight=release.size if weight == "size" else None,
@@ -258,29 +263,38 @@ def _filtered_cells(
         left &= passed.to_numpy()
     if not left.any():
         _refuse(counts, filters)
+    columns.ids(cells.loc[left, release.id], release.id)
     return _neuron_table(cells[left].sort_values(release.id), release)
 
 
 def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str, pd.Series]:
     """Which cells pass each filter, by the name of what does not."""
-    ids, types = cells[release.id], filters.cell_type
-    tests = {"without_id": ids.ne(0), "of_shared_id": ~ids.duplicated(keep=False)}
+    ids, types = columns.labels(cells[release.id]), filters.cell_type
+    tests = {
+        "without_id": ids.notna() & ids.ne("0"),
+        "of_shared_id": ~ids.duplicated(keep=False) | ids.isna(),
+    }
     if filters.proofread:
         said = cells[_column(release, "proofread")]
         tests["not_proofread"] = said.notna() & ~said.isin([False, ""])
     if types is not None:
-        wanted = [types] if isinstance(types, str) else types
-        tests["of_other_type"] = cells[release.cell_type].isin(wanted)
+        tests["of_other_type"] = _is_one_of(cells[release.cell_type], types)
     if filters.region is not None:
-        tests["of_other_region"] = cells[_column(release, "region")].eq(filters.region)
-    unknown = [one for one in filters.exclude if not ids.eq(one).any()]
+        tests["of_other_region"] = _is_one_of(cells[_column(release, "region")], filters.region)
+    listed = {columns.label(one) for one in filters.exclude}
+    unknown = sorted(listed - set(ids))
     if unknown:
         raise ConnectomeError(
             f"exclude names {len(unknown)} ids that the cell table lacks, {few(unknown)}; its ids "
-            f"begin with {few(ids)} ({ids.dtype})"
+            f"begin with {few(ids)} ({cells[release.id].dtype})"
         )
-    tests["excluded"] = ~ids.isin(filters.exclude)
+    tests["excluded"] = ~ids.isin(listed)
     return tests
+
+
+def _is_one_of(column: pd.Series, wanted: str | tuple[str, ...]) -> pd.Series:
+    values = [wanted] if isinstance(wanted, str) else wanted
+    return columns.labels(column).isin({columns.label(value) for value in values})
 
 
 def _column(release: Release, name: str) -> str:
@@ -327,7 +341,8 @@ def _filtered_synapses(
     counts: dict[str, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the synapses that are left, and a mask of the neurons; adds to the counts."""
-    ends = [edges.positions(synapses, neurons, name) for name in (release.pre, release.post)]
+    sides = (columns.ids(synapses[name], name) for name in (release.pre, release.post))
+    ends = [edges.positions(side, neurons)[0] for side in sides]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
     pre, post = (end[kept] for end in ends)
     counts |= {"synapses": len(synapses), "synapses_of_other_cells": len(synapses) - len(kept)}

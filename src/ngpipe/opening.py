@@ -1,0 +1,284 @@
+"""Open stores of any writer, with the values their writer meant: zeros as zeros, gaps as gaps.
+
+``store.py`` opens through here; beside it this is the only code that knows zarr.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
+
+from ngpipe import ownership
+from ngpipe.errors import NgpipeWarning, StoreError
+
+UNREADABLE = (OSError, KeyError, ValueError, zarr.errors.BaseZarrError)
+"""What zarr and xarray raise for a directory that is no store, or for damaged metadata."""
+
+_MISSING = ("_FillValue", "missing_value")
+_PACKED = ("scale_factor", "add_offset", "_Unsigned")
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file (netCDF-4, NWB and MATLAB 7.3 are such)",
+    b"CDF\x01": "a netCDF file",
+    b"CDF\x02": "a netCDF file",
+    b"CDF\x05": "a netCDF file",
+    b"\x93NUMPY": "a numpy array",
+    b"MATLAB 5": "a MATLAB file",
+}
+_CHUNK = re.compile(r"(?:c[./]?)?((?:\d+[./])*\d+)?")
+
+
+def kind_of_file(path: Path) -> str:
+    """What a file is by its first bytes, in words; "a file" if they do not tell."""
+    with Path(path).open("rb") as file:
+        head = file.read(8)
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "a file")
+
+
+def opened(path: Path) -> xr.Dataset:
+    """Open a store lazily, one of ngpipe against its manifest, any other as its writer meant it.
+
+    Raises:
+        StoreError: it is absent, is no zarr store, or is not what its manifest says.
+    """
+    if not path.is_dir():
+        raise StoreError(_no_store(path))
+    try:
+        return _opened(path)
+    except UNREADABLE as error:
+        raise StoreError(_unreadable(path, error)) from error
+
+
+def _opened(path: Path) -> xr.Dataset:
+    manifest = ownership.manifest_of(path)
+    if manifest is not None and ownership.describes(manifest, path):
+        if ownership.CONTENT in manifest:
+            return own(path, manifest[ownership.CONTENT])
+    elif manifest is not None:
+        _refuse_changed(path)
+    dataset = foreign(path)
+    say_absent(path, dataset)
+    return dataset
+
+
+def _refuse_changed(path: Path) -> None:
+    """A store of ngpipe that is not the one its manifest describes; others are merely told."""
+    beside = ownership.manifest_path(path)
+    if ownership.key_within(path) is not None:
+        raise StoreError(
+            f"{path} is not the store that {beside} beside it describes: it was changed, or came "
+            "from elsewhere. Move both away and run the step that made it again; or, if you want "
+            f"this one to be read as it is, move {beside.name} away"
+        )
+    text = f"{path} is not the store that {beside} beside it describes; it is read as your own"
+    warnings.warn(text, NgpipeWarning, stacklevel=4)
+
+
+def _no_store(path: Path) -> str:
+    if path.is_file():
+        return (
+            f"{path} is {kind_of_file(path)}, expected a zarr store, which is a directory; "
+            "write its content with xarray's to_zarr under a name of its own"
+        )
+    if "results" in path.parts and not path.is_absolute():
+        return f"no store at {path}; make it with: {ownership.command_for(path)}"
+    return f"no store at {path}; correct the path"
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    reason = f"{type(error).__name__}: {error}"
+    if "_ARRAY_DIMENSIONS" in reason or "dimension" in reason:
+        remedy = (
+            "its arrays need names of dimensions: the attribute `_ARRAY_DIMENSIONS` in format 2, "
+            "`dimension_names` in format 3; xarray's to_zarr writes them"
+        )
+    else:
+        remedy = "move it away or write it again, with xarray's to_zarr if it is your own"
+    return f"{path} is not a readable zarr store ({reason}); {remedy}"
+
+
+def own(path: Path, content: Mapping[str, Sequence]) -> xr.Dataset:
+    """Open a store of ngpipe, lazily; every file is held against its digest when it is first read.
+
+    Args:
+        path: the store.
+        content: size [bytes] and SHA-256 of every file in it, by its path inside.
+
+    Raises:
+        StoreError: a file is missing or has another size; in reading, one that was changed.
+    """
+    short = [name for name, (size, _) in content.items() if _size(path / name) != size]
+    if short:
+        raise StoreError(
+            f"{path} is truncated: {len(short)} of its {len(content)} files are missing or of "
+            f"another size, the first is '{short[0]}'; copy it again, or move it away and re-run "
+            "the rule that wrote it"
+        )
+    digests = {name: digest for name, (_, digest) in content.items()}
+    return xr.open_zarr(_Checked(path, digests), chunks=None, consolidated=True, zarr_format=2)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else -1
+
+
+class _Checked(WrapperStore[LocalStore]):
+    """A store whose files are compared with their digests, each once; what is lost is an error."""
+
+    def __init__(self, path: Path, digests: Mapping[str, str]) -> None:
+        super().__init__(LocalStore(path, read_only=True))
+        self._path, self._digests, self._seen = path, digests, set()
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read a file, or a part of it."""
+        found = await self._store.get(key, prototype, byte_range)
+        if key not in self._digests:
+            return found
+        if found is None:
+            raise StoreError(f"{self._path}: '{key}' is gone; {_ANEW}")
+        if byte_range is None and key not in self._seen:
+            digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array())
+            if digest.hexdigest() != self._digests[key]:
+                raise StoreError(
+                    f"{self._path}: '{key}' is not what ngpipe wrote, by its digest: it was "
+                    f"changed or damaged; {_ANEW}"
+                )
+            self._seen.add(key)
+        return found
+
+
+_ANEW = "move the store away and run the step that made it again"
+
+
+def foreign(path: Path) -> xr.Dataset:
+    """Open a store that others wrote, lazily.
+
+    Consolidated metadata are not believed: they hide what was appended since. The fill value 0 of
+    a format-2 array is no missing value, unless an attribute says so: zarr sets it unasked.
+    Everything else follows the CF conventions: scale, offset, time units, missing values. Whole
+    numbers without scale stay whole if none is missing.
+
+    Raises:
+        Exception: one of :data:`UNREADABLE`.
+        StoreError: whole numbers too large to be kept exactly beside missing ones.
+    """
+    with warnings.catch_warnings():
+        # Snakemake's time stamp, notes and the like beside the arrays are not our concern.
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        raw = xr.open_zarr(path, chunks=None, consolidated=False, decode_cf=False)
+        attributes = {name: array.attrs for name, array in _arrays(path)}
+    variables = {}
+    for name in sorted(map(str, raw.variables)):  # the order on disk is no order
+        variable = raw.variables[name]
+        _declared(variable, attributes.get(name, {}))
+        whole = _whole(variable)
+        variables[name] = _kept_whole(variable, f"{path}: '{name}'") if whole else variable
+    return xr.decode_cf(xr.Dataset(variables, attrs=raw.attrs))
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, zarr.Array]]:
+    return zarr.open_group(path, mode="r", use_consolidated=False).arrays()
+
+
+def _declared(variable: xr.Variable, attributes: Mapping) -> None:
+    """Leave out the fill value of a format-2 array where it is 0 and no attribute asks for it."""
+    if "_FillValue" in attributes or "_FillValue" not in variable.attrs:
+        return
+    if variable.dtype.kind not in "mM" and not variable.attrs["_FillValue"]:  # 0, False, ""
+        del variable.attrs["_FillValue"]
+
+
+def _whole(variable: xr.Variable) -> bool:
+    """Whole numbers of which some may be missing, and that are neither packed nor dates."""
+    attrs = variable.attrs
+    return (
+        variable.dtype.kind in "iu"
+        and any(name in attrs for name in _MISSING)
+        and not any(name in attrs for name in _PACKED)
+        and " since " not in str(attrs.get("units", ""))
+    )
+
+
+def _kept_whole(variable: xr.Variable, where: str) -> xr.Variable:
+    """Without the mark of missing values if none is: decoding would make floats of the rest."""
+    marks = [np.ravel(variable.attrs[name]) for name in _MISSING if name in variable.attrs]
+    missing = np.isin(variable.values, np.concatenate(marks))
+    if not missing.any():
+        attrs = {name: v for name, v in variable.attrs.items() if name not in _MISSING}
+        return xr.Variable(variable.dims, variable.values, attrs, variable.encoding)
+    largest = np.abs(variable.values[~missing].astype(np.float64)).max(initial=0)
+    if largest >= 2**53:
+        raise StoreError(
+            f"{where} holds whole numbers up to {largest:.0f} and {missing.sum()} missing ones; "
+            "beside a missing one they cannot be kept exactly, so write them as text"
+        )
+    return variable
+
+
+def chunks_held(path: Path) -> dict[str, tuple[int, int]]:
+    """Chunks of every array that are there, and that there should be; shards where there are any.
+
+    Zarr reads what is absent as the fill value, without a word.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        arrays = dict(_arrays(path))
+    return {name: _held(path / name, array) for name, array in arrays.items()}
+
+
+def _held(directory: Path, array: zarr.Array) -> tuple[int, int]:
+    sizes = array.shards or array.chunks
+    grid = [-(-n // size) for n, size in zip(array.shape, sizes, strict=True)]
+    held = sum(_within(name, grid) for name in _files(directory))
+    return held, int(np.prod(grid, dtype=int))
+
+
+def _files(directory: Path) -> Iterator[str]:
+    """Paths of all files below a directory; there may be very many."""
+    for folder, _, names in os.walk(directory):
+        inside = Path(folder).relative_to(directory).as_posix()
+        yield from names if inside == "." else (f"{inside}/{name}" for name in names)
+
+
+def _within(name: str, grid: list[int]) -> bool:
+    """Is a file of this name a chunk of the grid? The only one of a scalar is ``0`` or ``c``."""
+    found = _CHUNK.fullmatch(name)
+    if not found:
+        return False
+    index = [int(k) for k in re.split("[./]", found[1] or "") if k]
+    if not grid:
+        return index in ([], [0])
+    return len(index) == len(grid) and all(k < n for k, n in zip(index, grid, strict=True))
+
+
+def say_absent(path: Path, dataset: xr.Dataset) -> None:
+    """Warn of chunks that are not there, by variable."""
+    for name, (held, expected) in chunks_held(path).items():
+        if held < expected and name in dataset.variables:
+            warnings.warn(
+                f"{path}: {expected - held} of {expected} chunks of '{name}' are absent, as if "
+                "their writer had left out empty ones or a copy was incomplete; they are read as "
+                f"{_filling(dataset.variables[name], path, name)}",
+                NgpipeWarning,
+                stacklevel=2,
+            )
+
+
+def _filling(variable: xr.Variable, path: Path, name: str) -> str:
+    fill = zarr.open_group(path, mode="r", use_consolidated=False)[name].fill_value
+    missing = variable.encoding.get("_FillValue")
+    if missing is not None and (missing == fill or (missing != missing and fill != fill)):
+        return "missing values"
+    return repr(fill if fill is None else np.asarray(fill).item())
