@@ -12,6 +12,7 @@ ROOT = Path(str(workflow.current_basedir)).parent
 os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
+from ngpipe.config.figures import PANELS
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.ownership import claim
@@ -93,6 +94,16 @@ def figure_key(wildcards):
     """Chain key of a figure."""
     claimed([f"results/{wildcards.figure}"])
     return STUDY.figure_key(wildcards.figure)
+
+
+def shown_in(wildcards):
+    """What the panels of a figure show, for the report."""
+    figure = STUDY.figures.figures[wildcards.figure]
+    panels = [
+        f"{name}: {PANELS[panel.kind].replace('`', '')} (experiment {panel.of})"
+        for name, panel in figure.panels.items()
+    ]
+    return "\n".join([*filter(None, [figure.about]), *panels])
 
 
 def tensorboard(wildcards):

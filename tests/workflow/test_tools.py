@@ -38,7 +38,13 @@ def test_report_holds_panels_metrics_and_caption(finished: Study) -> None:
     report = finished.path("report.html")
     finished.snakemake("--report", str(report), "results/Main/")
     text = report.read_text()
-    for words in ("scatter.svg", "metrics.csv", "made under key", "Figures"):
+    for words in (
+        "scatter.svg",
+        "metrics.csv",
+        "Made under key",
+        "Figures",
+        "learned against true W",
+    ):
         assert words in text
 
 
