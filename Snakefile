@@ -10,7 +10,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/screen.smk"
 include: "rules/simulate.smk"
 include: "rules/train.smk"
 include: "rules/recover.smk"

@@ -41,7 +41,6 @@ from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning, 
 from ngpipe.keys import check_closure
 from ngpipe.ownership import claim
 from ngpipe.steps import stages
-from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
 _BOARD_HELP = "also write the losses as TensorBoard events into this directory"
@@ -50,12 +49,9 @@ _KEY_HELP = "refuse to run unless the chain key is this one"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
-    # Read when torch loads. Threads that spin while they wait take the CPU from all other jobs,
-    # and gain nothing where there are none; a policy of the user's own stands.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
-        with alive(options.command), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.showwarning = _noting(options.command, warnings.showwarning)
             options.call(options)
     except NgpipeError as error:
@@ -134,8 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--config", type=Path, help="default: config/ beside results/")
     figures = add("figures", "list the figures: what they show, and how to make one", _figures)
     figures.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
-    inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
-    inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
+    inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
+    inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
 
 
@@ -385,7 +381,7 @@ def _figures(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    _step("inspect").run(options.store)
+    _step("inspect").run(options.path)
 
 
 def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Figure]:

@@ -16,7 +16,6 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
 from ngpipe.steps import network_file
 from ngpipe.steps.measures import Measure, measures
-from ngpipe.steps.progress import progress
 
 
 def run(
@@ -46,12 +45,10 @@ def run(
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     silenced = _silenced(network, cfg)
     parts = []
-    with progress(len(readouts), "attribute", unit="readout") as bar:
-        for name, measure in measures(connectome, network, stimuli, readouts).items():
-            # Without itself a readout is nothing: its own groups tell nothing.
-            others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
-            parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
-            bar.update()
+    for name, measure in measures(connectome, network, stimuli, readouts).items():
+        # Without itself a readout is nothing: its own groups tell nothing.
+        others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
+        parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
     dataset = xr.concat(parts, "readout", coords="minimal", compat="override", join="outer")
     dataset = dataset.assign_coords(sensor=network.sensory_indices.cpu().numpy())
     dataset["time"].attrs |= {"units": "steps", "long_name": "time"}
