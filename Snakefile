@@ -10,6 +10,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/screen.smk"
 include: "rules/simulate.smk"
 include: "rules/train.smk"
 include: "rules/recover.smk"

@@ -1,12 +1,15 @@
 # Helpers of all rules: the validated study, chain keys, and the interpreter of the jobs.
 import fcntl
+import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(str(workflow.current_basedir)).parent
+os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
 from ngpipe.config.figures import PANELS
@@ -210,6 +213,7 @@ wildcard_constraints:
 _PATH = (
     ""
     if workflow.deployment_settings.deployment_method
-    else f"export PATH={Path(sys.executable).parent}:$PATH; "
+    else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
-shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={ROOT / 'src'}; ")
+_SOURCE = shlex.quote(str(ROOT / "src"))
+shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={_SOURCE}; ")

@@ -41,6 +41,7 @@ from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning, 
 from ngpipe.keys import check_closure
 from ngpipe.ownership import claim
 from ngpipe.steps import stages
+from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
 _BOARD_HELP = "also write the losses as TensorBoard events into this directory"
@@ -49,9 +50,12 @@ _KEY_HELP = "refuse to run unless the chain key is this one"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
+    # Read when torch loads. Threads that spin while they wait take the CPU from all other jobs,
+    # and gain nothing where there are none; a policy of the user's own stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with alive(options.command), warnings.catch_warnings():
             warnings.showwarning = _noting(options.command, warnings.showwarning)
             options.call(options)
     except NgpipeError as error:

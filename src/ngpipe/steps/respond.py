@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.circuit.blocks import Circuit
@@ -17,7 +16,7 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.sweep import Value, points, spelled
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import Bar, progress
 from ngpipe.wiring.connectome import Connectome
 
 SAMPLES = 1000
@@ -60,7 +59,7 @@ def _point(
     value: Value,
     experiment: CircuitExperiment,
     device: torch.device,
-    bar: tqdm,
+    bar: Bar,
 ) -> xr.Dataset:
     """All runs at one point of the sweep."""
     labels: list[tuple[str, int]] = []
