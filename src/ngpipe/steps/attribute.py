@@ -55,8 +55,8 @@ def run(
             if not within[np.concatenate(who)].any():
                 say(
                     f"readouts.{name}: no path of at most {network.num_layers} synapses leads from "
-                    f"a sensor (network.sensors) to {list(readouts[name].groups)}, so that no input "
-                    "adds to it; all attributions are 0"
+                    f"a sensor (network.sensors) to {list(readouts[name].groups)}, so that no "
+                    "input adds to it; all attributions are 0"
                 )
             # Without itself a readout is nothing: its own groups tell nothing.
             others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
