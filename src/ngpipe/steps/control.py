@@ -111,7 +111,7 @@ def _draw(cfg: Control) -> Draw:
         case "signs":
             return lambda c, rng: sampled_signs(c, _certainty(c, cfg.certainty), rng)
         case keep:
-            return lambda c, rng: rewired(c, rng, keep=keep)
+            return lambda c, rng: rewired(c, rng, keep=keep, sweeps=cfg.sweeps)
 
 
 def _certainty(connectome: Connectome, certainty: float) -> Float[np.ndarray, " neuron"]:
