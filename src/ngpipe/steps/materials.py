@@ -30,7 +30,7 @@ def _connectome(directory: Path, spec: Panel, style: Style) -> ConnectomeMateria
         stimuli=store.read(directory / "stimuli.zarr", schemas.STIMULI),
         attribution=store.read(directory / "attribution.zarr", schemas.ATTRIBUTION),
         control=store.read(directory / "control.zarr", schemas.CONTROL),
-        paths=store.read_csv(directory / "paths.csv"),
+        paths=store.read_csv(directory / "paths.csv", text=("stimulus", "pre", "post")),
         metrics=store.read_csv(directory / "metrics.csv"),
         spec=spec,
         style=style,

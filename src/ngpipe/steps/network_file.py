@@ -8,8 +8,9 @@ import xarray as xr
 from ngpipe.config.excitability import Network
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of, set_parameters
-from ngpipe.errors import ArgumentError, ConfigError, StoreError
+from ngpipe.errors import ArgumentError, ConfigError, ConnectomeError, StoreError
 from ngpipe.steps import parameter_file
+from ngpipe.wiring import columns
 from ngpipe.wiring.connectome import Connectome
 
 UNKNOWN = "unknown"
@@ -23,7 +24,7 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
         ConfigError: nobody to receive input, or values of groups that do not exist.
         ConnectomeError: a column that the neurons do not have.
     """
-    groups = connectome.column(cfg.groups).fillna(UNKNOWN).astype(str)
+    groups = columns.labels(connectome.column(cfg.groups)).fillna(UNKNOWN)
     for key, given in (("slopes", cfg.slopes), ("biases", cfg.biases)):
         absent = sorted(set(given) - set(groups))
         if absent:
@@ -55,16 +56,13 @@ def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
     """Indices of the neurons that receive input.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: a value that no neuron has.
     """
     ((column, values),) = cfg.sensors.items()
-    found = connectome.column(column).isin(values).to_numpy().nonzero()[0]
-    if not len(found):
-        known = sorted(map(str, connectome.column(column).dropna().unique()))
-        raise ConfigError(
-            f"network.sensors: no neuron has {column} {list(values)}; the values are {known[:20]}"
-        )
-    return found.tolist()
+    try:
+        return connectome.indices(column, values).tolist()
+    except ConnectomeError as error:
+        raise ConfigError(f"network.sensors: {error}") from error
 
 
 def rewired(
