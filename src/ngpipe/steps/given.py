@@ -82,13 +82,13 @@ def _read(
             f"{cfg.targets} has columns {list(table)} and {len(table)} rows, expected at least one "
             f"row and columns {COLUMNS}, perhaps layer"
         )
-    table = table.assign(**{name: table[name].str.strip() for name in ("stimulus", "group")})
+    table = table.assign(**{name: columns.labels(table[name]) for name in ("stimulus", "group")})
     for name, whole in (("value", False), *((("layer", True),) if "layer" in table else ())):
         table[name] = _numbers(table[name], whole, f"{cfg.targets}: {name}")
     pulses = [name for name, stimulus in stimuli.items() if isinstance(stimulus, Pulse)]
     known = {"stimulus": ("given stimuli", pulses), "group": ("groups", network.groups.names)}
     for column, (kind, names) in known.items():
-        absent = sorted(set(table[column]) - set(names))
+        absent = sorted(set(table[column].fillna("")) - set(names))
         if absent:
             raise ConfigError(
                 f"{cfg.targets}: {column} {absent} is none of the {kind} {names[:20]}; correct it"

@@ -8,7 +8,7 @@ import xarray as xr
 from ngpipe.config.excitability import Network
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of, set_parameters
-from ngpipe.errors import ArgumentError, ConfigError, ConnectomeError, StoreError
+from ngpipe.errors import ArgumentError, ConfigError, StoreError
 from ngpipe.steps import parameter_file
 from ngpipe.wiring import columns
 from ngpipe.wiring.connectome import Connectome
@@ -56,13 +56,17 @@ def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
     """Indices of the neurons that receive input.
 
     Raises:
-        ConfigError: a value that no neuron has.
+        ConfigError: there are none.
     """
     ((column, values),) = cfg.sensors.items()
-    try:
-        return connectome.indices(column, values).tolist()
-    except ConnectomeError as error:
-        raise ConfigError(f"network.sensors: {error}") from error
+    names = columns.labels(connectome.column(column))
+    found = names.isin([columns.label(value) for value in values]).to_numpy().nonzero()[0]
+    if not len(found):
+        known = sorted(names.dropna().unique())
+        raise ConfigError(
+            f"network.sensors: no neuron has {column} {list(values)}; the values are {known[:20]}"
+        )
+    return found.tolist()
 
 
 def rewired(

@@ -300,12 +300,9 @@ def _refuse_missing(missing: np.ndarray, name: str) -> None:
 def _stripped(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Place of each row among the values (-1: missing), and these, without blanks around them."""
     codes, values = pd.factorize(column)
-    words = np.array([label(value) for value in values] or [""], dtype=object)
-    blank = words == ""
-    codes = np.where(codes < 0, -1, codes)
-    if blank.any() and len(codes):
-        codes = np.where(blank[codes], -1, codes)
-    return codes, words
+    words = np.array([label(value) for value in values], dtype=object)
+    blank = np.append(words == "", True)  # -1, what pandas calls missing, is the last
+    return np.where(blank[codes], -1, codes), words
 
 
 def _text(column: pd.Series) -> pd.Series:
