@@ -125,8 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
     verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
-    inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
-    inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
+    inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
+    inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
 
 
@@ -240,9 +240,14 @@ class _Job:
     def __init__(self, options: argparse.Namespace) -> None:
         stage = options.command
         self.experiment = load_experiment(options.config)
-        self.key = stages.key_of(self.experiment, stage)
-        stages.confirm(stage, options.key, self.key)
         self.directory = options.directory or Path("results/runs") / options.config.stem
+        self.key = stages.key_of(self.experiment, stage)
+        if stage in _OF_RECORDINGS:
+            # Snakemake has decided by itself whether a simulation is still good enough.
+            planned = options.key == self.key
+            recording = _step("origin").foreign(self.directory, self.experiment, simulated=planned)
+            self.key = stages.key_of(self.experiment, stage, recording)
+        stages.confirm(stage, options.key, self.key)
         claim(self.directory / name for name in stages.outputs_of(stage))
         self.device = _device(options)
         self.step = _step(stage)
@@ -254,8 +259,7 @@ class _Job:
 def _panel(options: argparse.Namespace) -> None:
     study, figure = _figure_of(options, options.name)
     spec = stages.spec_of(figure, options.panel)
-    key = study.panel_key(options.name, options.panel)
-    stages.confirm("panel", options.key, key)
+    key = _key(options, study, lambda study: study.panel_key(options.name, options.panel))
     output = Path("results/panels") / options.name / options.panel
     _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
 
@@ -268,17 +272,27 @@ def _movie(options: argparse.Namespace) -> None:
             f"panel '{options.panel}' is of kind {spec.kind}, which has no movie; the movies of "
             f"{options.name} are {figure.movies()}"
         )
-    key = study.movie_key(options.name, options.panel)
-    stages.confirm("movie", options.key, key)
+    key = _key(options, study, lambda study: study.movie_key(options.name, options.panel))
     output = Path("results/panels") / options.name / options.panel
     _step("movie").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
 
 
 def _figure(options: argparse.Namespace) -> None:
     study, figure = _figure_of(options, options.name)
-    key = study.figure_key(options.name)
-    stages.confirm("figure", options.key, key)
+    key = _key(options, study, lambda study: study.figure_key(options.name))
     _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
+
+
+def _key(
+    options: argparse.Namespace, study: stages.Study, key: Callable[[stages.Study], str]
+) -> str:
+    """Key of what a figure needs; of recordings of the user's own, their content counts."""
+    now = key(study)
+    if options.key != now:
+        names = study.experiments_of(options.name)
+        now = key(_step("origin").with_recordings(study, Path("results/runs"), names))
+    stages.confirm(options.command, options.key, now)
+    return now
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -303,8 +317,14 @@ def _verify_sweep(options: argparse.Namespace) -> str:
     table = options.figure
     experiment = load_experiment(options.config / "experiments" / f"{table.stem}.yaml")
     points = stages.swept(table.stem, experiment)
-    known = {name: stages.stage_keys(point.experiment) for name, point in points.items()}
     runs = table.parent.parent / "runs"
+    foreign = _step("origin").foreign
+    known = {
+        name: stages.stage_keys(
+            point.experiment, foreign(runs / name, point.experiment, simulated=True)
+        )
+        for name, point in points.items()
+    }
     _step("verify").run_sweep(table, runs, known, key=stages.sweep_key(points))
     return f"metrics of {', '.join(points)}"
 
@@ -312,9 +332,11 @@ def _verify_sweep(options: argparse.Namespace) -> str:
 def _verify_figure(options: argparse.Namespace) -> str:
     study, figure = _figure_of(options, options.figure.name)
     experiments = study.experiments_of(options.figure.name)
+    runs = options.figure.parent / "runs"
+    study = _step("origin").with_recordings(study, runs, experiments)
     _step("verify").run(
         options.figure,
-        options.figure.parent / "runs",
+        runs,
         {name: study.keys(name) for name in experiments},
         key=study.figure_key(options.figure.name),
     )
@@ -322,7 +344,7 @@ def _verify_figure(options: argparse.Namespace) -> str:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    _step("inspect").run(options.store)
+    _step("inspect").run(options.path)
 
 
 def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Figure]:
@@ -336,9 +358,10 @@ def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Fi
 
 
 def _step(name: str) -> ModuleType:
-    """Import a step and check that its key covers all it loads."""
+    """Import a step and check that its key covers all it loads; others may have run before it."""
+    before = set(sys.modules)
     module = importlib.import_module(f"ngpipe.steps.{name}")
-    check_closure(name)
+    check_closure(name, {m: sys.modules[m] for m in set(sys.modules) - before})
     return module
 
 
@@ -369,6 +392,7 @@ def _device(options: argparse.Namespace) -> "torch.device":  # noqa: F821
     return device
 
 
+_OF_RECORDINGS = ("train", "recover", "rollout", "score")
 _TABLES = (Readout, Paths)
 _CIRCUIT = (CircuitNetwork, Neurons, Impulse, Runs, Condition)
 _STAGES = {

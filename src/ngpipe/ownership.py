@@ -41,6 +41,15 @@ def manifest_of(store: Path) -> dict | None:
     return next(iter(_records(store)), None)
 
 
+def written_under(store: Path) -> str | None:
+    """Key under which ngpipe wrote a store that is still as it was written; else None.
+
+    Without a key the store is the user's own: what is made from it depends on its content.
+    """
+    found = manifest_of(store)
+    return None if found is None or not_ours(store) is not None else found["key"]
+
+
 def describes(manifest: Mapping, store: Path) -> bool:
     """Does a manifest belong to the store beside it, by the metadata of the store?"""
     if CONTENT not in manifest:  # of a store that was written before manifests listed its files

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -60,7 +60,12 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
     """
     dataset = opening.opened(Path(path))
     check(dataset, schema, where=path)
-    return dataset
+    return _with_coordinates(dataset, schema)
+
+
+def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
+    """What labels a dimension as a coordinate, so that results can be grouped by it."""
+    return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
 def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
@@ -190,14 +195,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(partial, index=False, float_format="%.9g")
 
 
-def read_csv(path: Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
+def read_csv(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a CSV table; the columns ``text`` stay as they are written.
 
     Raises:
         StoreError: it is absent or no table.
     """
     try:
-        return pd.read_csv(path, converters=dict.fromkeys(text, str))
+        table = pd.read_csv(path)
+        # read again as text: a group may be called NA or 01
+        options = {"usecols": lambda name: name in text, "dtype": str, "na_filter": False}
+        return table.assign(**pd.read_csv(path, **options)) if text else table
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StoreError(f"no readable table at {path} ({error}); re-run its rule") from error
 
@@ -353,9 +361,9 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
 
 def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
     """The same dataset with units and long names, the resolved config and the version."""
-    described = dataset.copy()
+    described = _with_coordinates(dataset, schema).copy()
     for name, variable in described.variables.items():
-        if name in schema:  # `latent` has the name of its dimension: xarray calls it a coordinate
+        if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
             units, long_name = COORDINATES.get(str(name), ("1", str(name)))

@@ -5,6 +5,7 @@ import torch
 from assemblies import numbers
 
 from ngpipe.assembly.recording import BLOCK, KnownInput, Recording
+from ngpipe.errors import StoreError
 
 N_FRAMES = 1000
 
@@ -146,3 +147,69 @@ def test_the_frame_of_a_late_time_is_found_in_single_precision():
     frames = torch.arange(n)
     recording = Recording(torch.zeros(n, 1), None, 0.01, 0.1)
     assert torch.equal(known.of_all(recording.times(frames))[:, 0], image[frames])
+
+
+def broken(*, exact: bool, held_out: float = 0.2, in_blocks: bool = False) -> Recording:
+    """A gap before frame 400, and frames 700 to 704 without values; numbers that follow jump."""
+    whole = recorded(exact=exact)
+    x = whole.activity.clone()
+    x[400:] += 1e6
+    x[700:705] = float("nan")
+    parts = (range(400), range(400, 700), range(705, N_FRAMES))
+    return Recording(x, whole.rate, 0.1, held_out, in_blocks, stretches=parts)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["drift", "finite_difference"])
+def test_no_target_reaches_over_the_end_of_a_stretch(exact):
+    recording = broken(exact=exact)
+    lost = set(range(700, 705)) | (set() if exact else {399, 699, 999})
+    assert set(recording.usable.tolist()) == set(range(N_FRAMES)) - lost
+    x, target = recording.batch(recording.usable)
+    assert torch.isfinite(x).all()
+    assert float(target.abs().max()) < 1e3
+    assert recording.n_usable == N_FRAMES - len(lost)
+
+
+@pytest.mark.parametrize("in_blocks", [True, False], ids=["blocks", "tail"])
+def test_stretches_are_held_out_like_a_whole_recording(in_blocks):
+    recording = broken(exact=False, in_blocks=in_blocks)
+    scoring, selection, training = (
+        set(frames.tolist())
+        for frames in (
+            recording.scoring_frames(10_000),
+            recording.selection_frames(10_000),
+            recording.training_frames,
+        )
+    )
+    assert not scoring & selection
+    assert not (training | {f + 1 for f in training}) & (scoring | selection)
+    assert len(scoring | selection) == pytest.approx(0.2 * recording.n_usable, abs=2 * BLOCK)
+    assert (scoring | selection | training) <= set(recording.usable.tolist())
+
+
+def test_one_stretch_is_the_whole_recording():
+    whole = recorded(exact=False)
+    same = Recording(whole.activity, None, 0.1, 0.2, stretches=(range(N_FRAMES),))
+    assert torch.equal(whole.training_frames, same.training_frames)
+    assert torch.equal(whole.training_ends, same.training_ends)
+    assert whole.blocks == same.blocks
+    assert whole.rollout_start(50) == same.rollout_start(50) == whole.first_held_out
+
+
+def test_a_rollout_starts_where_the_recording_goes_on():
+    parts = (range(850), range(850, N_FRAMES))
+    x = recorded().activity
+    recording = Recording(x, None, 0.1, 0.2, stretches=parts)
+    assert recording.rollout_start(40) == recording.first_held_out == 799
+    assert recording.rollout_start(60) == 850
+    with pytest.raises(StoreError, match="goes on for 149 frames at most"):
+        recording.rollout_start(150)
+
+
+def test_windows_of_training_end_with_their_stretch():
+    recording = broken(exact=False)
+    known, last = recording.training_frames, recording.training_ends
+    for stretch in recording.stretches:
+        mine = (known >= stretch.start) & (known < stretch.stop)
+        if mine.any():
+            assert (known[last[mine]] == known[mine].max()).all()

@@ -42,7 +42,7 @@ def material(kind: str, **changes) -> Material:
             "connectivity": (("post", "pre"), weights),
             "neuron_type": (("neuron",), types),
             "position": (("neuron", "axis"), positions()),
-            "driven": (("neuron",), (np.arange(N) < SIDE**2).astype(np.int8)),
+            "driven": (("neuron",), np.arange(N) < SIDE**2),
             "external_input": (("frame", "neuron"), omega),
             "input_frame": (("time",), shown),
             "phi": (("type", "x"), phi),
@@ -56,10 +56,10 @@ def material(kind: str, **changes) -> Material:
             "connectivity_error": (("post", "pre"), 0.1 * (1 - np.eye(N))),
             "connected": (
                 ("post", "pre"),
-                (np.abs(noisy) > 0.3).astype(np.int8),
+                np.abs(noisy) > 0.3,
                 {"false_discovery": 0.05},
             ),
-            "latent": (("neuron", "latent"), rng.normal(size=(N, 2))),
+            "latent": (("neuron", "component"), rng.normal(size=(N, 2))),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi[types]),
             "psi": (("neuron", "x"), np.tanh(np.tile(x, (N, 1)))),
@@ -105,6 +105,7 @@ def material(kind: str, **changes) -> Material:
     )
     curve = pd.DataFrame({"step": [1, 2, 3], "r2": [0.1, 0.6, 0.9]})
     training = pd.DataFrame({"step": [1, 2, 3], "held_out": [1.0, np.nan, 0.01]})
+    training = training.assign(stage="gradient", seconds=[2.0, 3.0, 7.0])
     spec = Panel(kind=kind, of="e", frame=400 if kind == "rollout_scatter" else None)
     parts = {
         "simulation": simulation,
@@ -113,7 +114,7 @@ def material(kind: str, **changes) -> Material:
         "metrics": metrics,
         "learning_curve": curve,
         "training": training,
-        "spec": spec,
-        "style": Style(dpi=60),
     }
-    return Material(**{**parts, **changes})
+    how = {"spec": spec, "style": Style(dpi=60)}
+    how.update({name: changes.pop(name) for name in how if name in changes})
+    return Material(parts | changes, **how)

@@ -168,7 +168,6 @@ def results() -> dict[str, object]:
         "metrics": pd.DataFrame(),
         "impulse": IMPULSE,
         "measured": Measures(threshold_ratio=0.02),
-        "style": STYLE,
     }
 
 
@@ -178,9 +177,14 @@ def material(results):
 
     def make(kind: str, **spec) -> CircuitMaterial:
         panel = Panel(kind=kind, of="one", **{**NEEDED.get(kind, {}), **spec})
-        return CircuitMaterial(**results, spec=panel)
+        return CircuitMaterial(results, spec=panel, style=STYLE)
 
     return make
+
+
+def given(material: CircuitMaterial, **changes: object) -> CircuitMaterial:
+    """The same panel, with some results exchanged."""
+    return replace(material, results=material.results | changes)
 
 
 def figure_of(material: CircuitMaterial) -> Figure:
@@ -236,7 +240,7 @@ def test_files_are_called_by_their_names_and_not_at_any_length(material, results
         ("tables/synapses_proofread_V1_neurons_1300.feather", "synapses_proofread_V1_n…"),
     ):
         connectome = replace(results["connectome"], origin=Origin(source=source))
-        assert replace(material("mixing"), connectome=connectome).source == name
+        assert given(material("mixing"), connectome=connectome).source == name
 
 
 def test_what_has_one_name_has_one_colour(material, results):
@@ -245,7 +249,7 @@ def test_what_has_one_name_has_one_colour(material, results):
     assert list(colors) == [*KNOWN, *NULLS]
     assert len(set(colors.values())) == len(colors)
     motifs = results["motifs"].replace({"null": {"degree": "one_removed"}})
-    assert list(replace(material("spectra"), motifs=motifs).colors()) == [*KNOWN, "erdos_renyi"]
+    assert list(given(material("spectra"), motifs=motifs).colors()) == [*KNOWN, "erdos_renyi"]
 
 
 class TestNetwork:
@@ -266,7 +270,7 @@ class TestNetwork:
 
     def test_a_circuit_without_inhibition_has_one_block(self, material, results):
         part = results["responses"].isel(post=slice(N_EXC), pre=slice(N_EXC))
-        ax = drawn(replace(material("circuit_matrix"), responses=part))
+        ax = drawn(given(material("circuit_matrix"), responses=part))
         assert [t.get_text() for t in ax.get_xticklabels()] == ["14 E"]
 
     def test_sizes_of_weights_are_densities_of_their_blocks(self, material, results):
@@ -338,7 +342,7 @@ class TestImpulse:
         table.loc[first, ["status", "time_to_baseline"]] = "diverging", np.nan
         grown = results["responses"].copy(deep=True)
         grown["excitatory"][1, 150:] = np.inf
-        ax = drawn(replace(material("impulse_response"), measures=table, responses=grown))
+        ax = drawn(given(material("impulse_response"), measures=table, responses=grown))
         assert ax.child_axes[1].texts[1].get_text() == "diverging"
         assert ax.child_axes[0].get_xlim()[1] == IMPULSE.duration
 
@@ -379,7 +383,7 @@ class TestTimes:
     def test_the_axis_ends_with_the_longest_time_where_all_runs_have_one(self, material, results):
         table = results["measures"]
         table = table[table["status"] == "ok"]
-        ax = drawn(replace(material("response_times"), measures=table))
+        ax = drawn(given(material("response_times"), measures=table))
         most = table[table["parameter"].isna()][["time_to_baseline", "predicted_time"]].max().max()
         assert most < ax.get_xlim()[1] < IMPULSE.duration - IMPULSE.end
 
@@ -387,13 +391,13 @@ class TestTimes:
         table = results["measures"].assign(
             status="diverging", time_to_baseline=np.nan, predicted_time=np.nan
         )
-        ax = drawn(replace(material("response_times"), measures=table))
+        ax = drawn(given(material("response_times"), measures=table))
         assert [text for text in words(ax) if text.isdigit()] == ["6"] * 3
 
     def test_effects_pair_runs_of_one_seed_in_whatever_order(self, material, results):
         table = results["measures"].sample(frac=1, random_state=0)
         names = ["one_removed", "permuted_weights"]
-        ax = drawn(replace(material("effects", conditions=names), measures=table))
+        ax = drawn(given(material("effects", conditions=names), measures=table))
         runs = row(results["measures"], parameter="").set_index(["condition", "seed"])
         times = runs["time_to_baseline"]
         dots = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) > 1]
@@ -498,10 +502,10 @@ def test_what_is_not_there_is_named(material, results):
     with pytest.raises(StoreError, match=r"no runs with parameter 'neurons\.tau', only of"):
         drawn(material("response_sweep", parameter="neurons.tau"))
     with pytest.raises(StoreError, match=r"mixing\.csv of one is empty: motifs\.nulls has none"):
-        drawn(replace(material("mixing"), mixing=results["mixing"][:0]))
+        drawn(given(material("mixing"), mixing=results["mixing"][:0]))
     with pytest.raises(StoreError, match=r"motifs\.csv of one compares with no null"):
         bare = results["motifs"][["motif", "count"]].assign(null=np.nan)
-        drawn(replace(material("motif_scores"), motifs=bare))
+        drawn(given(material("motif_scores"), motifs=bare))
 
 
 class TestConfig:

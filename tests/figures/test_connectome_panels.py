@@ -1,5 +1,7 @@
 """Panels of the connectome system: the right numbers, under the right names, in the right place."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -91,9 +93,14 @@ def material(results):
     def make(kind: str, **spec) -> ConnectomeMaterial:
         needed = {k: v for k, v in NEEDED.items() if k not in spec}
         panel = Panel(kind=kind, of="one", **needed, **spec)
-        return ConnectomeMaterial(**results, spec=panel, style=Style(dpi=60))
+        return ConnectomeMaterial(results, spec=panel, style=Style(dpi=60))
 
     return make
+
+
+def given(material: ConnectomeMaterial, **changes: object) -> ConnectomeMaterial:
+    """The same panel, with some results exchanged."""
+    return replace(material, results={**material.results, **changes})
 
 
 def drawn(material: ConnectomeMaterial) -> mpl.axes.Axes:
@@ -169,9 +176,45 @@ def test_paths_lead_to_the_groups_named(results):
     assert set(few.loc[few["layer"] == 2, "pre"]) == {"M1"}
 
 
-def test_columns_of_paths_are_the_layers_of_the_network(material):
+def test_columns_of_paths_are_steps(material):
     ax = drawn(material("paths", groups=["O1", "O2"]))
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["input", "layer 0", "1"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["input", "step 1", "step 2"]
+
+
+def test_input_and_response_share_one_clock(material, results):
+    """A layer holds what the input of its step added: no response before its stimulus."""
+    driven, answering = (drawn(material(kind)) for kind in ("stimulus", "responses"))
+    assert [ax.get_xlabel() for ax in (driven, answering)] == ["step", "step"]
+    first = [ax.get_xticklabels()[0].get_text() for ax in (driven, answering)]
+    assert first == ["0", "1"]
+    last = drawn(material("response_map", groups=["O1"])).get_title(loc="left")
+    assert last == f"responses to drive, step {LAYERS}"
+
+
+def test_a_stimulus_without_active_paths_says_so(material):
+    ax = drawn(material("paths", groups=["I1"]))
+    (text,) = [t.get_text() for t in ax.texts]
+    assert text == "no active path\nfrom drive to I1\nin 4 steps"
+
+
+def test_a_readout_that_nothing_reaches_is_shown_as_zeros(material, results):
+    attribution = results["attribution"] * 0
+    for kind, rows in (("attribution", 2), ("silencing", 3)):  # two groups have sensors
+        ax = drawn(given(material(kind, top=3), attribution=attribution))
+        assert len(ax.texts) == rows
+
+
+def test_nothing_silenced_is_said(material, results):
+    nothing = results["attribution"].assign(silencing=results["attribution"]["silencing"] * np.nan)
+    ax = drawn(given(material("silencing"), attribution=nothing))
+    (text,) = [t.get_text() for t in ax.texts]
+    assert text == "no group that is silenced\nchanges out"
+
+
+def test_readouts_are_shown_where_no_null_was_drawn(material, results):
+    ax = drawn(given(material("control"), control=results["control"].isel(draw=slice(0, 0))))
+    assert ax.get_title(loc="left") == "readouts"
+    assert ax.get_legend() is None
 
 
 def test_maps_are_of_sensors_or_of_all_neurons(material, results):
@@ -190,4 +233,4 @@ def test_unknown_groups_and_missing_lattices_are_named(material, results):
     one = material("response_map", groups=["O1"])
     bare = type(one.connectome)(one.connectome.weights, flat)
     with pytest.raises(StoreError, match="have no columns u, v; take kind 'responses'"):
-        drawn(ConnectomeMaterial(**{**results, "connectome": bare}, spec=one.spec, style=one.style))
+        drawn(ConnectomeMaterial({**results, "connectome": bare}, spec=one.spec, style=one.style))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from synthetic import SAMPLES, SIDE, material, positions
+from synthetic import SAMPLES, SIDE, N, material, positions
 
 from ngpipe.config.figures import Panel
 from ngpipe.errors import StoreError
@@ -131,8 +131,10 @@ class TestMaps:
         (dots,) = drawn("input_map", frame=400).collections
         offsets = dots.get_offsets()
         np.testing.assert_allclose(offsets - offsets[0], positions() - positions()[0], atol=1e-12)
-        np.testing.assert_allclose(dots.get_array(), true_omega(400))
-        table = material("input_map").simulation["external_input"].values
+        values = dots.get_array()
+        np.testing.assert_allclose(values[DRIVEN], true_omega(400)[DRIVEN])
+        assert values.mask.sum() == N - SIDE**2, "neurons without input have the colour of none"
+        table = material("input_map").simulation["external_input"].values[:, DRIVEN]
         assert dots.get_clim() == pytest.approx((table.min(), table.max()))
 
     def test_several_frames_stand_side_by_side_on_one_symmetric_scale(self):

@@ -170,6 +170,14 @@ class TestEffects:
             expected = [[draws.quantile(0.025), row], [draws.quantile(0.975), row]]
             np.testing.assert_allclose(segment, expected)
 
+    def test_few_draws_of_a_null_are_shown_one_by_one(self):
+        table, null = effects(2)
+        few = null.groupby("group").head(4)
+        ax = panel(effect_bars, table=table, null=few, label="change").axes[0]
+        for row, marks in enumerate(ax.collections[:2]):
+            draws = few["effect"][few["group"] == f"AV{row}"]
+            np.testing.assert_allclose(marks.get_offsets(), [[x, row] for x in draws])
+
     def test_a_null_without_spread_is_drawn_too(self):
         table, null = effects(3)
         null.loc[null["group"] == "AV1", "effect"] = 0.0
@@ -229,13 +237,20 @@ class TestFit:
             r2 = 1 - (residual**2).sum() / ((wanted[part] - wanted[part].mean()) ** 2).sum()
             assert abs(r2 - np.corrcoef(wanted[part], got[part])[0, 1] ** 2) > 0.1
             rmse = np.sqrt((residual**2).mean())
-            assert text == f"{name}\n$R^2$ = {r2:.3f}\nRMSE {rmse:.3f}"
+            assert text == f"{name}, n = {part.sum()}: RMSE {rmse:.3f}, $R^2$ {r2:.3f}"
 
-    def test_a_single_target_has_an_error_but_no_r2(self):
-        figure = panel(fit_scatter, wanted=np.array([0.5]), got=np.array([0.75]))
+    @pytest.mark.parametrize("n", [1, 9])
+    def test_few_targets_have_an_error_but_no_r2(self, n):
+        wanted = np.linspace(0.5, 0.9, n)
+        figure = panel(fit_scatter, wanted=wanted, got=wanted + 0.25)
         (text,) = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
-        assert text == "fitted\nRMSE 0.250"
+        assert text == f"fitted, n = {n}: RMSE 0.250"
         assert not clipped(figure)
+
+    def test_keys_lie_outside_the_axes_where_no_point_can_be(self, rng):
+        wanted, got, held = self.wanted_and_got(rng)
+        ax = panel(fit_scatter, wanted=wanted, got=got, held_out=held).axes[0]
+        assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
 
     @pytest.mark.parametrize(
         ("wanted", "got", "held", "words"),

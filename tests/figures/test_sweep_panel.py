@@ -10,27 +10,28 @@ from ngpipe.figures import compose
 from ngpipe.figures.points import SweepMaterial, sweep
 from ngpipe.figures.style import new_figure
 
-NOISE = "simulation.noise"
+NOISE, UNIT = "simulation.noise", "1/tau"
 
 
 def table(settings: list[str], values: list[float], published: float | None = None) -> pd.DataFrame:
     """One metric at every setting, among another metric, another parameter and no parameter."""
     rows = [
-        ("one", "", "", "connectivity", "r2", 9.0, published),
-        ("one~training.seed=1", "training.seed", "1", "connectivity", "r2", 8.0, published),
+        ("one", "", "", "", "connectivity", "r2", 9.0, published),
+        ("one~training.seed=1", "training.seed", "1", "1", "connectivity", "r2", 8.0, published),
     ]
     for setting, value in zip(settings, values, strict=True):
-        labels = (f"one~{NOISE}={setting}", NOISE, setting)
+        labels = (f"one~{NOISE}={setting}", NOISE, setting, UNIT)
         rows.append((*labels, "connectivity", "r2", value, published))
         rows.append((*labels, "connectivity", "slope", value + 1, np.nan))
-    columns = ["experiment", "parameter", "setting", "quantity", "metric", "value", "reference"]
+    columns = ["experiment", "parameter", "setting", "unit"]
+    columns += ["quantity", "metric", "value", "reference"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def material(found: pd.DataFrame, metric: str = "r2") -> SweepMaterial:
     asked = {"parameter": NOISE, "quantity": "connectivity", "metric": metric}
     spec = Panel(kind="sweep", of="one", **asked)
-    return SweepMaterial(found, pd.DataFrame(), spec, Style())
+    return SweepMaterial({"table": found, "metrics": pd.DataFrame()}, spec, Style())
 
 
 def drawn(*arguments, **options):
@@ -44,8 +45,8 @@ def test_one_dot_a_point_at_its_value():
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0, 0.1, 1])
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0.9, 0.7, 0.3])
     assert ax.lines[0].get_marker() == "o"
-    assert (ax.get_xlabel(), ax.get_ylabel()) == (NOISE, "r2")
-    assert ax.get_title() == "connectivity"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (f"{NOISE} [1/τ]", "$R^2$")
+    assert ax.get_title() == "W, one run a point"
 
 
 @pytest.mark.parametrize(

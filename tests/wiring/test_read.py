@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 
 import networkx as nx
 import numpy as np
@@ -174,10 +175,11 @@ class TestRefusals:
         assert message(StoreError, tmp_path / "no.csv").startswith("no file at ")
 
     def test_an_unknown_kind(self, tmp_path):
-        (tmp_path / "W.xlsx").touch()
-        assert "unknown kind '.xlsx', expected one of ['.csv'" in message(
-            StoreError, tmp_path / "W.xlsx"
-        )
+        (tmp_path / "W.docx").touch()
+        found = message(StoreError, tmp_path / "W.docx")
+        assert "unknown kind '.docx', expected one of ['.csv', '.tsv', '.txt', '.xlsx'" in found
+        assert "'.gexf', '.json'] (.csv, .tsv, .txt, .mtx, .graphml, .gml, .gexf, .json" in found
+        assert found.endswith("also as .gz, .bz2, .xz, .zip)")
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mtx", ".graphml", ".gml", ".json"])
     def test_garbage(self, suffix, tmp_path):
@@ -192,25 +194,29 @@ class TestRefusals:
     def test_several_matrices(self, tmp_path):
         np.savez(tmp_path / "W.npz", chemical=ARROW, electrical=ARROW)
         found = message(StoreError, tmp_path / "W.npz")
-        assert "holds the matrices ['chemical', 'electrical'], not 'None'" in found
+        assert "holds the matrices ['chemical', 'electrical'], none of them is named" in found
         assert read(tmp_path / "W.npz", variable="chemical").n_edges == 1
 
     def test_a_matrix_that_is_not_square(self, tmp_path):
         np.save(tmp_path / "W.npy", np.ones((3, 4)))
-        assert "shape (3, 4), expected (3, 3)" in message(ConnectomeError, tmp_path / "W.npy")
+        found = message(ConnectomeError, tmp_path / "W.npy")
+        assert "W.npy: an array of shape (3, 4), expected a square matrix" in found
 
     def test_other_columns(self, tmp_path):
         (tmp_path / "e.csv").write_text("from,to,n\n0,1,2\n")
         found = message(ConnectomeError, tmp_path / "e.csv")
         assert "have columns ['from', 'to', 'n'], not ['pre', 'post', 'weight']" in found
 
-    def test_parquet_without_its_library(self, tmp_path, monkeypatch):
-        (tmp_path / "e.parquet").touch()
-
-        def absent(_path):
-            raise ImportError("pyarrow")
-
-        monkeypatch.setattr(pd, "read_parquet", absent)
-        assert "needs pyarrow, which is not installed" in message(
-            StoreError, tmp_path / "e.parquet"
-        )
+    @pytest.mark.parametrize(
+        ("suffix", "library", "remedy"),
+        [
+            (".parquet", "pyarrow", "pip install pyarrow"),
+            (".xlsx", "openpyxl", "pip install 'ngpipe[excel]'"),
+            (".h5", "h5py", "pip install 'ngpipe[hdf]'"),
+        ],
+    )
+    def test_a_library_that_is_not_there(self, suffix, library, remedy, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, library, None)
+        (tmp_path / f"e{suffix}").touch()
+        found = message(StoreError, tmp_path / f"e{suffix}")
+        assert f"e{suffix} needs {library}, which is not installed; {remedy}" in found

@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 import zarr
+from pydantic import ValidationError
 from scipy.io import mmwrite
 from scipy.sparse import coo_array
 from scipy.sparse import save_npz as save_sparse
@@ -175,6 +176,43 @@ def test_whole_numbers_and_float64_become_float32(tmp_path):
     assert found.tolist() == [[0, 3], [-2, 0]]
 
 
+class TestDimensionsOfAZarr:
+    """Its dimensions say who receives; reading [pre, post] as [post, pre] would transpose W."""
+
+    @pytest.fixture
+    def stored(self, matrix, tmp_path):
+        def write(dims, **options):
+            xr.Dataset({"W": (dims, matrix)}).to_zarr(
+                tmp_path / "W.zarr", zarr_format=2, consolidated=True
+            )
+            return File(path=str(tmp_path / "W.zarr"), **options)
+
+        return write
+
+    def test_senders_in_rows(self, stored, matrix):
+        np.testing.assert_array_equal(read_matrix(stored(("pre", "post")), N), matrix.T)
+
+    @pytest.mark.parametrize("rows", ["post", "pre"])
+    def test_other_names_and_rows_that_say_so(self, rows, stored, matrix):
+        found = read_matrix(stored(("to", "from"), variable="W", rows=rows), N)
+        np.testing.assert_array_equal(found, matrix if rows == "post" else matrix.T)
+
+    def test_other_names_alone(self, stored):
+        found = message(stored(("to", "from")))
+        assert "holds the arrays {'W': ('to', 'from')}, none with dims (post, pre)" in found
+        assert "simulation.connectivity.variable" in found
+        found = message(File(path=stored_path(found), variable="W"))
+        assert "'W' has dims ('to', 'from'), expected (post, pre)" in found
+        assert "simulation.connectivity.rows" in found
+
+    def test_rows_that_contradict_the_dimensions(self, stored):
+        assert "so its rows are 'pre', but" in message(stored(("pre", "post"), rows="post"))
+
+
+def stored_path(text: str) -> str:
+    return text.split(" holds ")[0]
+
+
 class TestRefusals:
     """Each names the file once, says what it found, and says the remedy."""
 
@@ -183,9 +221,11 @@ class TestRefusals:
         assert found.startswith("simulation.connectivity.path: no file at ")
 
     def test_an_unknown_kind(self, tmp_path):
-        (tmp_path / "W.txt").write_text("0 1")
-        found = message(File(path=str(tmp_path / "W.txt")))
-        assert "unknown kind '.txt', expected one of ['.pt', '.npy', '.npz', '.zarr'" in found
+        with pytest.raises(ValidationError) as caught:
+            File(path=str(tmp_path / "W.docx"))
+        assert "unknown kind '.docx', expected one of ['.pt', '.npy', '.npz', '.zarr'" in str(
+            caught.value
+        )
 
     @pytest.mark.parametrize("saved", [f for f in FORMATS if f != "csv"], indirect=True)
     def test_another_size(self, saved, matrix):
@@ -195,7 +235,8 @@ class TestRefusals:
 
     def test_a_matrix_that_is_not_square(self, tmp_path, rng):
         np.save(tmp_path / "W.npy", rng.normal(size=(N, N + 1)))
-        assert "holds shape (6, 7), expected (6, 6)" in message(File(path=str(tmp_path / "W.npy")))
+        found = message(File(path=str(tmp_path / "W.npy")))
+        assert "an array of shape (6, 7), expected a square matrix" in found
 
     def test_numbers_that_are_not_finite(self, saved, matrix):
         matrix[0, 1] = np.nan
@@ -217,13 +258,6 @@ class TestRefusals:
         assert "holds the matrices ['W', 'W_hat']" in found
         assert found.endswith("name one in simulation.connectivity.variable")
 
-    def test_a_zarr_indexed_the_other_way_round(self, matrix, tmp_path):
-        """Its dimensions say [pre, post]: reading it as [post, pre] would transpose W."""
-        path = tmp_path / "W.zarr"
-        dataset = xr.Dataset({"W": (("pre", "post"), matrix)})
-        dataset.to_zarr(path, zarr_format=2, consolidated=True)
-        assert "holds the matrices [], not 'W'" in message(File(path=str(path), variable="W"))
-
     @pytest.mark.parametrize("suffix", [".pt", ".npy", ".npz"])
     @pytest.mark.parametrize("content", [b"", b"garbage", b"half"])
     def test_broken_files(self, suffix, content, matrix, tmp_path):
@@ -236,9 +270,13 @@ class TestRefusals:
         assert "cannot be read as a connectivity" in found
         assert "simulation.connectivity.path" in found
 
-    def test_a_file_of_parameters_is_no_matrix(self, matrix, tmp_path):
-        torch.save({"W": torch.from_numpy(matrix)}, tmp_path / "W.pt")
-        assert "cannot be read as a connectivity" in message(File(path=str(tmp_path / "W.pt")))
+    def test_a_file_of_parameters_holds_several(self, matrix, tmp_path):
+        state = {"W": torch.from_numpy(matrix), "gain": torch.ones(N)}
+        torch.save(state, tmp_path / "W.pt")
+        cfg = File(path=str(tmp_path / "W.pt"))
+        assert "holds the matrices ['W', 'gain'], none of them is named" in message(cfg)
+        named = cfg.model_copy(update={"variable": "W"})
+        np.testing.assert_array_equal(read_matrix(named, N), matrix)
 
     def test_a_pickled_program_is_not_run(self, tmp_path):
         torch.save(Program(tmp_path / "was_run"), tmp_path / "W.pt")

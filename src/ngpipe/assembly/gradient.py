@@ -208,7 +208,7 @@ class Trainer:
         """Frames of a batch, and the input of all neurons at each.
 
         A field is evaluated at both ends of a few windows, is linear between, and the frames lie
-        in these windows.
+        in these windows. A window ends where a stretch of the recording does.
         """
         known = self.recording.training_frames
         if not isinstance(self.model.external, Field):
@@ -218,9 +218,11 @@ class Trainer:
         n, length = self.cfg.field.windows, min(self.cfg.field.window_frames, len(known))
         start = torch.randint(len(known) - length + 1, (n, 1), generator=self.generator)
         each = self.cfg.batch_frames // n
-        frames = known[start + torch.randint(length, (n, each), generator=self.generator)]
-        ends = known[start + torch.tensor([0, length - 1])]
-        share = ((frames - ends[:, :1]) / (ends[:, 1:] - ends[:, :1])).to(self.device)
+        last = (start + length - 1).minimum(self.recording.training_ends[start])
+        ahead = torch.randint(length, (n, each), generator=self.generator) % (last - start + 1)
+        frames, ends = known[start + ahead], known[torch.cat([start, last], 1)]
+        between = (ends[:, 1:] - ends[:, :1]).clamp_min(1)
+        share = ((frames - ends[:, :1]) / between).to(self.device)
         times = self.recording.times(ends.flatten().to(self.device))
         low, high = self.model.external(times).unflatten(0, (n, 2)).unbind(1)
         field = torch.lerp(low[:, None], high[:, None], share[..., None]).flatten(0, 1)

@@ -37,7 +37,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
                 (model.connectivity * scales.connectivity).cpu().numpy(),
             ),
             **_certainty(model, scales, cfg),
-            "latent": (("neuron", "latent"), model.latent.cpu().numpy()),
+            "latent": (("neuron", "component"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
             "visited": (("neuron", "bound"), visited.cpu().numpy()),
@@ -86,7 +86,7 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     off = ~np.eye(len(error), dtype=bool)
     if not (error[off] > 0).all():
         return {}
-    connected = np.zeros(error.shape, dtype=np.int8)
+    connected = np.zeros(error.shape, dtype=bool)
     connected[off], width = called(weights[off] / error[off], cfg.false_discovery)
     about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
@@ -126,11 +126,12 @@ def _external_input(
     if not isinstance(model.external, Field):
         return xr.Dataset()
     n = len(recording.activity)
-    times = recording.times(torch.arange(0, n, max(1, n // cfg.input_frames)))
+    frames = torch.arange(0, n, max(1, n // cfg.input_frames))
+    times = recording.times(frames)
     learned = model.omega(times.to(model.latent.device))
     values = ((learned - offsets.external_input) / scales.external_input).cpu().numpy()
     units = "1" if model.mode == "multiplicative" else "1/tau"
     return xr.Dataset(
         {"external_input": (("sample", "neuron"), values, {"units": units})},
-        coords={"sample": times.double().numpy()},
+        coords={"sample": times.double().numpy(), "sample_frame": ("sample", frames.numpy())},
     )

@@ -11,13 +11,20 @@ from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
 from ngpipe.config.inputs import Mode
-from ngpipe.errors import DivergenceError
+from ngpipe.errors import DivergenceError, StoreError
 
 BLOCK = 20
 """Frames of a held-out block: short, so that a hidden input hardly changes within."""
 
 STRETCH = 4_096
 """Frames read at once where all are looked at."""
+
+NOT_FINITE = (
+    "frames like this are left out where a recording is read from its store, and named by "
+    "`stretches` in one that is built by hand; do not fill them in: differences over frames that "
+    "were made up are not those of the neurons"
+)
+"""What to do about values that are not finite."""
 
 Frames = Int[Tensor, " frame"]
 
@@ -29,6 +36,10 @@ class Recording:
     A share of the frames is never trained on: the end of the recording, or blocks of 20 frames
     spread evenly over it. Half of them (the first half; every other block) serve scoring, the
     others the choice of the model, so that the scores are not those of the selection.
+
+    Frames may fall into stretches, with a gap, another trial, or frames without a value between
+    two of them. Nothing is read between stretches and no difference reaches over their ends. The
+    time of a frame is the time recorded until then, without the gaps.
     """
 
     activity: Trajectory | Series
@@ -40,6 +51,8 @@ class Recording:
     sites: Sites | None = None
     """The driven neurons, if any."""
     known_input: "KnownInput | None" = None
+    stretches: tuple[range, ...] | None = None
+    """Frames that follow one another by ``dt``, all of them finite; None: the whole recording."""
 
     @property
     def n_neurons(self) -> int:
@@ -47,25 +60,39 @@ class Recording:
         return self.activity.shape[1]
 
     @property
+    def n_frames(self) -> int:
+        """Number of frames, whether they have a target or not."""
+        return len(self.activity)
+
+    @property
     def duration(self) -> float:
         """Time from the first frame to the end of the last one [tau]."""
         return len(self.activity) * self.dt
 
+    @cached_property
+    def usable(self) -> Frames:
+        """Frames that have a target: of finite differences, all but the last of every stretch."""
+        lost = self.rate is None
+        whole = (range(len(self.activity)),) if self.stretches is None else self.stretches
+        parts = [torch.arange(s.start, max(s.start, s.stop - lost)) for s in whole]
+        return torch.cat(parts) if parts else torch.arange(0)
+
     @property
     def n_usable(self) -> int:
-        """Frames that have a target: all but the last one for finite differences."""
-        return len(self.activity) - (self.rate is None)
+        """Number of frames that have a target."""
+        return len(self.usable)
 
     @cached_property
     def blocks(self) -> list[range]:
-        """The held-out stretches, in time."""
+        """What is held out, in time, as places among the usable frames."""
+        n = self.n_usable
         if not self.in_blocks:
-            start = int(len(self.activity) * (1 - self.held_out))
-            middle = (start + self.n_usable) // 2
-            return [range(start, middle), range(middle, self.n_usable)]
-        n = max(1, round(self.n_usable * self.held_out / (2 * BLOCK)))
-        starts = [int((k + 0.5) * self.n_usable / (2 * n)) for k in range(2 * n)]
-        return [range(s, min(s + BLOCK, self.n_usable)) for s in starts]
+            start = min(int((n + (self.rate is None)) * (1 - self.held_out)), n)
+            middle = (start + n) // 2
+            return [range(start, middle), range(middle, n)]
+        pairs = max(1, round(n * self.held_out / (2 * BLOCK)))
+        starts = [int((k + 0.5) * n / (2 * pairs)) for k in range(2 * pairs)]
+        return [range(s, min(s + BLOCK, n)) for s in starts]
 
     @cached_property
     def training_frames(self) -> Frames:
@@ -74,15 +101,44 @@ class Recording:
         for block in self.blocks:
             # A finite difference reaches one frame ahead.
             free[max(0, block.start - (self.rate is None)) : block.stop] = False
-        return torch.nonzero(free)[:, 0]
+        return self.usable[free]
+
+    @cached_property
+    def training_ends(self) -> Frames:
+        """For every training frame, the place among them of the last one of its stretch."""
+        if self.stretches is None:
+            return torch.full_like(self.training_frames, len(self.training_frames) - 1)
+        stops = torch.tensor([s.stop for s in self.stretches])
+        stop = stops[torch.searchsorted(stops, self.training_frames, right=True)]
+        return torch.searchsorted(self.training_frames, stop) - 1
 
     @property
     def first_held_out(self) -> int:
-        """First frame of the first held-out stretch."""
-        return self.blocks[0].start
+        """First frame of what is held out."""
+        return int(self.usable[self.blocks[0].start])
+
+    def rollout_start(self, n_frames: int) -> int:
+        """First held-out frame after which the recording goes on for ``n_frames`` without a break.
+
+        Raises:
+            StoreError: there is none.
+        """
+        whole = (range(len(self.activity)),) if self.stretches is None else self.stretches
+        held_out = torch.tensor([place for block in self.blocks for place in block])
+        frames = self.usable[held_out]
+        stops = torch.tensor([s.stop for s in whole])
+        left = stops[torch.searchsorted(stops, frames, right=True)] - 1 - frames
+        enough = torch.nonzero(left >= n_frames)[:, 0]
+        if len(enough):
+            return int(frames[enough[0]])
+        raise StoreError(
+            f"a rollout of {n_frames} frames (rollout.n_frames) needs a held-out frame after which "
+            f"the recording goes on as long, but it goes on for {int(left.max())} frames at most; "
+            "lower rollout.n_frames, or hold out more of the recording"
+        )
 
     def times(self, frames: Frames) -> Float[Tensor, " frame"]:
-        """When frames were taken [tau]."""
+        """Time recorded until the frames [tau]."""
         return self.dt * frames
 
     def batch(self, frames: Frames) -> tuple[Activity, Rate]:
@@ -94,11 +150,14 @@ class Recording:
 
     def scoring_frames(self, n: int) -> Frames:
         """About ``n`` evenly spaced frames of every other held-out stretch."""
-        return _spread(torch.tensor([f for b in self.blocks[0::2] for f in b]), n)
+        return _spread(self._frames_of(self.blocks[0::2]), n)
 
     def selection_frames(self, n: int) -> Frames:
         """About ``n`` evenly spaced frames of the other held-out stretches."""
-        return _spread(torch.tensor([f for b in self.blocks[1::2] for f in b]), n)
+        return _spread(self._frames_of(self.blocks[1::2]), n)
+
+    def _frames_of(self, blocks: list[range]) -> Frames:
+        return self.usable[torch.tensor([k for b in blocks for k in b], dtype=torch.long)]
 
     def training_sample(self, n: int) -> Frames:
         """About ``n`` evenly spaced training frames."""
@@ -129,7 +188,7 @@ class Recording:
             frame, neuron = torch.nonzero(broken)[0].tolist()
             raise DivergenceError(
                 f"activity or rate of neuron {neuron} at frame {int(frames[frame])} is not finite; "
-                "leave out or interpolate such frames before training"
+                f"{NOT_FINITE}"
             )
         return float(x.abs().max())
 

@@ -16,15 +16,19 @@ FAR = 100.0
 def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dataset:
     """Activity from a held-out frame on beside its prediction, as ``schemas.ROLLOUT`` describes it.
 
-    The model starts from the first held-out frame and runs freely for ``n_frames``; process noise
-    of the recording is not predicted, and a learned input is the one learned for these frames.
-    Beside it: the rate at held-out frames, predicted one by one.
+    The model starts from the first held-out frame after which the recording goes on without a
+    break, and runs freely for ``n_frames``; process noise of the recording is not predicted, and a
+    learned input is the one learned for these frames. Beside it: the rate at held-out frames,
+    predicted one by one.
 
     A learned model may diverge. That is a result: ``activity_hat`` is NaN from there on, the
     attribute ``status`` is "diverged" instead of "ok", and ``frames_predicted`` counts the frames
     before.
+
+    Raises:
+        StoreError: no stretch of the recording is long enough.
     """
-    start = recording.first_held_out
+    start = recording.rollout_start(n_frames)
     truth = recording.activity[start : start + n_frames + 1]
     predicted, diverged = free_run(
         model.as_drift(),

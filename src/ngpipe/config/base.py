@@ -1,8 +1,10 @@
 """What all sections share: frozen, no unknown keys, a unit and a sentence for every number."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -14,6 +16,24 @@ class Section(BaseModel):
 def unit(name: str) -> dict[str, str]:
     """Schema extra that carries the unit of a number."""
     return {"unit": name}
+
+
+def unit_of(field: FieldInfo) -> str:
+    """Unit that a key carries; empty where it is no number."""
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["unit"])
+    for part in [*field.metadata, *annotations(field.annotation)]:
+        if isinstance(part, FieldInfo) and isinstance(part.json_schema_extra, dict):
+            return str(part.json_schema_extra["unit"])
+    return ""
+
+
+def annotations(annotation: object) -> Iterator[object]:
+    """Metadata of Annotated types nested in unions, tuples and dicts."""
+    if get_origin(annotation) is Annotated:
+        yield from annotation.__metadata__
+    for argument in get_args(annotation):
+        yield from annotations(argument)
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]

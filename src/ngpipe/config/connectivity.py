@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Positive, Section, unit
+from ngpipe.config.files import MATRICES, TABLES, TextFormat, check_format, path_of
 
 Share = Annotated[float, Field(ge=0, le=1, json_schema_extra=unit("1"))]
 Filling = Annotated[float, Field(gt=0, le=1, json_schema_extra=unit("1"))]
@@ -70,17 +71,32 @@ class Block(_Generated):
     )
 
 
-class File(Section):
-    """Weights read from .pt, .npy, .npz, .mtx or .zarr (a matrix [post, pre]) or .csv (edges)."""
+class _WeightsFile(Section):
+    """Keys of weights from a file that are not about the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects weights read from a file.")
-    path: str = Field(description="The file; relative paths start at the working directory.")
+    path: path_of((*MATRICES, *TABLES)) = Field(
+        description="The file; relative paths start at the working directory."
+    )
     variable: str | None = Field(
-        None, description="Name of the matrix inside an .npz or .zarr that holds several."
+        None, description="Name of the matrix in a file that holds several. Null: the only one."
+    )
+    rows: Literal["post", "pre"] | None = Field(
+        None,
+        description="What the rows of a matrix are. Null: what the file says, or else `post`.",
     )
     pre: str = Field("pre", description="Column of an edge list that names the sending neuron.")
     post: str = Field("post", description="Column that names the receiving neuron.")
     weight: str = Field("weight", description="Column that holds the weight.")
+
+
+class File(TextFormat, _WeightsFile):
+    """Weights read from a file: a matrix [post, pre] or a table of edges between 0 .. n-1."""
+
+    @model_validator(mode="after")
+    def _is_laid_out(self) -> "File":
+        check_format(self.path, self)
+        return self
 
 
 Connectivity = Annotated[Lorentz | Gaussian | LowRank | Block | File, Field(discriminator="kind")]

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ngpipe.config.base import unit_of
 from ngpipe.config.figures import PANELS, Figures
 from ngpipe.config.systems import EXPERIMENTS
 
@@ -51,7 +52,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
         path = f"{prefix}{name}"
         nested = list(_models(field.annotation))
         if not nested:
-            yield Key(path, _unit(field), _default(field), field.description or "")
+            yield Key(path, unit_of(field), _default(field), field.description or "")
             continue
         yield Key(path, "", _default(field), field.description or "")
         suffix = _suffix(field.annotation)
@@ -118,23 +119,6 @@ def _suffix(annotation: object) -> str:
 
 def _kind(model: type[BaseModel]) -> str:
     return f"kind={model.model_fields['kind'].default}"
-
-
-def _unit(field: FieldInfo) -> str:
-    if isinstance(field.json_schema_extra, dict):
-        return str(field.json_schema_extra["unit"])
-    for part in [*field.metadata, *_annotations(field.annotation)]:
-        if isinstance(part, FieldInfo) and isinstance(part.json_schema_extra, dict):
-            return str(part.json_schema_extra["unit"])
-    return ""
-
-
-def _annotations(annotation: object) -> Iterator[object]:
-    """Metadata of Annotated types nested in unions, tuples and dicts."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        yield from annotation.__metadata__
-    for argument in typing.get_args(annotation):
-        yield from _annotations(argument)
 
 
 def _default(field: FieldInfo) -> str:

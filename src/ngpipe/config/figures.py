@@ -97,6 +97,14 @@ CONDITIONS = (
 """Kinds of panel that show some conditions of a circuit."""
 SWEEPS = ("response_sweep", SWEEP)
 """Kinds of panel that show one swept parameter."""
+COLUMNS = 3
+"""Columns of a page without a mosaic."""
+WIDE: Mapping[str, int] = {
+    **dict.fromkeys(("true_input", "learned_input", "paths"), 3),
+    **dict.fromkeys(("impulse_response", "response_times", "effects", "motif_scores"), 2),
+    "response_map": 2,
+}
+"""Columns that kinds of panel take there; others take one."""
 
 
 def _listed(kinds: tuple[str, ...]) -> str:
@@ -162,6 +170,11 @@ class Panel(Section):
     neurons: Count | None = Field(
         None, description="Neurons shown, for `activity`, `rollout` and `impulse_response`."
     )
+    reach: Positive | None = Field(
+        None,
+        description="Largest activity shown, for `phi` and `psi`. Null: what a typical neuron "
+        "visits, and for one psi at most 12.",
+    )
     stimulus: Name | None = Field(None, description=f"Which stimulus, for {_listed(STIMULI)}.")
     readout: Name | None = Field(None, description=f"Which readout, for {_listed(READOUTS)}.")
     groups: Groups | None = Field(
@@ -172,9 +185,10 @@ class Panel(Section):
     )
     layer: Step | None = Field(
         None,
-        description="Step shown, for `stimulus`, `response_columns`, `response_map` and "
-        "`attribution`. Null: all steps over time, or the last where a lattice is drawn. For "
-        "`paths`, the layer of the network that they lead to. Null: 3.",
+        description="For `stimulus` and `attribution`, the step of the input that is shown; for "
+        "`response_columns` and `response_map`, the layer of the network, which is at step "
+        "`layer` + 1. Null: all steps over time, or the last layer where a lattice is drawn. For "
+        "`paths`, the layer that they lead to. Null: 3.",
     )
     top: Count = Field(
         12, description="Most rows, bars or nodes of a layer, where not all groups are named."
@@ -220,6 +234,12 @@ class Panel(Section):
             )
         return self
 
+    def columns(self, width: float) -> int:
+        """How many columns of this width [inch] a page without a mosaic gives to the panel."""
+        if self.size is None:
+            return WIDE.get(self.kind, 1)
+        return min(COLUMNS, max(1, round(self.size[0] / width)))
+
 
 class Figure(Section):
     """One figure: named panels and how the composed page lays them out."""
@@ -230,7 +250,8 @@ class Figure(Section):
     mosaic: tuple[tuple[str, ...], ...] | None = Field(
         None,
         description="Rows of panel names, which share the width of their row equally; a name "
-        'repeated in its row is wider, and "." is an empty place. Null: three panels a row.',
+        'repeated in its row is wider, and "." is an empty place. Null: rows of three columns, '
+        "of which wide panels take two or three.",
     )
     width: Positive = Field(
         7.2, description="Width of the composed figure.", json_schema_extra=unit("inch")
@@ -276,10 +297,19 @@ class Figure(Section):
         """Rows of panel names; "." marks an empty place."""
         if self.mosaic is not None:
             return [list(row) for row in self.mosaic]
-        names = list(self.panels)
-        columns = min(3, len(names))
-        names += ["."] * (-len(names) % columns)
-        return [names[k : k + columns] for k in range(0, len(names), columns)]
+        rows: list[list[str]] = [[]]
+        for name, panel in self.panels.items():
+            columns = panel.columns(self.width / COLUMNS)
+            if len(rows[-1]) + columns > COLUMNS:
+                rows.append([])
+            rows[-1] += columns * [name]
+        widest = max(map(len, rows))
+        return [row + self._rest(row[-1]) * (widest - len(row)) for row in rows]
+
+    def _rest(self, last: str) -> list[str]:
+        """What fills a row: a wide panel at its end grows, after another places stay empty."""
+        wide = self.panels[last].columns(self.width / COLUMNS) > 1
+        return [last if wide else "."]
 
 
 class Figures(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import unit
+from ngpipe.config.base import unit, unit_of
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
@@ -62,6 +62,18 @@ def spelled(value: Value) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def unit_of_key(experiment: BaseModel, path: str) -> str:
+    """Unit of a key of an experiment; empty where it is no number."""
+    part, found = experiment, ""
+    for name in path.split("."):
+        if isinstance(part, BaseModel):
+            found = unit_of(type(part).model_fields[name])
+            part = getattr(part, name)
+        else:
+            part = part[int(name) if isinstance(part, tuple) else name]
+    return found
 
 
 def varied(experiment: Model, path: str, value: Value) -> Model:

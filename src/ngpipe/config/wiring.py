@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.base import Count, Groups, Number, Positive, Section, Seed, Weight, unit
+from ngpipe.config.files import GRAPHS, MATRICES, TABLES, Table, TextFormat, check_format, path_of
 
 Value = str | bool | int | Number
 """What stands in a cell of a table."""
@@ -49,15 +50,17 @@ class CelegansSource(Section):
     )
 
 
-class TableSource(Section):
-    """A connectome of one's own, from a file."""
+class _OwnConnectome(Section):
+    """Keys of a connectome of one's own that are not about the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects a connectome read from files.")
-    path: str = Field(
+    path: path_of((*TABLES, *MATRICES, *GRAPHS)) = Field(
         description="Edge list, sheet, matrix or graph; kinds in docs/connectomes.md."
     )
-    neurons: str | None = Field(
-        None, description="Table of the neurons, with an id each. Null: those of the edges."
+    neurons: Table | None = Field(
+        None,
+        description="Table of the neurons, with an id each: its path, or a section that also says "
+        "how it is laid out. Null: those of the edges.",
     )
     unit: str = Field("synapses", description="Of the weights.")
     pre: str = Field("pre", description="Column of the sending neuron.")
@@ -85,6 +88,15 @@ class TableSource(Section):
     unknown: Literal["refuse", "drop"] = Field(
         "refuse", description="What to do with edges of neurons that the table lacks."
     )
+
+
+class TableSource(TextFormat, _OwnConnectome):
+    """A connectome of one's own, from a file."""
+
+    @model_validator(mode="after")
+    def _is_laid_out(self) -> "TableSource":
+        check_format(self.path, self)
+        return self
 
 
 class Filters(Section):
@@ -135,10 +147,11 @@ class SynapseSource(Section):
     """A table of synapses and one of cells, as MICrONS releases them."""
 
     kind: Literal["synapses"] = Field("synapses", description="Selects tables of synapses.")
-    synapses: str = Field(
-        description="Table (.feather, .parquet, .csv, .tsv) with one row for each synapse."
+    synapses: Table = Field(
+        description="Table with one row for each synapse: its path, or a section that also says "
+        "how it is laid out."
     )
-    cells: str = Field(description="Table with one row for each cell.")
+    cells: Table = Field(description="Table with one row for each cell, named likewise.")
     release: Literal["v1300", "phase1"] = Field(
         "v1300", description="What the columns are called: as in MICrONS v1300 or phase 1 v185."
     )

@@ -1,7 +1,9 @@
 """Panels of the circuit system: what they draw from, and those of its network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,7 @@ from matplotlib.colors import to_rgba
 from ngpipe.config.circuit import OBSERVED, Impulse, Measures
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import StoreError
+from ngpipe.figures.material import Result
 from ngpipe.figures.rows import legend_below
 from ngpipe.figures.scale import color_scale
 from ngpipe.figures.style import small_text
@@ -34,19 +37,20 @@ STRONG = 0.9
 
 @dataclass(frozen=True)
 class CircuitMaterial:
-    """The opened results of one experiment, and how to draw them."""
+    """The results of one experiment, and how to draw them."""
 
-    connectome: Connectome
-    responses: xr.Dataset
-    measures: pd.DataFrame
-    comparison: pd.DataFrame
-    motifs: pd.DataFrame
-    mixing: pd.DataFrame
-    metrics: pd.DataFrame
-    impulse: Impulse
-    measured: Measures
+    results: Mapping[str, object]
     spec: Panel
     style: Style
+    connectome: ClassVar[Connectome] = Result()
+    responses: ClassVar[xr.Dataset] = Result()
+    measures: ClassVar[pd.DataFrame] = Result()
+    comparison: ClassVar[pd.DataFrame] = Result()
+    motifs: ClassVar[pd.DataFrame] = Result()
+    mixing: ClassVar[pd.DataFrame] = Result()
+    metrics: ClassVar[pd.DataFrame] = Result()
+    impulse: ClassVar[Impulse] = Result()
+    measured: ClassVar[Measures] = Result()
 
     @property
     def source(self) -> str:

@@ -1,6 +1,8 @@
 """Panels of the connectome system: what of its results each draws."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,37 +14,46 @@ from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import StoreError
 from ngpipe.figures.lattice import hexagonal_map
 from ngpipe.figures.layered import layered_paths
+from ngpipe.figures.material import Result
 from ngpipe.figures.responses import effect_bars, response_map
 from ngpipe.figures.responses import fit_scatter as draw_fit
+from ngpipe.figures.rows import say_nothing
 from ngpipe.wiring.connectome import Connectome
 
 PATHS_SHOWN = 4
 """Steps of a paths panel that does not say how many."""
+NAMED = 4
+"""Groups that an empty paths panel names."""
+AFTER_INPUT = 1
+"""Step of layer 0: it answers the input of step 0, and already holds that of step 1."""
 
 
 @dataclass(frozen=True)
 class ConnectomeMaterial:
-    """The opened results of one experiment, and how to draw them."""
+    """The results of one experiment, and how to draw them."""
 
-    connectome: Connectome
-    fit: xr.Dataset
-    stimuli: xr.Dataset
-    attribution: xr.Dataset
-    control: xr.Dataset
-    paths: pd.DataFrame
-    metrics: pd.DataFrame
+    results: Mapping[str, object]
     spec: Panel
     style: Style
+    connectome: ClassVar[Connectome] = Result()
+    fit: ClassVar[xr.Dataset] = Result()
+    stimuli: ClassVar[xr.Dataset] = Result()
+    attribution: ClassVar[xr.Dataset] = Result()
+    control: ClassVar[xr.Dataset] = Result()
+    paths: ClassVar[pd.DataFrame] = Result()
+    metrics: ClassVar[pd.DataFrame] = Result()
 
     def shown(self, known: np.ndarray, size: np.ndarray) -> list[str]:
         """Groups of the panel in its order; else the ``top`` largest, the largest first.
+
+        Groups of size 0 are left out, unless all are: then their zeros are shown.
 
         Raises:
             StoreError: a group that does not exist.
         """
         if self.spec.groups is None:
             order = np.argsort(-size, kind="stable")[: self.spec.top]
-            return [str(known[k]) for k in order if size[k] > 0]
+            return [str(known[k]) for k in order if size[k] > 0 or not size.any()]
         absent = [group for group in self.spec.groups if group not in known]
         if absent:
             raise StoreError(
@@ -62,8 +73,8 @@ class ConnectomeMaterial:
         return self.stimuli["neuron_group"].values[self.stimuli["sensor"].values]
 
     @property
-    def step(self) -> int:
-        """Step shown on a lattice; without a word the last."""
+    def layer(self) -> int:
+        """Layer of the network that is shown on a lattice; without a word the last."""
         last = self.stimuli.sizes["layer"] - 1
         return last if self.spec.layer is None else self.spec.layer
 
@@ -91,7 +102,7 @@ def type_weights(material: ConnectomeMaterial, ax: Axes) -> Axes:
     part = whole.sel(post=names, pre=names)
     part.attrs = {"long_name": "share of input", "units": "1"}
     response_map(ax, part, material.style, symmetric=True)
-    ax.set(xlabel="sending group", ylabel="")
+    ax.set(xlabel="sending group", ylabel="receiving group")
     ax.set_title("connectivity of groups")
     return ax
 
@@ -115,7 +126,7 @@ def stimulus(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """Input of the sensors: over time by group, or on the lattice at one step."""
     shown = material.run["stimulus"]
     _sensors(material, ax, shown, "input", symmetric=False)
-    ax.set_title(f"stimulus {material.spec.stimulus}")
+    ax.set_title(f"stimulus {material.spec.stimulus}{_at(material.spec.layer)}")
     return ax
 
 
@@ -123,7 +134,7 @@ def attribution(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """What each sensor adds to a readout."""
     shown = material.attribution["attribution"].sel(readout=material.spec.readout)
     _sensors(material, ax, shown, "contribution", symmetric=True)
-    ax.set_title(f"what {material.spec.readout} rests on")
+    ax.set_title(f"what {material.spec.readout} rests on{_at(material.spec.layer)}")
     return ax
 
 
@@ -131,7 +142,7 @@ def responses(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """Mean activity of groups over time."""
     groups = material.stimuli["neuron_group"].values
     activity = material.run["activity"].transpose("neuron", "layer").values
-    data = _by_group(material, groups, activity, np.arange(activity.shape[1]), "step")
+    data = _by_group(material, groups, activity, AFTER_INPUT + np.arange(activity.shape[1]), "step")
     response_map(ax, data, material.style)
     ax.set_title(f"responses to {material.spec.stimulus}")
     return ax
@@ -142,21 +153,21 @@ def response_columns(material: ConnectomeMaterial, ax: Axes) -> Axes:
     groups = material.stimuli["neuron_group"].values
     u = material.on_lattice(np.arange(len(groups)))["u"].to_numpy(int)
     columns = np.unique(u)
-    activity = material.run["activity"].isel(layer=material.step).values
+    activity = material.run["activity"].isel(layer=material.layer).values
     spread = np.where(u[:, None] == columns, activity[:, None], np.nan)
     data = _by_group(material, groups, spread, columns, "column u")
     response_map(ax, data, material.style)
-    ax.set_title(f"responses to {material.spec.stimulus}, step {material.step}")
+    ax.set_title(f"responses to {material.spec.stimulus}, step {AFTER_INPUT + material.layer}")
     return ax
 
 
 def response_on_lattice(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """Activity of some groups on the lattice, at one step."""
     groups = material.stimuli["neuron_group"].values
-    activity = material.run["activity"].isel(layer=material.step).values
+    activity = material.run["activity"].isel(layer=material.layer).values
     names, means = _means(groups, activity[:, None])
     _lattice(material, ax, groups, activity, material.shown(names, means[:, 0]), "activity")
-    ax.set_title(f"responses to {material.spec.stimulus}, step {material.step}")
+    ax.set_title(f"responses to {material.spec.stimulus}, step {AFTER_INPUT + material.layer}")
     return ax
 
 
@@ -172,15 +183,12 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
         found = set(material.shown(known, np.zeros(0)))
     chosen = _leading_to(table, found, spec.top) if len(table) else table
     if chosen.empty:
-        raise StoreError(
-            f"no active path of {spec.of} leads from the input {spec.stimulus} to "
-            f"{sorted(found) or 'any group'} in {last} layers; lower paths.activity or "
-            "paths.weight in the experiment, or name other `groups` or a later `layer`"
-        )
-    layered_paths(ax, chosen, material.style)
-    columns = [int(column) for column in ax.get_xticks()]  # layer l of a path ends in layer l - 1
-    names = {0: "input", 1: "layer 0"}
-    ax.set_xticks(columns, [names.get(column, str(column - 1)) for column in columns])
+        ends = ", ".join(sorted(found)[:NAMED]) or "any group"
+        say_nothing(ax, f"no active path\nfrom {spec.stimulus} to {ends}\nin {last} steps")
+    else:
+        layered_paths(ax, chosen, material.style)
+        columns = [int(column) for column in ax.get_xticks()]
+        ax.set_xticks(columns, [f"step {column}" if column else "input" for column in columns])
     ax.set_title(f"active paths, {spec.stimulus}")
     return ax
 
@@ -189,8 +197,11 @@ def silencing(material: ConnectomeMaterial, ax: Axes) -> Axes:
     """What a readout loses when each group is silenced, the largest losses first."""
     lost = material.attribution["silencing"].sel(readout=material.spec.readout).dropna("group")
     names = material.shown(lost["group"].values.astype(str), np.abs(lost.values))
-    table = pd.DataFrame({"group": names, "effect": lost.sel(group=names).values})
-    effect_bars(ax, table, material.style, label="loss of activity")
+    if names:
+        table = pd.DataFrame({"group": names, "effect": lost.sel(group=names).values})
+        effect_bars(ax, table, material.style, label="loss of activity")
+    else:
+        say_nothing(ax, f"no group that is silenced\nchanges {material.spec.readout}")
     ax.set_title(f"{material.spec.readout}, groups silenced")
     return ax
 
@@ -200,11 +211,18 @@ def control(material: ConnectomeMaterial, ax: Axes) -> Axes:
     found = material.control
     names = found["readout"].values.astype(str)
     table = pd.DataFrame({"group": names, "effect": found["value"].values})
-    null = found["null"].to_dataframe(name="effect").reset_index()
-    null = null.rename(columns={"readout": "group"})[["group", "effect"]]
+    null = None
+    if found["null"].size:
+        null = found["null"].to_dataframe(name="effect").reset_index()
+        null = null.rename(columns={"readout": "group"})[["group", "effect"]]
     effect_bars(ax, table, material.style, label="activity", null=null)
-    ax.set_title(f"nulls ({found.attrs['model']})")
+    ax.set_title("readouts" if null is None else f"nulls ({found.attrs['model']})")
     return ax
+
+
+def _at(step: int | None) -> str:
+    """The step of an input as part of a title, where one is shown."""
+    return "" if step is None else f", step {step}"
 
 
 def _sensors(

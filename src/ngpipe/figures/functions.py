@@ -9,10 +9,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
-from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.material import Material, labelled
+from ngpipe.figures.rows import legend_below
 from ngpipe.figures.structure import annotate
 from ngpipe.figures.style import type_colors
 
+MOST_NAMED = 10
+"""Types whose colours are named."""
 MOST_RECEIVERS = 4
 """Types of receivers whose transfer functions are drawn."""
 
@@ -27,6 +30,7 @@ def latents(material: Material, ax: Axes) -> Axes:
     found = material.recovery.attrs["n_types"]
     ax.set_title(f"latents, {found} type{'s' if found > 1 else ''} found")
     ax.margins(0.12)
+    _type_legend(ax, material, types)
     return ax
 
 
@@ -41,7 +45,7 @@ def phi(material: Material, ax: Axes) -> Axes:
     curves = np.where(inside, learned.values, np.nan)
     _lines(ax, learned["x"].values, curves, type_colors(types, material.style), alpha=0.15)
     _limit(ax, learned, curves, material)
-    ax.set(xlabel="activity $x_i$", ylabel=f"$\\phi^*(a_i, x_i)$ [{_units(learned)}]")
+    ax.set(xlabel="activity $x_i$", ylabel=labelled("$\\phi^*(a_i, x_i)$", learned))
     ax.set_title("update functions")
     _legend(ax, material, "phi", loc="upper right")
     return ax
@@ -62,7 +66,7 @@ def _one_psi(material: Material, ax: Axes) -> Axes:
     x = learned["x"].values
     color = np.array([to_rgba(material.style.learned_color)])
     _lines(ax, x, np.unique(learned.values, axis=0), color, alpha=1.0)
-    reach = min(12.0, float(np.abs(x).max()))
+    reach = material.spec.reach or min(12.0, float(np.abs(x).max()))
     ax.set(xlim=(-reach, reach), ylim=(-1.25, 1.25))
     ax.set(xlabel="activity $x_j$", ylabel="$\\psi^*(x_j)$")
     ax.set_title("transfer function")
@@ -94,6 +98,7 @@ def _psi_of_pairs(material: Material, ax: Axes) -> Axes:
     """psi* of all pairs of found types: a small picture a receiver, a colour a sender."""
     learned, types = material.recovery["psi"], material.shown_types()
     found = material.recovery["neuron_type"].values
+    types = np.unique(types, return_inverse=True)[1]
     known_as = [int(np.bincount(types[found == k]).argmax()) for k in range(found.max() + 1)]
     first = [int(np.flatnonzero(found == k)[0]) for k in learned["sender_type"].values]
     curves = np.where(_inside(material.recovery)[first], learned.values, np.nan)
@@ -147,8 +152,10 @@ def _psi_of(dataset: xr.Dataset) -> str:
 
 
 def _limit(ax: Axes, learned: xr.DataArray, curves: np.ndarray, material: Material) -> None:
-    """Show what lies in the typical visited range."""
+    """Show what lies in the typical visited range, or as far as the panel asks."""
     low, high = _range(material.recovery)
+    if material.spec.reach is not None:
+        low, high = -material.spec.reach, material.spec.reach
     shown = curves[:, (learned["x"] >= low) & (learned["x"] <= high)]
     bottom, top = np.nanmin(shown), np.nanmax(shown)
     margin = 0.05 * (top - bottom)
@@ -172,6 +179,21 @@ def _lines(ax: Axes, x: np.ndarray, curves: np.ndarray, colors: np.ndarray, alph
         segments, colors=colors, alpha=alpha, linewidths=0.9, zorder=2, rasterized=len(curves) > 20
     )
     ax.add_collection(lines)
+
+
+def _type_legend(ax: Axes, material: Material, types: np.ndarray) -> None:
+    """The colours of types, which are the same in all panels; more than ten are not named."""
+    kinds, first = np.unique(types, return_index=True)
+    if not 1 < len(kinds) <= MOST_NAMED:
+        return
+    known = "true" if "neuron_type" in material.simulation else "found"
+    names = [k + 1 if isinstance(k, int) else k for k in kinds.tolist()]
+    colors = type_colors(types, material.style)[first]
+    look = {"marker": "o", "linestyle": "none", "markersize": 3.5}
+    handles = [
+        Line2D([], [], color=c, label=f"{n}", **look) for n, c in zip(names, colors, strict=True)
+    ]
+    legend_below(ax, handles, material.style, title=f"{known} type")
 
 
 def _legend(ax: Axes, material: Material, name: str, loc: str) -> None:
@@ -208,7 +230,3 @@ def _range(recovery: xr.Dataset) -> tuple[float, float]:
     """The range that the typical neuron visits, symmetric."""
     reach = float(np.median(np.abs(recovery["visited"].values)))
     return -reach, reach
-
-
-def _units(array: xr.DataArray) -> str:
-    return pretty(array.attrs["units"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -11,9 +12,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
 
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.material import Material, labelled, pretty
 from ngpipe.figures.raster import Raster, raster, spacing
-from ngpipe.figures.scale import color_bar
+from ngpipe.figures.scale import MISSING, color_bar
 from ngpipe.figures.structure import annotate, density_scatter
 
 GAP = 0.08
@@ -26,13 +27,15 @@ Frames = Int[np.ndarray, " frame"]
 
 
 def input_map(material: Material, ax: Axes) -> Axes:
-    """True Omega of all neurons at one frame, where they sit, from its least to its largest."""
-    truth = _true_input(material)
+    """True Omega at one frame, where neurons sit, from its least to its largest; others grey."""
+    truth, driven = _true_input(material), _driven(material)
     frames = np.array([material.spec.frame or 0])
-    scale = float(truth.min()), float(truth.max())
-    dots = _maps(material, ax, _omega(material.simulation, frames), frames, scale)
-    color_bar(ax, dots, _labelled("$\\Omega_i$", truth))
-    ax.set_title("true input")
+    values = np.ma.masked_all((1, truth.sizes["neuron"]))
+    values[:, driven] = _omega(material.simulation, frames)[:, driven]
+    dots = _maps(material, ax, values, frames, _scale(truth, driven))
+    color_bar(ax, dots, labelled(_symbol(material, "$\\Omega_i$"), truth))
+    rest = truth.sizes["neuron"] > len(driven)
+    ax.set_title("true input (grey: none)" if rest else "true input")
     return ax
 
 
@@ -55,8 +58,8 @@ def input_scatter(material: Material, ax: Axes) -> Axes:
     limits = (low - margin, high + margin)
     density_scatter(inputs.true.ravel(), inputs.learned.ravel(), ax, limits)
     truth = _true_input(material)
-    ax.set_xlabel(_labelled("true $\\Omega_i(t)$", truth))
-    ax.set_ylabel(_labelled("learned $\\Omega_i(t)$", truth))
+    ax.set_xlabel(labelled("true $\\Omega_i(t)$", truth))
+    ax.set_ylabel(labelled("learned $\\Omega_i(t)$", truth))
     names = {"input": "\\Omega", "input_sqrt": "\\sqrt{\\Omega}"}
     known = [name for name in names if name in set(material.metrics["quantity"])]
     lines = [
@@ -82,9 +85,8 @@ def true_input(material: Material, ax: Axes) -> Axes:
 def learned_input(material: Material, ax: Axes) -> Axes:
     """The learned field at the sampled frames nearest to some frames, on the scale of the truth."""
     inputs = side_by_side(material)
-    wanted = material.simulation["time"].values[_frames(material)]
-    nearest = [int(np.abs(inputs.times - t).argmin()) for t in wanted]
-    frames = _frames_at(material.simulation, inputs.times[nearest])
+    nearest = [int(np.abs(inputs.frames - k).argmin()) for k in _frames(material)]
+    frames = inputs.frames[nearest]
     fields = inputs.learned[nearest]
     _fields(material, ax, fields, _numbers(frames), inputs.scale, extend="both")
     ax.set_title("learned field $\\Omega^*(x, y, t)$")
@@ -94,8 +96,7 @@ def learned_input(material: Material, ax: Axes) -> Axes:
 def input_movie(material: Material, ax: Axes) -> Axes:
     """A still of the movie: true and learned field beside one another, on the true scale."""
     inputs = side_by_side(material)
-    start = material.simulation["time"].values[material.spec.frame or 0]
-    k = int(np.abs(inputs.times - start).argmin())
+    k = int(np.abs(inputs.frames - (material.spec.frame or 0)).argmin())
     both = np.stack([inputs.true[k], inputs.learned[k]])
     _fields(material, ax, both, ["true", "learned"], inputs.scale, extend="both")
     ax.set_xlabel(clock(material, inputs.times[k]))
@@ -108,6 +109,8 @@ class SideBySide:
     """True and learned input of the driven neurons at the sampled times."""
 
     times: Float[np.ndarray, " sample"]
+    frames: Frames
+    """Which frames of the recording these are."""
     true: Float[np.ndarray, "sample neuron"]
     learned: Float[np.ndarray, "sample neuron"]
     scale: tuple[float, float]
@@ -130,9 +133,11 @@ def side_by_side(material: Material) -> SideBySide:
         )
     learned = material.recovery["external_input"]
     times = learned["sample"].values.astype(np.float64)
-    true = _omega(material.simulation, _frames_at(material.simulation, times))
+    frames = _sampled(learned, material.simulation)
+    true = _omega(material.simulation, frames)
     return SideBySide(
         times=times,
+        frames=frames,
         true=true[:, driven],
         learned=learned.values[:, driven],
         scale=_scale(truth, driven),
@@ -142,7 +147,7 @@ def side_by_side(material: Material) -> SideBySide:
 
 def clock(material: Material, time: float) -> str:
     """A time as written under a picture."""
-    return f"time {time:.0f} {pretty(material.simulation['time'].attrs['units'])}"
+    return f"time {time:.0f} {pretty(material.simulation['time'].attrs.get('units', ''))}"
 
 
 def _fields(
@@ -168,7 +173,7 @@ def _fields(
             rasterized=True,
         )
     _strip(ax, sites.width, sites.height, names)
-    label = _labelled("$\\Omega$", _true_input(material))
+    label = labelled(_symbol(material, "$\\Omega$"), _true_input(material))
     color_bar(ax, ax.images[-1], label, extend=extend)
 
 
@@ -195,7 +200,7 @@ def _maps(
         offsets=offsets,
         offset_transform=ax.transData,
         array=values.ravel(),
-        cmap=material.style.activity_colormap,
+        cmap=mpl.colormaps[material.style.activity_colormap].with_extremes(bad=MISSING),
         clim=scale,
         linewidths=0,
         rasterized=True,
@@ -229,8 +234,11 @@ def _frames(material: Material) -> Frames:
     return np.array(material.spec.at or n * np.arange(5) // 5)
 
 
-def _frames_at(simulation: xr.Dataset, times: np.ndarray) -> Frames:
-    return simulation.indexes["time"].get_indexer(times, method="nearest")
+def _sampled(learned: xr.DataArray, simulation: xr.Dataset) -> Frames:
+    """Frames at which an input was sampled; an older store says their times alone."""
+    if "sample_frame" in learned.coords:
+        return learned["sample_frame"].values
+    return simulation.indexes["time"].get_indexer(learned["sample"].values, method="nearest")
 
 
 def _omega(simulation: xr.Dataset, frames: Frames) -> Values:
@@ -241,6 +249,11 @@ def _omega(simulation: xr.Dataset, frames: Frames) -> Values:
     right = np.minimum(left + 1, len(table) - 1)
     share = (shown - left)[:, None]
     return (1 - share) * table.isel(frame=left).values + share * table.isel(frame=right).values
+
+
+def _symbol(material: Material, symbol: str) -> str:
+    """Omega as a factor has no unit, which is said; one that adds to the rate has its own."""
+    return f"{symbol}, a factor" if _true_input(material).attrs.get("units", "1") == "1" else symbol
 
 
 def _true_input(material: Material) -> xr.DataArray:
@@ -260,8 +273,3 @@ def _positions(material: Material) -> np.ndarray:
 def _scale(truth: xr.DataArray, driven: np.ndarray) -> tuple[float, float]:
     table = truth.values[:, driven]
     return float(table.min()), float(table.max())
-
-
-def _labelled(symbol: str, array: xr.DataArray) -> str:
-    units = array.attrs["units"]
-    return symbol if units == "1" else f"{symbol} [{pretty(units)}]"

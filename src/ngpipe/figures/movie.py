@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.animation import PillowWriter
 
 from ngpipe.figures.compose import draw_panel
+from ngpipe.figures.headlines import fit_headlines
 from ngpipe.figures.inputs import clock, side_by_side
 from ngpipe.figures.material import Material
 from ngpipe.figures.style import new_figure, styled
@@ -26,8 +27,9 @@ def save(material: Material, path: Path) -> None:
     with styled(material.style.model_copy(update={"dpi": DPI})):
         figure = new_figure(*SIZE)
         ax = figure.subplots()
-        draw_panel(material, ax)
+        headline = draw_panel(material, ax)
         figure.draw_without_rendering()
+        fit_headlines([headline])
         figure.set_layout_engine("none")  # pictures must not move from frame to frame
         writer = PillowWriter(fps=FRAMES_PER_SECOND)
         with writer.saving(figure, str(path), dpi=DPI):

@@ -1,6 +1,8 @@
 """Panel `sweep`: a metric of all points of a sweep, of any system whose points are experiments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,12 @@ from matplotlib.axes import Axes
 
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import StoreError
+from ngpipe.figures.material import Result, pretty
 
+METRICS = {"r2": "$R^2$", "ari": "adjusted Rand index", "nrmse": "normalised RMSE"}
+"""How metrics are written; others by their name in metrics.csv."""
+QUANTITIES = {"connectivity": "W", "input": "Ω", "phi": "φ", "psi": "ψ"}
+"""How quantities are written; others by their name in metrics.csv."""
 DECADES = 2
 """Positive settings that span more are shown on a logarithmic axis."""
 
@@ -17,10 +24,11 @@ DECADES = 2
 class SweepMaterial:
     """The table of a sweep with its labels as text, metrics of the experiment, how to draw."""
 
-    table: pd.DataFrame
-    metrics: pd.DataFrame
+    results: Mapping[str, object]
     spec: Panel
     style: Style
+    table: ClassVar[pd.DataFrame] = Result()
+    metrics: ClassVar[pd.DataFrame] = Result()
 
     def shown(self) -> pd.DataFrame:
         """Rows of the metric at the points of the parameter, in their order.
@@ -70,6 +78,8 @@ def sweep(material: SweepMaterial, ax: Axes) -> Axes:
         ax.set_xlim(-0.5, len(rows) - 0.5)
     elif x.min() > 0 and x.max() > 10**DECADES * x.min():
         ax.set_xscale("log")
-    ax.set(xlabel=spec.parameter, ylabel=spec.metric)
-    ax.set_title(spec.quantity)
+    unit = rows["unit"].iloc[0]
+    name = spec.parameter if unit in ("", "1") else f"{spec.parameter} [{pretty(unit)}]"
+    ax.set(xlabel=name, ylabel=METRICS.get(spec.metric, spec.metric))
+    ax.set_title(f"{QUANTITIES.get(spec.quantity, spec.quantity)}, one run a point")
     return ax

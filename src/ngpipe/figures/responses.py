@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
 from ngpipe.figures.material import label as labelled
-from ngpipe.figures.rows import key_room, row_names, row_of_keys
+from ngpipe.figures.rows import legend_below, row_names
 from ngpipe.figures.scale import Limits, color_scale
 from ngpipe.figures.style import small_text
 from ngpipe.wiring.nulls import p_value
@@ -23,6 +23,10 @@ INTERVAL = (0.025, 0.975)
 SIGNIFICANT = 0.05
 CENTRE = "0.6"
 """Colour of that part of a null distribution."""
+FEW_DRAWS = 20
+"""Fewer draws of a null have no shape: they are shown one by one."""
+FEW_POINTS = 10
+"""R2 of fewer points says little, and is left out."""
 FEW_TICKS = 6
 """Across a response map, at most."""
 
@@ -64,7 +68,7 @@ def response_map(
         interpolation="nearest",
         rasterized=True,
     )
-    row_names(ax, [str(name) for name in _marks(data, rows)], style)
+    ax.yaxis.labelpad = 4 + row_names(ax, [str(name) for name in _marks(data, rows)], style)
     _across(ax, data, across)
     bar = ax.figure.colorbar(image, ax=ax, aspect=20, pad=0.04, extend=scale.extend)
     bar.set_label(labelled(data))
@@ -114,12 +118,11 @@ def effect_bars(
     fill = np.where(outside, style.learned_color, "white")
     look = {"s": 16, "edgecolors": style.learned_color, "linewidths": 0.9, "zorder": 4}
     ax.scatter(effects, where, c=fill.tolist(), **look)
-    room = key_room(ax, style) * (len(groups) + 0.2) if draws else 0.0
-    ax.set(ylim=(ends[0], ends[1] - room), xlabel=label)
+    ax.set(ylim=ends, xlabel=label)
     ax.spines["left"].set_visible(False)
-    reach = row_names(ax, [str(group) for group in groups], style)
+    row_names(ax, [str(group) for group in groups], style)
     if draws:
-        _null_legend(ax, [len(values) for values in draws], style, reach)
+        _null_legend(ax, [len(values) for values in draws], style)
     return ax
 
 
@@ -134,7 +137,7 @@ def fit_scatter(
 ) -> Axes:
     r"""Fitted against target responses, with the identity line.
 
-    Numbers in the corner: :math:`R^2 = 1 - \sum (got - wanted)^2 / \sum (wanted - mean)^2` (not a
+    Numbers below: :math:`R^2 = 1 - \sum (got - wanted)^2 / \sum (wanted - mean)^2` (not a
     squared correlation) and the root mean square error.
 
     Args:
@@ -169,9 +172,9 @@ def fit_scatter(
         if which.any():
             told = _agreement(name, wanted[which], got[which])
             ax.scatter(wanted[which], got[which], linewidths=0.7, label=told, **look)
-    ax.legend(loc="upper left", handletextpad=0.1, borderaxespad=0.1, borderpad=0.1)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     ax.set(xlabel=f"target {label}", ylabel=f"fitted {label}")
+    legend_below(ax, ax.get_legend_handles_labels()[0], style)
     return ax
 
 
@@ -248,7 +251,10 @@ def _draws(groups: Sequence[object], null: pd.DataFrame) -> list[np.ndarray]:
 
 
 def _null(ax: Axes, row: int, values: np.ndarray, style: Style) -> None:
-    """The shape of the null distribution and the line over its central 95 %."""
+    """The shape of the null distribution and the line over its central 95 %; few draws as dots."""
+    if len(values) < FEW_DRAWS:
+        ax.scatter(values, np.full(len(values), row), s=12, marker="|", color=CENTRE, zorder=2)
+        return
     low, high = np.quantile(values, INTERVAL)
     if values.std() > 1e-9 * max(1e-300, np.abs(values).max()):  # else it has no shape
         parts = ax.violinplot(
@@ -258,15 +264,17 @@ def _null(ax: Axes, row: int, values: np.ndarray, style: Style) -> None:
     ax.hlines(row, low, high, color=CENTRE, linewidth=3.6, zorder=2)
 
 
-def _null_legend(ax: Axes, counts: Sequence[int], style: Style, start: float) -> None:
+def _null_legend(ax: Axes, counts: Sequence[int], style: Style) -> None:
     n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     dot = {"marker": "o", "markersize": 4, "linewidth": 1.6, "color": style.learned_color}
     handles = [
         Line2D([], [], label="p ≤ 0.05", **dot),
         Line2D([], [], label="p > 0.05", markerfacecolor="white", **dot),
-        Patch(color=CENTRE, label=f"null, n = {n}"),
+        Patch(color=CENTRE, label=f"null, n = {n}")
+        if max(counts) >= FEW_DRAWS
+        else Line2D([], [], color=CENTRE, marker="|", linestyle="none", label=f"null, n = {n}"),
     ]
-    row_of_keys(ax, handles, style, upper=True, start=start)
+    legend_below(ax, handles, style)
 
 
 def _padded(values: np.ndarray) -> tuple[float, float]:
@@ -276,9 +284,10 @@ def _padded(values: np.ndarray) -> tuple[float, float]:
 
 
 def _agreement(name: str, wanted: np.ndarray, got: np.ndarray) -> str:
+    """How many responses there are and how well they agree; of few, or all alike, without R2."""
     residual = got - wanted
+    told = f"{name}, n = {len(wanted)}: RMSE {np.sqrt((residual**2).mean()):.3f}"
     spread = float(((wanted - wanted.mean()) ** 2).sum())
-    error = f"RMSE {np.sqrt((residual**2).mean()):.3f}"
-    if spread == 0:  # one value, or all alike: R2 is not defined
-        return f"{name}\n{error}"
-    return f"{name}\n$R^2$ = {1 - float((residual**2).sum()) / spread:.3f}\n{error}"
+    if spread == 0 or len(wanted) < FEW_POINTS:
+        return told
+    return f"{told}, $R^2$ {1 - float((residual**2).sum()) / spread:.3f}"

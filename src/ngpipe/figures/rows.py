@@ -136,6 +136,13 @@ def legend_below(
     )
 
 
+def say_nothing(ax: Axes, text: str) -> None:
+    """Axes without anything to draw, and in their middle the words that say why."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4")
+
+
 def height_of(ax: Axes) -> float:
     """Height of axes [pt], before they are laid out about what it will be."""
     return 72 * ax.get_window_extent().height / ax.figure.dpi

@@ -7,7 +7,7 @@ from matplotlib.colors import LogNorm
 from scipy.special import ndtri
 
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.material import Material, labelled
 
 INSET = 20
 """Neurons a side of the enlarged corner."""
@@ -15,6 +15,8 @@ LEVELS = np.append(np.arange(5, 100, 5), 99) / 100
 """Nominal coverage at which intervals of W are drawn."""
 LINE = 0.14
 """Room for a line of text above a coverage of 1."""
+PROBLEMS = {"psi, some rows": "x", "W": "s", "networks": "D", "gradient": "s"}
+"""Markers of held-out losses, by what they are the loss of."""
 
 
 def true_connectivity(material: Material, ax: Axes) -> Axes:
@@ -33,8 +35,9 @@ def connectivity_scatter(material: Material, ax: Axes) -> Axes:
     learned = material.recovery["connectivity"].values
     off = ~np.eye(len(truth), dtype=bool)
     density_scatter(truth[off], learned[off], ax)
-    units = pretty(material.truth("connectivity").attrs["units"])
-    ax.set(xlabel=f"true $W_{{ij}}$ [{units}]", ylabel=f"learned $W_{{ij}}$ [{units}]")
+    units = material.truth("connectivity")
+    ax.set_xlabel(labelled("true $W_{ij}$", units))
+    ax.set_ylabel(labelled("learned $W_{ij}$", units))
     r2, slope = (material.metric("connectivity", m) for m in ("r2", "slope"))
     annotate(ax, f"$R^2$ = {r2:.5f}\nslope = {slope:.4f}")
     ax.set_title("learned against true W")
@@ -42,22 +45,39 @@ def connectivity_scatter(material: Material, ax: Axes) -> Axes:
 
 
 def learning_curve(material: Material, ax: Axes) -> Axes:
-    """R2 of W during training and, on its own axis, the loss on held-out frames."""
-    table = material.learning_curve
+    """R2 of W during training and, on its own axis, losses on held-out frames.
+
+    Across are steps of gradient training, or the time that a closed form takes. Its losses are of
+    several problems (psi on some rows, all rows of W, the networks), so only those of one problem
+    are joined.
+    """
+    table, training = material.learning_curve, material.training
+    by_step = set(training["stage"]) == {"gradient"}
+    across = "step" if by_step else "seconds"
     color = material.style.learned_color
     if "r2" in table:
-        ax.plot(table["step"], table["r2"], "o-", color=color, markersize=2.5)
+        reached = table.merge(training[["step", "seconds"]], on="step")
+        ax.plot(reached[across], reached["r2"], "o-", color=color, markersize=2.5)
         ax.axhline(1, color=material.style.truth_color, linewidth=0.6, zorder=0)
-    ax.set(xlabel="step", ylim=(0, 1.03), xlim=(0, None))
+    ax.set(xlabel="step" if by_step else "time of training [s]", ylim=(0, 1.03), xlim=(0, None))
     ax.set_ylabel("$R^2$ of W", color=color)
-    held_out = material.training.dropna(subset="held_out")
     twin = ax.twinx()
     twin.spines["right"].set_visible(True)
-    twin.plot(held_out["step"], held_out["held_out"], "s-", color="0.45", markersize=2)
     twin.set_yscale("log")
     twin.set_ylabel("held-out loss", color="0.45")
+    held_out = training[training["stage"] != "recording"].dropna(subset="held_out")
+    for name, rows in held_out.groupby(held_out["stage"].map(_problem), sort=False):
+        look = {"marker": PROBLEMS.get(name, "s"), "markersize": 3, "markeredgewidth": 0.6}
+        twin.plot(rows[across], rows["held_out"], color="0.45", label=name, **look)
+    if not by_step:
+        twin.legend(loc="center right", handlelength=1.4, title="loss of")
     ax.set_title("training")
     return ax
+
+
+def _problem(stage: str) -> str:
+    """What a row of training.csv is the loss of."""
+    return "psi, some rows" if stage.startswith("psi") else {"model": "networks"}.get(stage, stage)
 
 
 def calibration(material: Material, ax: Axes) -> Axes:
@@ -137,7 +157,7 @@ def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) ->
         for spine in corner.spines.values():
             spine.set_visible(True)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.75, aspect=18, extend="both")
-    bar.set_label(f"$W_{{ij}}$ [{pretty(weights.attrs['units'])}]")
+    bar.set_label(labelled("$W_{ij}$", weights))
     ax.set_title(title)
     return ax
 

@@ -30,6 +30,8 @@ GOLDEN = 0.618034
 HEAD = 0.9
 """Room above the first row for the headings of columns, in rows."""
 PREDICTED = {"color": "black", "linewidth": 1.1}
+DASH = "–"
+"""In place of a number that there is not."""
 TICK = {"color": "black", "markeredgewidth": 1.1}
 
 
@@ -53,7 +55,7 @@ def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
     told = [_differences(material, name) for name in names]
     _labelled(ax, [spoken(n) for n in names], ("difference [s]", "p"), told, material.style)
     ax.set_xlabel("time to baseline [s]")
-    legend_below(ax, _keys(runs), material.style)
+    legend_below(ax, _keys(runs, no_p=any(p == DASH for _, p in told)), material.style)
     material.title(ax, f"time to baseline, {seeds_of(runs)}")
     return ax
 
@@ -103,7 +105,7 @@ def seeds_of(runs: pd.DataFrame) -> str:
 
 def number(value: float, form: str) -> str:
     """A number as written, or a dash where there is none."""
-    return format(value, form).replace("-", "−") if np.isfinite(value) else "–"
+    return format(value, form).replace("-", "−") if np.isfinite(value) else DASH
 
 
 def _dots(ax: Axes, row: int, values: Float[np.ndarray, " run"], color: Color) -> None:
@@ -180,11 +182,12 @@ def _labelled(
         aside += 7.0
 
 
-def _keys(runs: pd.DataFrame) -> list[Artist]:
+def _keys(runs: pd.DataFrame, *, no_p: bool) -> list[Artist]:
     look = {"linestyle": "none", "color": "0.3"}
     return [
         Line2D([], [], marker="o", markersize=2.4, label="seed", **look),
         Line2D([], [], marker="D", markersize=3.6, label="mean ± sd", **look),
         Line2D([], [], marker="|", markersize=7, label="mean field", linestyle="none", **TICK),
         *mark_keys(runs),
+        *([Line2D([], [], linestyle="none", label=f"p {DASH}: not a null")] if no_p else []),
     ]

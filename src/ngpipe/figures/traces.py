@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ngpipe.figures.material import Material, pretty
+from ngpipe.figures.material import Material, labelled
 from ngpipe.figures.structure import annotate
 
 MOST_POINTS = 1_500
@@ -70,15 +70,14 @@ def rollout_scatter(material: Material, ax: Axes) -> Axes:
 
 
 def _finish(ax: Axes, shown: xr.DataArray, gap: float, n: int) -> None:
-    units = pretty(shown["time"].attrs["units"])
-    ax.set(xlabel=f"time [{units}]", yticks=[], ylim=(-1.5 * gap, (n + 0.5) * gap))
+    ax.set(xlabel=labelled("time", shown["time"]), yticks=[], ylim=(-1.5 * gap, (n + 0.5) * gap))
     ax.set_xlim(float(shown["time"][0]), float(shown["time"][-1]))
     ax.spines["left"].set_visible(False)
     _scale_bar(ax, shown, gap)
 
 
 def _scale_bar(ax: Axes, shown: xr.DataArray, gap: float) -> None:
-    """A vertical bar of a round number of activity units, in place of an axis."""
+    """A vertical bar with its length in units of activity, in place of an axis."""
     height = float(f"{2 * gap:.0e}")
     ax.plot(
         [-0.015, -0.015],
@@ -90,11 +89,11 @@ def _scale_bar(ax: Axes, shown: xr.DataArray, gap: float) -> None:
     )
     ax.text(
         -0.03,
-        height / 2,
-        f"x = {height:g}",
+        0,
+        f"{height:g}",
         rotation=90,
         ha="right",
-        va="center",
+        va="bottom",
         fontsize="small",
         transform=ax.get_yaxis_transform(),
     )

@@ -1,4 +1,8 @@
-"""Learned against true connectivity."""
+"""Learned against true connectivity.
+
+A true weight that is not known is NaN, as in atlases of measured pairs. Such pairs are left out of
+every number; where there are some, ``left_out`` of quantity ``connectivity`` says how many.
+"""
 
 import numpy as np
 import pandas as pd
@@ -13,18 +17,20 @@ LEVELS = (50, 90, 95)
 
 
 def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
-    """Compare two ``(post, pre)`` matrices over their off-diagonal entries."""
-    pair = [off_diagonal(w) for w in xr.align(estimate, truth, join="exact")]
-    return rows("connectivity", agreement(*pair), len(pair[0]))
+    """Compare two ``(post, pre)`` matrices over the off-diagonal entries that are known."""
+    pair = known(estimate, truth)
+    absent = len(truth) * (len(truth) - 1) - len(pair[0])
+    values = agreement(*pair) | ({"left_out": absent} if absent else {})
+    return rows("connectivity", values, len(pair[0]))
 
 
 def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArray) -> pd.DataFrame:
     """The same over the rows of driven neurons, and over the rows of the others."""
-    off = ~np.eye(len(truth), dtype=bool)
     tables = []
     for name, mine in (("driven", driven.values > 0), ("undriven", driven.values == 0)):
         if mine.any():
-            pair = [w.transpose("post", "pre").values[mine][off[mine]] for w in (estimate, truth)]
+            rest = xr.DataArray(np.where(mine, 0.0, np.nan), dims="post")
+            pair = known(estimate, truth + rest)
             tables.append(rows(f"connectivity_{name}", agreement(*pair), len(pair[0])))
     return pd.concat(tables, ignore_index=True)
 
@@ -48,9 +54,11 @@ def score_intervals(
         StoreError: an error off the diagonal is not positive and finite.
     """
     _check_error(error)
-    learned, spread, true = (
-        off_diagonal(w).astype(np.float64) for w in xr.align(estimate, error, truth, join="exact")
-    )
+    learned, spread, true = (w.astype(np.float64) for w in known(estimate, error, truth))
+    if len(true) == 0:
+        return rows(
+            "interval", dict.fromkeys([*map("coverage_{}".format, LEVELS), "z_scale"], np.nan), 0
+        )
     z = np.abs(learned - true) / spread
     values = {f"coverage_{p}": float(np.mean(z <= ndtri((1 + p / 100) / 2))) for p in LEVELS}
     return rows("interval", {**values, "z_scale": float(np.median(z) / ndtri(0.75))}, len(z))
@@ -80,7 +88,7 @@ def score_connected(connected: xr.DataArray, truth: xr.DataArray) -> pd.DataFram
         connected: 1 where a connection is called present, else 0, ``(post, pre)``.
         truth: true W, ``(post, pre)`` [1/tau].
     """
-    called, true = (off_diagonal(w) != 0 for w in xr.align(connected, truth, join="exact"))
+    called, true = (w != 0 for w in known(connected, truth))
     found, existing, right = (float(w.sum()) for w in (called, true, called & true))
     values = {
         "found": found,
@@ -93,9 +101,15 @@ def score_connected(connected: xr.DataArray, truth: xr.DataArray) -> pd.DataFram
 
 def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """Score W(step) with dims ``(step, post, pre)``: columns ``step, r2, slope, r2_identity``."""
-    true = off_diagonal(truth)
-    table = [{"step": int(w["step"]), **agreement(off_diagonal(w), true)} for w in snapshots]
+    table = [{"step": int(w["step"]), **agreement(*known(w, truth))} for w in snapshots]
     return pd.DataFrame(table)
+
+
+def known(*matrices: xr.DataArray) -> list[np.ndarray]:
+    """Off-diagonal entries of matrices, the last of them the truth, where that is a number."""
+    *others, true = (off_diagonal(w) for w in xr.align(*matrices, join="exact"))
+    there = np.isfinite(true)
+    return [values[there] for values in (*others, true)]
 
 
 def off_diagonal(matrix: xr.DataArray) -> np.ndarray:

@@ -3,19 +3,23 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Int
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
+from ngpipe.errors import StoreError
 from ngpipe.metrics.tidy import rows
 
 
 def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """Compare two labellings ``(neuron)``: counts, adjusted Rand index, matched accuracy.
 
-    Labels are matched by the Hungarian method here, and only here.
+    Labels are numbers or words, matched by the Hungarian method here, and only here. Neurons
+    without a true one (NaN, None or an empty word) are left out.
     """
-    found, true = estimate.values, truth.values
+    known = ~pd.isna(truth.values) & (truth.values.astype(str) != "")
+    found, true = estimate.values[known], _numbered(truth.values[known])
     table = contingency_matrix(true, found)
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(true)
     values = {
@@ -25,6 +29,13 @@ def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
         "accuracy": float(matched),
     }
     return rows("types", values, len(true))
+
+
+def _numbered(labels: np.ndarray) -> Int[np.ndarray, " neuron"]:
+    """Labels of any kind as whole numbers; those that are numbers from 0 on stay as they are."""
+    if labels.dtype.kind in "iu":
+        return labels.astype(np.int64)
+    return np.unique(labels.astype(str), return_inverse=True)[1]
 
 
 def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
@@ -38,11 +49,15 @@ def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
     Args:
         recovery: ``phi (neuron, x)``, ``psi (neuron or pair, x)``, ``visited (neuron, bound)`` and
             ``neuron_type (neuron)``.
-        truth: ``phi (type, x)``, ``psi (type or pair, x)`` and ``neuron_type (neuron)``.
+        truth: ``phi (type, x)``, ``psi (type or pair, x)`` and ``neuron_type (neuron)``, rows of
+            phi by number, or labels of its coordinate ``type``.
+
+    Raises:
+        StoreError: a neuron has a type that phi has no row for.
     """
     x, bounds = recovery["x"].values, recovery["visited"].values
     inside = (x >= bounds[:, :1]) & (x <= bounds[:, 1:])
-    types = truth["neuron_type"].values
+    types = _rows_of_types(truth)
     phi = truth["phi"].interp(x=x).values[types]
     tables = [_rows("phi", recovery["phi"].values, phi, inside, types)]
     estimate, true, labels = _transfer(recovery, truth, x)
@@ -55,11 +70,28 @@ def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _rows_of_types(truth: xr.Dataset) -> Int[np.ndarray, " neuron"]:
+    """For every neuron, the row of the true phi that belongs to its type."""
+    labels = truth["neuron_type"].values
+    known = np.arange(truth.sizes["type"])
+    if "type" in truth.coords:
+        known = truth["type"].values
+    place = {label: k for k, label in enumerate(known.tolist())}
+    absent = [label for label in labels.tolist() if label not in place]
+    if absent:
+        raise StoreError(
+            f"`neuron_type` has {absent[0]!r} ({len(absent)} such neurons), expected one of "
+            f"{list(place)[:10]}, the types that the true `phi` has; give `phi` a coordinate "
+            "`type` with these labels, or leave `phi` and `psi` out of simulation.zarr"
+        )
+    return np.array([place[label] for label in labels.tolist()])
+
+
 def _transfer(
     recovery: xr.Dataset, truth: xr.Dataset, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Learned psi, the true one of the same neuron or pair, and its true type."""
-    types = truth["neuron_type"].values
+    types = _rows_of_types(truth)
     true = truth["psi"].interp(x=x).values
     of_types = truth["psi"].dims[0] == "type"
     if recovery["psi"].dims[0] == "neuron":

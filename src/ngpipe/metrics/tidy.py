@@ -25,8 +25,10 @@ def agreement(estimate: Vector, truth: Vector) -> dict[str, float]:
     Returns:
         ``r2``: squared Pearson correlation. ``slope``: ordinary least squares of the estimate on
         the truth. ``r2_identity``: 1 - sum((estimate - truth)^2) / sum((truth - mean)^2).
-        All are NaN where the truth is constant, or a value is NaN.
+        All are NaN where the truth is constant, a value is NaN, or there is none.
     """
+    if len(truth) == 0:
+        return {"r2": np.nan, "slope": np.nan, "r2_identity": np.nan}
     estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
     e, t = estimate - estimate.mean(), truth - truth.mean()
     ee, tt, et = e @ e, t @ t, e @ t

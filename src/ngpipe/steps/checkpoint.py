@@ -46,6 +46,8 @@ class Checkpoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and not (self.directory / "last.pt").exists():
+            self.remove()  # nothing to go on from
         self._lock.close()
 
     def restored(self, device: torch.device) -> dict[str, Any] | None:
@@ -66,5 +68,5 @@ class Checkpoint:
         self.saved_at = step
 
     def remove(self) -> None:
-        """Forget everything: the results are written."""
-        shutil.rmtree(self.directory)
+        """Forget everything: the results are written, or there is nothing to go on from."""
+        shutil.rmtree(self.directory, ignore_errors=True)

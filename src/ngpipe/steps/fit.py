@@ -95,7 +95,7 @@ def _nothing() -> xr.Dataset:
         {
             **{name: ("epoch", none) for name in ("loss", "held_out_loss")},
             **{name: ("target", none) for name in ("given", "fitted")},
-            "held_out": ("target", np.zeros(0, np.int8)),
+            "held_out": ("target", np.zeros(0, bool)),
             **{name: ("target", np.zeros(0, "<U1")) for name in ("run", "group")},
         },
         {"epoch": np.zeros(0, int)},

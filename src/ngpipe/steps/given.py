@@ -61,7 +61,7 @@ def fit_to_given(
             "held_out_loss": history["held_out_error"],
             "given": ("target", given["value"].to_numpy(np.float32)),
             "fitted": ("target", _responses(network, inputs, given, names)),
-            "held_out": ("target", given["stimulus"].isin(cfg.held_out).to_numpy(np.int8)),
+            "held_out": ("target", given["stimulus"].isin(cfg.held_out).to_numpy(bool)),
             "run": ("target", given["stimulus"].to_numpy(str)),
             "group": ("target", given["group"].to_numpy(str)),
         },
@@ -103,7 +103,7 @@ def _numbers(column: pd.Series, whole: bool, what: str) -> pd.Series:
     if wrong.any():
         row = wrong.to_numpy().argmax()
         raise ConfigError(
-            f"{what} of row {row} is {column.iloc[row]!r}, expected a "
+            f"{what} of row {row} is '{column.iloc[row]}', expected a "
             f"{'whole' if whole else 'finite'} number; correct it, or leave the row out"
         )
     return found.astype(np.int64 if whole else np.float64)

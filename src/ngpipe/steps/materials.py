@@ -1,6 +1,8 @@
-"""Open the results of an experiment for drawing."""
+"""The results of an experiment, to be opened by the panels that draw them."""
 
 import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ngpipe import schemas, store
@@ -9,63 +11,85 @@ from ngpipe.config.figures import SWEEP, Panel, Style, system_of
 from ngpipe.figures.circuit import CircuitMaterial
 from ngpipe.figures.compose import AnyMaterial
 from ngpipe.figures.connectome import ConnectomeMaterial
-from ngpipe.figures.material import Material
+from ngpipe.figures.material import Material, Results
 from ngpipe.figures.points import SweepMaterial
 from ngpipe.wiring.connectome import Connectome
 
+Openers = Mapping[str, Callable[[], object]]
+
 
 def load(directory: Path, spec: Panel, style: Style) -> AnyMaterial:
-    """Everything in ``results/runs/<experiment>/`` that a panel may show; the table of a sweep."""
+    """What a panel may show of ``results/runs/<experiment>/``; nothing is opened yet."""
     if spec.kind == SWEEP:
-        path = directory.parent.parent / "sweeps" / f"{spec.of}.csv"
-        table = store.read_csv(path, text=("parameter", "setting"))
-        return SweepMaterial(table, store.read_csv(directory / "metrics.csv"), spec, style)
-    return _OF_SYSTEM[system_of(spec.kind)](directory, spec, style)
+        return SweepMaterial(Results(_sweep(directory, spec)), spec, style)
+    kind, openers = _OF_SYSTEM[system_of(spec.kind)]
+    return kind(Results(openers(directory)), spec, style)
 
 
-def _connectome(directory: Path, spec: Panel, style: Style) -> ConnectomeMaterial:
-    return ConnectomeMaterial(
-        connectome=Connectome.load(directory / "connectome.zarr"),
-        fit=store.read(directory / "fit.zarr", schemas.FIT),
-        stimuli=store.read(directory / "stimuli.zarr", schemas.STIMULI),
-        attribution=store.read(directory / "attribution.zarr", schemas.ATTRIBUTION),
-        control=store.read(directory / "control.zarr", schemas.CONTROL),
-        paths=store.read_csv(directory / "paths.csv", text=("stimulus", "pre", "post")),
-        metrics=store.read_csv(directory / "metrics.csv"),
-        spec=spec,
-        style=style,
-    )
+def _sweep(directory: Path, spec: Panel) -> Openers:
+    path = directory.parent.parent / "sweeps" / f"{spec.of}.csv"
+    return {
+        "table": partial(store.read_csv, path, text=("parameter", "setting", "unit")),
+        **_tables(directory, "metrics"),
+    }
 
 
-def _assembly(directory: Path, spec: Panel, style: Style) -> Material:
-    return Material(
-        simulation=store.read(directory / "simulation.zarr", schemas.SIMULATION),
-        recovery=store.read(directory / "recovery.zarr", schemas.RECOVERY),
-        rollout=store.read(directory / "rollout.zarr", schemas.ROLLOUT),
-        metrics=store.read_csv(directory / "metrics.csv"),
-        learning_curve=store.read_csv(directory / "learning_curve.csv"),
-        training=store.read_csv(directory / "training.csv"),
-        spec=spec,
-        style=style,
-    )
+def _assembly(directory: Path) -> Openers:
+    return {
+        **_stores(
+            directory,
+            simulation=schemas.SIMULATION,
+            recovery=schemas.RECOVERY,
+            rollout=schemas.ROLLOUT,
+        ),
+        **_tables(directory, "metrics", "learning_curve", "training"),
+    }
 
 
-def _circuit(directory: Path, spec: Panel, style: Style) -> CircuitMaterial:
-    responses = store.read(directory / "responses.zarr", schemas.RESPONSES)
-    compared = store.read_json(directory / "metrics.json")
-    return CircuitMaterial(
-        connectome=Connectome.load(directory / "connectome.zarr"),
-        responses=responses,
-        measures=store.read_csv(directory / "measures.csv"),
-        comparison=store.read_csv(directory / "comparison.csv"),
-        motifs=store.read_csv(directory / "motifs.csv"),
-        mixing=store.read_csv(directory / "mixing.csv"),
-        metrics=store.read_csv(directory / "metrics.csv"),
-        impulse=Impulse(**json.loads(responses.attrs["config"])["impulse"]),
-        measured=Measures(**compared["config"]["measures"]),
-        spec=spec,
-        style=style,
-    )
+def _connectome(directory: Path) -> Openers:
+    return {
+        "connectome": partial(Connectome.load, directory / "connectome.zarr"),
+        **_stores(
+            directory,
+            fit=schemas.FIT,
+            stimuli=schemas.STIMULI,
+            attribution=schemas.ATTRIBUTION,
+            control=schemas.CONTROL,
+        ),
+        "paths": partial(store.read_csv, directory / "paths.csv", text=("stimulus", "pre", "post")),
+        **_tables(directory, "metrics"),
+    }
 
 
-_OF_SYSTEM = {"assembly": _assembly, "connectome": _connectome, "circuit": _circuit}
+def _circuit(directory: Path) -> Openers:
+    return {
+        "connectome": partial(Connectome.load, directory / "connectome.zarr"),
+        **_stores(directory, responses=schemas.RESPONSES),
+        **_tables(directory, "measures", "comparison", "motifs", "mixing", "metrics"),
+        "impulse": lambda: Impulse(**_config_of_responses(directory)["impulse"]),
+        "measured": lambda: Measures(
+            **store.read_json(directory / "metrics.json")["config"]["measures"]
+        ),
+    }
+
+
+def _config_of_responses(directory: Path) -> dict:
+    return json.loads(store.read(directory / "responses.zarr", schemas.RESPONSES).attrs["config"])
+
+
+def _stores(directory: Path, **expected: schemas.Schema) -> Openers:
+    return {
+        name: partial(store.read, directory / f"{name}.zarr", schema)
+        for name, schema in expected.items()
+    }
+
+
+def _tables(directory: Path, *names: str) -> Openers:
+    return {name: partial(store.read_csv, directory / f"{name}.csv") for name in names}
+
+
+_OF_SYSTEM = {
+    "assembly": (Material, _assembly),
+    "connectome": (ConnectomeMaterial, _connectome),
+    "circuit": (CircuitMaterial, _circuit),
+}

@@ -1,5 +1,10 @@
-"""Open what training may see of a simulation or recording; nothing of the truth is touched."""
+"""Open what training may see of a simulation or recording; nothing of the truth is touched.
 
+What a store says is checked before any work: its interval against its times (``sampling.py``), and
+every frame of it (``survey.py``).
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.training import Training
 from ngpipe.errors import DeviceError, StoreError
+from ngpipe.steps import sampling, survey
 
 
 class Stored:
@@ -52,10 +58,56 @@ class Stored:
         return torch.from_numpy(values.astype("float32", copy=False)).to(self.device)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A recording that was checked, and what results made from it say of it."""
+
+    recording: Recording
+    identity: survey.Identity
+    """What it holds, as far as training sees it."""
+    labels: xr.Dataset
+    """Coordinates of the neurons: their names and whatever else the store says of each."""
+    path: Path
+
+    @property
+    def left_out(self) -> int:
+        """Frames without a target, beyond the last one of an unbroken recording."""
+        return self.recording.n_frames - (self.recording.rate is None) - self.recording.n_usable
+
+    @property
+    def n_stretches(self) -> int:
+        """Stretches without a gap or an absent value."""
+        return len(self.recording.stretches or [1])
+
+    def notes(self) -> dict[str, object]:
+        """For manifests and attributes."""
+        return {
+            "recording": survey.text(self.identity),
+            "stretches": self.n_stretches,
+            "frames_left_out": self.left_out,
+        }
+
+    def labelled(self, dataset: xr.Dataset) -> xr.Dataset:
+        """A result with the names of the neurons, and the recording it was made from."""
+        named = dataset.assign_coords(self.labels.coords)
+        labels = named.coords.get("neuron", named.coords.get("name"))
+        for dim, meaning in (("post", "receiving neuron"), ("pre", "sending neuron")):
+            if labels is not None and dim in named.dims:
+                named = named.assign_coords({dim: (dim, labels.values, {"long_name": meaning})})
+        return named.assign_attrs(recording=survey.text(self.identity))
+
+
 def load(
     simulation: Path, cfg: Training, device: torch.device, *, in_memory: bool = False
 ) -> Recording:
-    """Open activity and, if it is the target, the exact drift.
+    """The recording alone; see :func:`opened`."""
+    return opened(simulation, cfg, device, in_memory=in_memory).recording
+
+
+def opened(
+    simulation: Path, cfg: Training, device: torch.device, *, in_memory: bool = False
+) -> Opened:
+    """Open activity and, if it is the target, the exact drift, once all of it has been looked at.
 
     Args:
         simulation: the store.
@@ -64,40 +116,81 @@ def load(
         in_memory: read all frames now, for a reader that wants them over and over at random.
 
     Raises:
-        StoreError: no drift is stored though ``training.target`` asks for it, or no interval.
+        StoreError: the store lacks what ``cfg`` asks for, contradicts itself, or holds nothing that
+            can be learned from.
         DeviceError: the recording does not fit the device.
     """
     dataset = store.read(simulation, schemas.SIMULATION)
-    if "dt" not in dataset.attrs:
+    dt, broken = sampling.interval(dataset, simulation), sampling.breaks(dataset, simulation)
+    if cfg.target == "drift" and "drift" not in dataset:
         raise StoreError(
-            f"{simulation} does not say its sampling interval; set the store's attribute `dt` [tau]"
+            f"{simulation} holds no exact drift, as is usual for recordings; set "
+            "training.target: finite_difference"
         )
-    names = ["activity"]
-    if cfg.target == "drift":
-        if "drift" not in dataset:
-            raise StoreError(
-                f"{simulation} holds no exact drift, as is usual for recordings; set "
-                "training.target: finite_difference"
-            )
-        names.append("drift")
+    sites = _sites(dataset, simulation, device) if cfg.input == "field" else None
+    known = _known(dataset, simulation, cfg, device) if cfg.input == "known" else None
+    found = survey.survey(dataset, simulation, survey.seen(cfg))
+    survey.check_moving(found, dataset, simulation)
+    arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
+    recording = Recording(
+        arrays["activity"],
+        arrays.get("drift"),
+        dt=dt,
+        held_out=cfg.held_out,
+        in_blocks=cfg.held_out_as == "blocks",
+        sites=sites,
+        known_input=known,
+        stretches=survey.stretches(found.finite, broken),
+    )
+    _check_enough(recording, found, dataset, simulation)
+    return Opened(recording, found.identity, _labels(dataset), simulation)
+
+
+def _arrays(
+    dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device, *, in_memory: bool
+) -> dict[str, Stored | Tensor]:
+    names = ["activity", "drift"] if cfg.target == "drift" else ["activity"]
     arrays = {name: Stored(dataset[name], device) for name in names}
+    if not in_memory:
+        return arrays
     try:
-        if in_memory:
-            arrays = {name: array[:] for name, array in arrays.items()}
+        return {name: array[:] for name, array in arrays.items()}
     except torch.OutOfMemoryError as error:
         gigabytes = sum(dataset[n].nbytes for n in names) / 1e9
         raise DeviceError(
-            f"{simulation} needs {gigabytes:.1f} GB on {device}, which has less free; use "
+            f"{path} needs {gigabytes:.1f} GB on {device}, which has less free; use "
             "--device cpu, or a recording of fewer frames"
         ) from error
-    return Recording(
-        arrays["activity"],
-        arrays.get("drift"),
-        dt=dataset.attrs["dt"],
-        held_out=cfg.held_out,
-        in_blocks=cfg.held_out_as == "blocks",
-        sites=_sites(dataset, simulation, device) if cfg.input == "field" else None,
-        known_input=_known(dataset, simulation, cfg, device) if cfg.input == "known" else None,
+
+
+def _labels(dataset: xr.Dataset) -> xr.Dataset:
+    """Coordinates over neurons, but for those that have the name of a variable of ours."""
+    own = {*schemas.SIMULATION, *schemas.RECOVERY, *schemas.ROLLOUT}
+    mine = {n: c.variable for n, c in dataset.coords.items() if c.dims == ("neuron",)}
+    return xr.Dataset(coords={name: c for name, c in mine.items() if name not in own})
+
+
+def _check_enough(
+    recording: Recording, found: survey.Survey, dataset: xr.Dataset, path: Path
+) -> None:
+    """Refuse a recording of which gaps and absent values leave too little.
+
+    Raises:
+        StoreError: naming the neuron that costs most.
+    """
+    kept = [len(recording.training_frames), *map(len, recording.blocks)]
+    if min(kept) > 0:
+        return
+    worst = int(found.absent.argmax())
+    costs = (
+        f"; {survey.named(dataset, worst)} alone has no finite value at {found.absent[worst]} "
+        "frames: leave such neurons out"
+        if found.absent[worst]
+        else "; longer stretches without a gap are needed"
+    )
+    raise StoreError(
+        f"{path}: {recording.n_usable} of {recording.n_frames} frames have a target, since gaps "
+        f"and absent values take the others: too few to train and to hold some out{costs}"
     )
 
 
@@ -111,6 +204,11 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
         )
     driven = np.flatnonzero(store.values(dataset, "driven", schemas.SIMULATION, where=path))
     position = dataset["position"].values[driven]
+    if position.shape[1] != 2:
+        raise StoreError(
+            f"{path}: `position` has {position.shape[1]} numbers a neuron, expected 2, its place "
+            "in the plane"
+        )
     outside = driven[~((position >= 0) & (position <= 1)).all(axis=1)]
     if len(driven) == 0:
         raise StoreError(f"{path}: `driven` names no neuron; set training.input: none")
@@ -138,6 +236,13 @@ def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device)
         store.values(dataset, name, schemas.SIMULATION, where=path)
         for name in ("external_input", "input_frame")
     )
+    wrong = np.flatnonzero((shown < 0) | (shown > len(table) - 1))
+    if len(wrong):
+        raise StoreError(
+            f"{path}: 'input_frame' is {shown[wrong[0]]:g} at time {wrong[0]}, one of {len(wrong)} "
+            f"such values; expected 0 to {len(table) - 1}, as `external_input` has {len(table)} "
+            "images. Correct them in the store"
+        )
     return KnownInput(
         torch.from_numpy(table.astype("float32")).to(device),
         torch.from_numpy(shown.astype("float64")).to(device),

@@ -1,5 +1,6 @@
 """``model.safetensors`` and ``simulation.zarr`` (activity alone) -> ``recovery.zarr``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from ngpipe import schemas, store
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.recovery import Recovery
 from ngpipe.config.training import Training
-from ngpipe.steps import model_file, recordings
+from ngpipe.steps import model_file
 
 
 def run(
@@ -23,6 +24,6 @@ def run(
 ) -> None:
     """Read a trained model out, without the truth."""
     provenance = store.Provenance("recover", key, cfg.model_dump(), str(device))
-    recording = recordings.load(simulation, training, device)
-    dataset = read_out(model_file.read(model, recording), recording, cfg)
-    store.write(dataset, recovery, schemas.RECOVERY, provenance)
+    model, found = model_file.read_beside(model, simulation, training, device)
+    dataset = found.labelled(read_out(model, found.recording, cfg))
+    store.write(dataset, recovery, schemas.RECOVERY, replace(provenance, notes=found.notes()))

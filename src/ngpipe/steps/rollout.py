@@ -11,7 +11,7 @@ from ngpipe import schemas, store
 from ngpipe.assembly.rollout import roll_out, warning
 from ngpipe.config.recovery import Rollout
 from ngpipe.config.training import Training
-from ngpipe.steps import model_file, recordings
+from ngpipe.steps import model_file
 
 
 def run(
@@ -26,10 +26,10 @@ def run(
 ) -> None:
     """Predict held-out activity from one frame on."""
     provenance = store.Provenance("rollout", key, {"n_frames": cfg.n_frames}, str(device))
-    recording = recordings.load(simulation, training, device)
-    dataset = roll_out(model_file.read(model, recording), recording, cfg.n_frames)
-    told = warning(dataset)
+    model, found = model_file.read_beside(model, simulation, training, device)
+    dataset = found.labelled(roll_out(model, found.recording, cfg.n_frames))
+    notes, told = found.notes(), warning(dataset)
     if told is not None:
         tqdm.write(f"rollout: {told}", file=sys.stderr)
-        provenance = replace(provenance, notes={"status": dataset.attrs["status"], "warning": told})
-    store.write(dataset, rollout, schemas.ROLLOUT, provenance)
+        notes |= {"status": dataset.attrs["status"], "warning": told}
+    store.write(dataset, rollout, schemas.ROLLOUT, replace(provenance, notes=notes))

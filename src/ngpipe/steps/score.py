@@ -1,13 +1,17 @@
 """Recovery and rollout against the truth -> ``metrics.csv``, ``learning_curve.csv``."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.errors import StoreError
 from ngpipe.metrics import connectivity, external, neurons, prediction
 from ngpipe.metrics.reference import Reference, beside
+from ngpipe.steps import survey
 
 
 def run(
@@ -28,10 +32,15 @@ def run(
         key: chain key.
     """
     provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
-    truth = store.read(run_directory / "simulation.zarr", schemas.SIMULATION)
+    recorded = run_directory / "simulation.zarr"
+    truth = store.read(recorded, schemas.SIMULATION)
     recovery = store.read(run_directory / "recovery.zarr", schemas.RECOVERY)
     rollout = store.read(run_directory / "rollout.zarr", schemas.ROLLOUT)
     history = store.read(run_directory / "training.zarr", schemas.TRAINING)
+
+    results = {"recovery": recovery, "rollout": rollout, "training": history}
+    _check_of_one(results, truth, recorded)
+    truth = _in_order(truth, recovery, recorded)
 
     table = pd.concat(
         [
@@ -50,6 +59,45 @@ def run(
     store.write_table(table, metrics, provenance, beside=[curve_path])
 
 
+def _check_of_one(results: Mapping[str, xr.Dataset], truth: xr.Dataset, recorded: Path) -> None:
+    """Refuse results that were made from another recording, each by its name.
+
+    Raises:
+        StaleError: naming what differs.
+    """
+    now: dict[str, survey.Identity] = {}
+    for name, result in results.items():
+        made_from = result.attrs.get("recording")
+        if made_from is None:
+            continue  # of an older ngpipe, whose keys are others anyway
+        if made_from not in now:
+            now[made_from] = survey.identified(truth, json.loads(made_from))
+        path = recorded.with_name(f"{name}.zarr")
+        survey.compare(json.loads(made_from), now[made_from], path, recorded)
+
+
+def _in_order(truth: xr.Dataset, recovery: xr.Dataset, recorded: Path) -> xr.Dataset:
+    """The truth with its matrix in the order of the neurons, where both are named.
+
+    Raises:
+        StoreError: the names in the matrix are not those of the neurons.
+    """
+    for dim in ("post", "pre"):
+        if dim not in truth.coords or dim not in recovery.coords:
+            continue
+        wanted, given = recovery[dim].values, truth[dim].values
+        if len(set(given.tolist())) != len(given) or set(given.tolist()) != set(wanted.tolist()):
+            odd = sorted(map(str, set(given.tolist()) ^ set(wanted.tolist())))
+            raise StoreError(
+                f"{recorded}: `connectivity` names its neurons along '{dim}' otherwise than "
+                f"`activity` does ({', '.join(odd[:6]) or 'a name is given twice'}); give both the "
+                f"same names, each once, or leave the coordinate '{dim}' out if the order is the "
+                "same"
+            )
+        truth = truth.sel({dim: wanted})
+    return truth
+
+
 def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:
     tables = _connectivity(recovery, truth) if "connectivity" in truth else []
     known = {"external_input", "input_frame", "driven", "time"} <= set(truth.variables)
@@ -57,7 +105,7 @@ def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame
         tables.append(external.score(recovery["external_input"], truth))
     if "neuron_type" in truth:
         tables.append(neurons.score_types(recovery["neuron_type"], truth["neuron_type"]))
-    if "phi" in truth:
+    if {"phi", "psi", "neuron_type"} <= set(truth.variables):
         tables.append(neurons.score_functions(recovery, truth))
     return tables
 

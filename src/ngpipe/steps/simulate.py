@@ -99,7 +99,7 @@ def _input(cfg: Simulation, external: ExternalInput | None) -> xr.Dataset:
     shown = external.image(cfg.dt * np.arange(cfg.n_frames))
     return xr.Dataset(
         {
-            "driven": (("neuron",), driven.astype(np.int8)),
+            "driven": (("neuron",), driven),
             "external_input": (
                 ("frame", "neuron"),
                 external.table.numpy(),

@@ -5,7 +5,7 @@ other. Imports no torch: Snakemake loads it for every job.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,15 +22,27 @@ from ngpipe.steps.systems import SYSTEMS, Stage
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """Digests of a recording that `simulate` did not write; they stand for its key."""
+
+    seen: str
+    """Of what training sees."""
+    whole: str
+    """Of everything, a truth to compare with included."""
+
+
+@dataclass(frozen=True)
 class Study:
     """A config directory: the figures, the experiments they draw on, and all keys."""
 
     figures: Figures
     experiments: Mapping[str, AnyExperiment]
+    recordings: Mapping[str, Foreign] = field(default_factory=dict)
+    """Of the experiments whose recording is known to be the user's own."""
 
     def keys(self, experiment: str) -> dict[str, str]:
         """Key of every stage of one experiment."""
-        return stage_keys(self.experiments[experiment])
+        return stage_keys(self.experiments[experiment], self.recordings.get(experiment))
 
     def reused(self, experiment: str) -> list[str]:
         """Stages in which a point of a sweep does not differ from its experiment, by their keys."""
@@ -219,22 +231,32 @@ def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
     return SYSTEMS[experiment.system]
 
 
-def stage_keys(experiment: AnyExperiment) -> dict[str, str]:
-    """Key of every stage, each over the keys of the stages above."""
+def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> dict[str, str]:
+    """Key of every stage, each over the keys of the stages above.
+
+    Args:
+        experiment: its config.
+        recording: digests of its recording, if `simulate` did not write it.
+    """
     keys: dict[str, str] = {}
     for name, stage in stages_of(experiment).items():
+        if recording is not None and name == "simulate":
+            keys[name] = recording.seen
+            continue
         upstream = [keys[above] for above in stage.above]
+        if recording is not None and name == "score":
+            upstream.append(recording.whole)
         keys[name] = chain_key(name, stage.section(experiment), upstream, stage.files(experiment))
     return keys
 
 
-def key_of(experiment: AnyExperiment, stage: str) -> str:
+def key_of(experiment: AnyExperiment, stage: str, recording: Foreign | None = None) -> str:
     """Key of one stage.
 
     Raises:
         ConfigError: the stage is one of another system.
     """
-    keys = stage_keys(experiment)
+    keys = stage_keys(experiment, recording)
     if stage not in keys:
         raise ConfigError(
             f"stage '{stage}' is none of system {experiment.system}, whose stages are "

@@ -6,15 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from ngpipe import store
-from ngpipe.config.sweep import Point, spelled
+from ngpipe.config.sweep import Point, spelled, unit_of_key
 
 
 def run(points: Mapping[str, Point], runs: Path, target: Path, *, key: str) -> None:
     """Collect ``metrics.csv`` of an experiment and of every point of its sweep.
 
     The table has the columns of ``metrics.csv`` after ``experiment`` (name of the point),
-    ``parameter`` (path of the key) and ``setting`` (its value); the last two are empty for the
-    experiment itself. Digests of all results of all points stand in the notes of the manifest.
+    ``parameter`` (path of the key), ``setting`` (its value) and ``unit``; all but the first are
+    empty for the experiment itself. Digests of all results of all points stand in the notes of
+    the manifest.
 
     Args:
         points: by name, the experiment itself first.
@@ -31,8 +32,10 @@ def run(points: Mapping[str, Point], runs: Path, target: Path, *, key: str) -> N
     tables = []
     for name, point in points.items():
         table = store.read_csv(runs / name / "metrics.csv")
-        setting = spelled(point.value) if point.parameter else ""
-        labels = {"experiment": name, "parameter": point.parameter, "setting": setting}
+        labels = {"experiment": name, "parameter": point.parameter, "setting": "", "unit": ""}
+        if point.parameter:
+            labels["setting"] = spelled(point.value)
+            labels["unit"] = unit_of_key(point.experiment, point.parameter)
         for place, (column, text) in enumerate(labels.items()):
             table.insert(place, column, text)
         tables.append(table)

@@ -76,12 +76,12 @@ def _wired(experiment: ConnectomeExperiment | CircuitExperiment) -> list[Path]:
     if isinstance(source, GeneratedSource | SyntheticSource):
         return []
     if isinstance(source, SynapseSource):
-        return [Path(source.synapses), Path(source.cells)]
+        return [Path(source.synapses.path), Path(source.cells.path)]
     if source.path is None:
         file = packaged(SOURCES[source.kind])
         return [] if file is None else [file]
     neurons = source.neurons if isinstance(source, TableSource) else None
-    return [Path(path) for path in (source.path, neurons) if path is not None]
+    return [Path(source.path), *([] if neurons is None else [Path(neurons.path)])]
 
 
 def _fitted(experiment: ConnectomeExperiment) -> list[Path]:

@@ -24,6 +24,7 @@ from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.progress import progress
+from ngpipe.steps.recordings import Opened
 from ngpipe.steps.trainer_checkpoint import TrainerCheckpoint
 
 if TYPE_CHECKING:
@@ -54,11 +55,13 @@ def run(
         tensorboard: directory for the losses as TensorBoard events, none by default.
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
+    # Mini-batches are drawn at random; the closed form goes through the frames in order.
+    in_memory = cfg.solver != "closed_form"
+    found = recordings.opened(directory / "simulation.zarr", cfg, device, in_memory=in_memory)
+    provenance = replace(provenance, notes=found.notes())
+    _tell(found)
     with TrainerCheckpoint(checkpoints / key) as checkpoint:
-        # Mini-batches are drawn at random; the closed form goes through the frames in order.
-        in_memory = cfg.solver != "closed_form"
-        recording = recordings.load(directory / "simulation.zarr", cfg, device, in_memory=in_memory)
-        trainer = Trainer(recording, cfg)
+        trainer = Trainer(found.recording, cfg)
         rows = checkpoint.resume(trainer)
         try:
             with _board(tensorboard, trainer.step) as board:
@@ -72,6 +75,19 @@ def run(
             ) from error
         _write(trainer, model, rows, checkpoint, directory, provenance)
         checkpoint.remove()
+
+
+def _tell(found: Opened) -> None:
+    """Say what gaps and absent values leave of a recording."""
+    recording = found.recording
+    if recording.stretches is not None:
+        longest = max(map(len, recording.stretches))
+        tqdm.write(
+            f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
+            f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
+            "are left out for that",
+            file=sys.stderr,
+        )
 
 
 def _finished(trainer: Trainer) -> AssemblyGNN:
@@ -95,11 +111,14 @@ def _write(
 ) -> None:
     """Write the model, its losses, and W during training."""
     file, table = directory / "model.safetensors", directory / "training.csv"
-    model_file.write(model, trainer.cfg, file, key=provenance.key)
+    recorded = provenance.notes["recording"]
+    model_file.write(model, trainer.cfg, file, key=provenance.key, recording=recorded)
     store.write_csv(pd.DataFrame(rows), table)
     steps, snapshots = checkpoint.snapshots()
     dataset = xr.Dataset(
-        {"connectivity": (("step", "post", "pre"), snapshots)}, coords={"step": steps}
+        {"connectivity": (("step", "post", "pre"), snapshots)},
+        coords={"step": steps},
+        attrs=dict(provenance.notes),
     )
     solved = rows[-1]["step"] - trainer.step
     notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
@@ -111,7 +130,7 @@ def _write(
         dataset,
         directory / "training.zarr",
         schemas.TRAINING,
-        replace(provenance, notes=notes),
+        replace(provenance, notes={**provenance.notes, **notes}),
         beside=[file, table],
     )
 

@@ -48,7 +48,8 @@ def _read(source: Source) -> Connectome:
         case CelegansSource():
             return celegans(source.path)
         case TableSource():
-            layout = source.model_dump(exclude={"kind", "path", "neurons", "unit"})
+            named = source.model_fields_set - {"kind", "path", "neurons", "unit"}
+            layout = {name: getattr(source, name) for name in named}
             return read(source.path, source.neurons, unit=source.unit, **layout)
         case SyntheticSource():
             options = source.model_dump(exclude={"kind", "seed", "filters"})

@@ -278,7 +278,7 @@ def is_text(column: pd.Series) -> bool:
     return pd.api.types.is_string_dtype(column.dtype)
 
 
-def whole_with_gaps(table: pd.DataFrame) -> list[str]:
+def whole_with_gaps(table: pd.DataFrame) -> list:
     """Columns that pandas read as decimal numbers for no other reason than gaps.
 
     Long ids among them have lost digits; read them again as ``Int64``.

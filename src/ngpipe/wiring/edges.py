@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.config.files import TextFormat
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import columns
 from ngpipe.wiring.columns import few
@@ -30,7 +31,9 @@ class Layout:
         id: column of the neuron table that is the id.
         rename: columns of the neuron table, old name to new.
         rows: what the rows of a matrix or labelled sheet are: ``post`` or ``pre``.
-        variable: name of the matrix in a file that holds several.
+        variable: name of the matrix, or of the population of edges, in a file that holds several.
+        text: how a table of text or a sheet is laid out.
+        stated: names of the options that were given.
     """
 
     pre: str = "pre"
@@ -44,6 +47,8 @@ class Layout:
     rename: Mapping[str, str] = field(default_factory=dict)
     rows: Literal["post", "pre"] = "post"
     variable: str | None = None
+    text: TextFormat = field(default_factory=TextFormat)
+    stated: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> "Layout":
@@ -52,15 +57,24 @@ class Layout:
         Raises:
             ConnectomeError: a name or a choice that does not exist.
         """
-        names = [f.name for f in fields(cls)]
+        of_text = {name: value for name, value in given.items() if name in TextFormat.model_fields}
+        given = {name: value for name, value in given.items() if name not in of_text}
+        names = [f.name for f in fields(cls) if f.name not in ("text", "stated")]
         choices = {"duplicates": ("sum", "refuse"), "unknown": ("refuse", "drop")}
         choices["rows"] = ("post", "pre")
         for name, value in given.items():
             if name not in names:
-                raise ConnectomeError(f"no option '{name}'; a file's layout is told by {names}")
+                raise ConnectomeError(
+                    f"no option '{name}'; a file's layout is told by {names} and "
+                    f"{list(TextFormat.model_fields)}"
+                )
             if name in choices:
                 check_choice(name, value, choices[name])
-        return cls(**given)
+        try:
+            text = TextFormat(**of_text)
+        except ValueError as error:
+            raise ConnectomeError(f"the layout of the text: {error}") from error
+        return cls(**given, text=text, stated=frozenset(given))
 
 
 NEURONS = "the neuron table"
@@ -104,20 +118,43 @@ def assemble(
     return weights, neurons, unit, origin.counted(counts).noted(*notes)
 
 
-def canonical(weights: sparse.sparray | sparse.spmatrix | np.ndarray) -> sparse.csr_array:
+Weights = sparse.sparray | sparse.spmatrix | np.ndarray
+
+
+def checked(matrix: Weights, what: object) -> Weights:
+    """Refuse what is no square matrix of real numbers.
+
+    Args:
+        matrix: a dense or sparse array.
+        what: what is to be named: a file, or "the weights".
+
+    Raises:
+        ConnectomeError: other dimensions, not square, complex, dates, texts or objects.
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ConnectomeError(
+            f"{what}: an array of shape {matrix.shape}, expected a square matrix, [post, pre], "
+            "with a row and a column for each neuron; if senders and receivers differ, write an "
+            "edge list"
+        )
+    if matrix.dtype.kind not in "biuf":
+        words = {"c": "complex numbers", "M": "dates", "m": "time differences", "V": "records"}
+        raise ConnectomeError(
+            f"{what}: {words.get(matrix.dtype.kind, 'texts or objects')} ({matrix.dtype}), "
+            "expected real numbers; convert them, such as to their size by numpy.abs"
+        )
+    return matrix
+
+
+def canonical(weights: Weights) -> sparse.csr_array:
     """CSR float32 with sorted indices, each pair once, no stored zeros.
 
     Raises:
-        ConnectomeError: weights that are no matrix of finite numbers.
+        ConnectomeError: weights that are no square matrix of finite real numbers.
     """
-    try:
-        # a copy only where something changes: the connectomes made from one share its arrays
-        found = sparse.csr_array(weights).astype(np.float32, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ConnectomeError(
-            f"the weights are no matrix of numbers ({error}); give a scipy sparse or numpy array "
-            "[post, pre]"
-        ) from error
+    weights = checked(weights if sparse.issparse(weights) else np.asarray(weights), "the weights")
+    # a copy only where something changes: the connectomes made from one share its arrays
+    found = sparse.csr_array(weights).astype(np.float32, copy=False)
     finite = np.isfinite(found.data)
     if not finite.all():
         raise ConnectomeError(

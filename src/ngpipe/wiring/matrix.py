@@ -11,10 +11,11 @@ from jaxtyping import Float
 from scipy import sparse
 
 from ngpipe.config.connectivity import File
-from ngpipe.errors import ConfigError, StoreError
-from ngpipe.wiring import files
+from ngpipe.config.files import MATRICES, TABLES, kind
+from ngpipe.errors import ConfigError, ConnectomeError, StoreError
+from ngpipe.wiring import files, matrix_files, table_files
 
-KINDS = [".pt", ".npy", ".npz", ".zarr", ".mtx", ".csv"]
+KINDS = (*MATRICES, *TABLES)
 
 
 def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
@@ -22,18 +23,16 @@ def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
 
     Raises:
         ConfigError: the file is missing, of unknown kind, not square, of another size than
-            ``n_neurons``, holds NaN or has self-connections.
+            ``n_neurons``, holds other things than real numbers, NaN, or self-connections.
     """
     path = Path(cfg.path)
     if not path.exists():
         raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
-    if path.suffix not in KINDS:
-        raise ConfigError(f"{path}: unknown kind '{path.suffix}', expected one of {KINDS}")
     try:
         matrix = np.asarray(_dense(cfg, path, n_neurons), dtype=np.float32)
     except ConfigError:
         raise
-    except StoreError as error:
+    except (StoreError, ConnectomeError) as error:
         raise ConfigError(str(error)) from error
     except files.UNREADABLE as error:
         raise ConfigError(
@@ -62,16 +61,24 @@ def _check(path: Path, matrix: np.ndarray, n_neurons: int) -> None:
         )
 
 
-def _dense(cfg: File, path: Path, n_neurons: int) -> files.Matrix:
-    if path.suffix == ".csv":
-        return _edge_list(cfg, path, n_neurons)
-    matrix = files.matrix(path, cfg.variable, say="simulation.connectivity.variable")
+def _dense(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+    if kind(path, KINDS) in TABLES:
+        return _from_table(cfg, path, n_neurons)
+    matrix = matrix_files.read(path, cfg.variable, cfg.rows, "simulation.connectivity.")
     return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
-def _edge_list(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+def _from_table(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+    """An edge list, or a matrix without header and labels."""
+    table = table_files.read(path, cfg)
+    if cfg.header is False and not {cfg.pre, cfg.post} & set(table):
+        matrix = table_files.numbers(table, path)
+        return matrix.T if cfg.rows == "pre" else matrix
+    return _edge_list(cfg, path, table, n_neurons)
+
+
+def _edge_list(cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int) -> np.ndarray:
     """An edge list with indices 0 .. n-1; repeated edges add up, as synapses do."""
-    edges = files.table(path)
     missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
     if missing:
         raise ConfigError(

@@ -18,7 +18,7 @@ from ngpipe.wiring import columns, edges
 from ngpipe.wiring.columns import few
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.origin import Origin
-from ngpipe.wiring.tables import read_table
+from ngpipe.wiring.tables import TableFile, read_table
 
 
 @dataclass(frozen=True)
@@ -148,21 +148,22 @@ NOTEBOOK = Filters(
 
 
 def read_synapses(
-    synapses: Path | str,
-    cells: Path | str,
+    synapses: Path | str | TableFile,
+    cells: Path | str | TableFile,
     release: Release = V1300,
     filters: Filters = NOTEBOOK,
     *,
     weight: str = "size",
     verify: bool = True,
 ) -> Connectome:
-    """:func:`from_synapses` of two files (.feather, .parquet, .csv, .tsv), read in place.
+    """:func:`from_synapses` of two files, read in place.
 
     The source is called by the name of the release only where both digests are those published.
 
     Args:
-        synapses: file of the synapse table.
-        cells: file of the cell table.
+        synapses: file of the synapse table (.feather, .parquet, .csv, .tsv, .txt, .xlsx), as
+            :class:`TableFile` where its layout is to be told.
+        cells: file of the cell table, likewise.
         release: what their columns are called.
         filters: what is left out.
         weight: see :func:`from_synapses`.
@@ -172,7 +173,8 @@ def read_synapses(
         StoreError: a file that is absent, unreadable, or not the one published.
         ConnectomeError: see :func:`from_synapses`.
     """
-    paths = [Path(synapses), Path(cells)]
+    named = [synapses, cells]
+    paths = [Path(one.path if isinstance(one, TableFile) else one) for one in named]
     for path in paths:
         if not path.exists():
             raise StoreError(
@@ -189,7 +191,7 @@ def read_synapses(
             )
     source = release.name if all(same) else f"{paths[0]}, in the columns of {release.name}"
     origin = replace(origin, source=source)
-    tables = (read_table(path) for path in paths)
+    tables = (read_table(one) for one in named)
     return from_synapses(*tables, release, filters, weight=weight, origin=origin)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.spline import Spline
-from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.recording import NOT_FINITE, Recording
 from ngpipe.errors import DivergenceError
 
 CHUNK_ELEMENTS = 2**22
@@ -184,7 +184,7 @@ class Source:
             frame, neuron = torch.nonzero(broken)[0].tolist()
             raise DivergenceError(
                 f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
-                "leave out or interpolate such frames before training"
+                f"{NOT_FINITE}"
             )
         times = self.recording.times(chosen).to(x.device)
         omega = None if self.given is None else self.given(times)

@@ -1,0 +1,125 @@
+"""When frames were taken: `dt`, `time` and `segment` of a recording, checked against one another.
+
+Reads no activity, and imports no torch.
+"""
+
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Bool, Float
+
+from ngpipe.errors import StoreError
+
+AGREE = 0.01
+"""Share of dt by which the typical spacing of `time` may differ from it: rounding."""
+JITTER = 0.05
+"""Share of dt by which one spacing may differ from it; a longer one is a gap."""
+
+Breaks = Bool[np.ndarray, " pair"]
+"""For frames k and k + 1: true where they are not dt apart."""
+
+
+def interval(dataset: xr.Dataset, path: Path) -> float:
+    """Time from one frame to the next [the unit of `time`].
+
+    Raises:
+        StoreError: the attribute `dt` is absent or no positive number.
+    """
+    given = dataset.attrs.get("dt")
+    beside = ""
+    if "time" in dataset.coords and len(dataset["time"]) > 1:
+        beside = f"; the typical spacing of its `time` is {_typical(dataset['time'], path):g}"
+    if given is None:
+        raise StoreError(
+            f"{path} does not say its sampling interval; set the store's attribute `dt` [tau]"
+            + beside
+        )
+    number = isinstance(given, Real) and not isinstance(given, bool | np.bool_)
+    if not number or not np.isfinite(given) or given <= 0:
+        raise StoreError(
+            f"{path}: its attribute `dt` is {given!r}, expected one positive number, the time from "
+            f"one frame to the next in the unit of `time` (seconds, if that is a date){beside}; "
+            "correct it"
+        )
+    return float(given)
+
+
+def breaks(dataset: xr.Dataset, path: Path) -> Breaks:
+    """Where the recording does not go on: at gaps in `time`, and where `segment` changes.
+
+    Raises:
+        StoreError: `dt` and `time` do not agree, or `time` is uneven by more than gaps.
+    """
+    dt, n = interval(dataset, path), dataset.sizes["time"]
+    found = np.zeros(max(0, n - 1), dtype=bool)
+    if "segment" in dataset:
+        found |= _changes(dataset["segment"], path)
+    if "time" in dataset.coords:
+        found |= _gaps(dataset["time"], found, dt, path)
+    return found
+
+
+def _changes(segment: xr.DataArray, path: Path) -> Breaks:
+    absent = np.flatnonzero(pd.isna(segment.values))
+    if len(absent):
+        raise StoreError(
+            f"{path}: `segment` has no value at {len(absent)} frames, the first of them frame "
+            f"{absent[0]}; name the trial or stretch of every frame, by numbers or words"
+        )
+    return segment.values[1:] != segment.values[:-1]
+
+
+def _gaps(time: xr.DataArray, known: Breaks, dt: float, path: Path) -> Breaks:
+    """Spacings longer than dt; of those inside a segment, each must be as long as dt at least."""
+    spacing, precision = _spacings(time, path)
+    inside = spacing[~known]
+    if len(inside) == 0:
+        return known
+    typical = float(np.median(inside))
+    if not abs(typical - dt) <= AGREE * dt + precision:
+        raise StoreError(
+            f"{path}: its attribute `dt` is {dt:g}, but its `time` goes on by {typical:g} from "
+            "frame to frame (median; seconds, if it is a date); correct whichever is wrong, and "
+            "give both in one unit"
+        )
+    short = np.flatnonzero(~known & (spacing < (1 - JITTER) * dt - precision))
+    if len(short):
+        raise StoreError(
+            f"{path}: `time` goes on by {spacing[short[0]]:g} from frame {short[0]} to the next, "
+            f"where `dt` is {dt:g} ({len(short)} such places); put the frames in order and on an "
+            "even grid, or, where a trial begins, say so by a coordinate `segment` over time"
+        )
+    return spacing > (1 + JITTER) * dt + precision
+
+
+def _typical(time: xr.DataArray, path: Path) -> float:
+    return float(np.median(_spacings(time, path)[0]))
+
+
+def _spacings(time: xr.DataArray, path: Path) -> tuple[Float[np.ndarray, " pair"], float]:
+    """Time between frames, dates in seconds, and how exactly the numbers can tell it."""
+    values = time.values
+    absent = np.flatnonzero(pd.isna(values))
+    if values.dtype.kind not in "iufmM" or len(absent):
+        what = f"no value at frame {absent[0]}" if len(absent) else f"values like {values[0]!r}"
+        raise StoreError(
+            f"{path}: `time` has {what} (type {values.dtype}), expected a number, a time since the "
+            "start or a date for every frame; correct it, or leave `time` out if frames are `dt` "
+            "apart"
+        )
+    if values.dtype.kind in "mM":
+        seconds = np.diff(values).astype("timedelta64[ns]").astype(np.float64) / 1e9
+        return seconds, 2 * _tick(values)
+    if values.dtype.kind == "f":
+        precision = 4 * float(np.spacing(np.abs(values).max()))
+        return np.diff(values.astype(np.float64)), precision
+    return np.diff(values.astype(np.float64)), 0.0
+
+
+def _tick(values: np.ndarray) -> float:
+    """Smallest step of a date [s]."""
+    unit, count = np.datetime_data(values.dtype)
+    return float(np.timedelta64(count, unit) / np.timedelta64(1, "ns")) / 1e9

@@ -1,0 +1,178 @@
+"""Every frame is looked at before training: absent values, still neurons, other recordings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ngpipe.config.training import Training
+from ngpipe.errors import StaleError, StoreError
+from ngpipe.steps import recordings, survey
+
+CPU = torch.device("cpu")
+N, NEURONS = 400, 5
+PLAIN = Training(target="finite_difference")
+
+
+def recorded(**changed: object) -> xr.Dataset:
+    activity = np.random.default_rng(1).normal(size=(N, NEURONS)).cumsum(axis=0)
+    names = [f"AVA{k}" for k in range(NEURONS)]
+    whole = {
+        "activity": (("time", "neuron"), changed.pop("activity", activity.astype("float32"))),
+        **changed,
+    }
+    return xr.Dataset(
+        whole, coords={"time": 0.1 * np.arange(N), "neuron": names}, attrs={"dt": 0.1}
+    )
+
+
+def stored(dataset: xr.Dataset, tmp_path: Path) -> Path:
+    path = tmp_path / "simulation.zarr"
+    dataset.to_zarr(path, zarr_format=2, mode="w")
+    return path
+
+
+def with_values(values: np.ndarray, tmp_path: Path, cfg: Training = PLAIN) -> recordings.Opened:
+    return recordings.opened(stored(recorded(activity=values), tmp_path), cfg, CPU)
+
+
+def plain() -> np.ndarray:
+    return recorded()["activity"].values.astype("float64")
+
+
+@pytest.mark.parametrize("where", [slice(390, 395), slice(399, 400), slice(0, 3), slice(100, 101)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_absent_values_are_left_out_wherever_they_are(where, value, tmp_path):
+    values = plain()
+    values[where, 2] = value
+    found = with_values(values, tmp_path)
+    x, rate = found.recording.batch(found.recording.usable)
+    assert torch.isfinite(x).all()
+    assert torch.isfinite(rate).all()
+    absent = set(range(*where.indices(N)))
+    before = {f - 1 for f in absent} - {-1}
+    assert set(range(N - 1)) - set(found.recording.usable.tolist()) == (absent | before) - {N - 1}
+    assert found.left_out == len((absent | before) - {N - 1})
+    assert min(len(b) for b in found.recording.blocks) > 0
+
+
+def test_a_whole_recording_has_no_stretches(tmp_path):
+    found = with_values(plain(), tmp_path)
+    assert found.recording.stretches is None
+    assert found.notes() | {"recording": ""} == {
+        "recording": "",
+        "stretches": 1,
+        "frames_left_out": 0,
+    }
+
+
+def test_gaps_trials_and_absent_values_together(tmp_path):
+    dataset = recorded()
+    dataset["activity"][50] = np.nan
+    time = dataset["time"].values + 5.0 * (np.arange(N) >= 200)
+    dataset = dataset.assign_coords(time=time, segment=("time", np.arange(N) // 300))
+    found = recordings.opened(stored(dataset, tmp_path), PLAIN, CPU)
+    expected = (range(50), range(51, 200), range(200, 300), range(300, N))
+    assert found.recording.stretches == expected
+
+
+def test_drift_that_is_absent_is_left_out_too(tmp_path):
+    drift = np.ones((N, NEURONS), dtype="float32")
+    drift[7, 1] = np.nan
+    path = stored(recorded(drift=(("time", "neuron"), drift)), tmp_path)
+    assert recordings.load(path, Training(), CPU).stretches == (range(7), range(8, N))
+    assert recordings.load(path, PLAIN, CPU).stretches is None
+
+
+@pytest.mark.parametrize("solver", ["gradient", "closed_form"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x.__setitem__((slice(None), 3), 1.5), r"3 \(AVA3\) never moves: it is 1\.5"),
+        (lambda x: x.__setitem__((slice(None), 3), np.nan), r"3 \(AVA3\) has no finite value"),
+        (lambda x: x.__setitem__((slice(None), 3), x[:, 3] * 1e-3 + 1e6), "single precision"),
+        (lambda x: x.__setitem__((slice(0, None, 2), 4), np.nan), "4 .AVA4. alone has no finite"),
+    ],
+)
+def test_neurons_of_which_nothing_can_be_learned_are_named_for_both_solvers(
+    solver, change, words, tmp_path
+):
+    values = plain()
+    change(values)
+    cfg = PLAIN.model_copy(update={"solver": solver})
+    with pytest.raises(StoreError, match=words):
+        with_values(values, tmp_path, cfg)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bool", "U8", "datetime64[ns]"])
+def test_activity_is_real_numbers(dtype, tmp_path):
+    values = (plain() > 0).astype("int64").astype(dtype)
+    with pytest.raises(StoreError, match="expected real numbers; write it as float32"):
+        with_values(values, tmp_path)
+
+
+def test_whole_numbers_and_large_ones_are_activity(tmp_path):
+    counts = (100 * plain()).astype("int16")
+    assert with_values(counts, tmp_path).recording.stretches is None
+    assert with_values(plain() * 1e9 + 5e8, tmp_path).recording.stretches is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"driven": [1, 0, 0, 0, 0], "position": np.zeros((5, 3))}, "3 numbers a neuron"),
+    ],
+)
+def test_sites_are_checked(variables, words, tmp_path):
+    given = {"position": np.zeros((5, 2)), **variables}
+    dataset = recorded(
+        driven=(("neuron",), np.array(given["driven"])),
+        position=(("neuron", "axis"), given["position"]),
+    )
+    with pytest.raises(StoreError, match=words):
+        recordings.load(stored(dataset, tmp_path), PLAIN.model_copy(update={"input": "field"}), CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "value", "words"),
+    [
+        ("input_frame", (9,), 2.0, "is 2 at time 9.*expected 0 to 1"),
+        ("input_frame", (9,), -1.0, "expected 0 to 1"),
+    ],
+)
+def test_a_known_input_is_checked(name, where, value, words, tmp_path):
+    dataset = recorded(
+        external_input=(("frame", "neuron"), np.ones((2, NEURONS))),
+        input_frame=(("time",), np.zeros(N)),
+    )
+    dataset[name].values[where] = value
+    with pytest.raises(StoreError, match=words):
+        recordings.load(stored(dataset, tmp_path), PLAIN.model_copy(update={"input": "known"}), CPU)
+
+
+def test_an_identity_is_of_values_and_not_of_how_they_are_stored(tmp_path):
+    dataset = recorded()
+    dataset["neuron_type"] = ("neuron", np.arange(NEURONS))
+    dataset.to_zarr(tmp_path / "a.zarr", zarr_format=2)
+    chunked = {"activity": {"chunks": (7, 2)}}
+    dataset.drop_vars("neuron_type").to_zarr(tmp_path / "b.zarr", zarr_format=2, encoding=chunked)
+    one, other = (
+        recordings.opened(tmp_path / n, PLAIN, CPU).identity for n in ("a.zarr", "b.zarr")
+    )
+    assert one == other
+    survey.compare(one, json.loads(survey.text(other)), Path("m"), Path("r"))
+    dataset["activity"][3, 3] += 1
+    changed = recordings.opened(stored(dataset, tmp_path), PLAIN, CPU).identity
+    with pytest.raises(StaleError, match=r"another recording than .* \(activity differ\)"):
+        survey.compare(one, changed, Path("m"), Path("r"))
+
+
+def test_names_of_neurons_travel(tmp_path):
+    found = with_values(plain(), tmp_path)
+    result = xr.Dataset({"W": (("post", "pre"), np.zeros((5, 5))), "a": (("neuron",), np.zeros(5))})
+    named = found.labelled(result)
+    for dim in ("neuron", "post", "pre"):
+        assert named[dim].values.tolist() == [f"AVA{k}" for k in range(5)]
