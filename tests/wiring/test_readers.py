@@ -109,8 +109,7 @@ def test_files_of_tables(tmp_path, suffix, drawn):
     paths = [written(t, tmp_path / f"{n}{suffix}") for n, t in (("e", rows), ("n", neurons))]
     found = read(*paths)
     assert edges_of(found) == edges_of(read(paths[0])) == expected
-    if suffix in (".parquet", ".feather"):
-        assert labels(found.neurons["group"]).tolist() == labels(neurons["group"]).tolist()
+    assert labels(found.neurons["group"]).tolist() == labels(neurons["group"]).tolist()
 
 
 @few
