@@ -40,6 +40,10 @@ class StaleError(NgpipeError):
     """A result that no longer belongs to the config or source at hand."""
 
 
+class DoubtfulWarning(UserWarning):
+    """A result that is given as asked for, and the doubt about it."""
+
+
 class BusyError(NgpipeError):
     """Another process is already doing this work."""
 
