@@ -59,6 +59,11 @@ class Control(Section):
     certainty: Fraction = Field(
         0.9, description="Probability that a known sign is right, for `signs`."
     )
+    sweeps: Count | None = Field(
+        None,
+        description="Sweeps of exchanges where receivers are drawn anew. Null: 10 to 80, as many "
+        "as the overlap with the connectome falls.",
+    )
     seed: Seed = Field(0, description="Seed of the draws.")
 
 

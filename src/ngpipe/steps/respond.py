@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.circuit.blocks import Circuit
@@ -17,7 +16,7 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.sweep import Value, points, spelled
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import Bar, progress, say
 from ngpipe.wiring.connectome import Connectome
 
 SAMPLES = 1000
@@ -47,11 +46,29 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     swept = list(points(experiment))
     with progress(len(swept) * len(drawn), "responses", unit="run") as bar:
         found = [_point(drawn, *point, device, bar) for point in swept]
+    _tell_stepped(found, experiment)
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
     dataset.attrs = {"n_exc": len(connectome), "connectome_source": connectome.origin.source}
     for name in ("time", "sample"):
         dataset[name].attrs = SECONDS
     store.write(dataset, directory / "responses.zarr", schemas.RESPONSES, provenance)
+
+
+def _tell_stepped(found: list[xr.Dataset], experiment: CircuitExperiment) -> None:
+    """Say how many runs could not be propagated, and how many eigenvalues not be known."""
+    whole = sum(int((some["stepped_from"] == 0).sum()) for some in found)
+    unknown = sum(int(some["eigenvalue"].isnull().sum()) for some in found)
+    runs = sum(some.sizes["run"] for some in found)
+    if unknown:
+        say(
+            f"{unknown} of {runs} runs have no eigenvalue: eigenvectors of W are nearly parallel, "
+            "and which it is, is lost in rounding",
+        )
+    if whole and experiment.runs.engine == "linear":
+        say(
+            f"{whole} of {runs} runs are strongly feedforward: propagation would amplify its own "
+            "rounding, so they were stepped",
+        )
 
 
 def _point(
@@ -60,7 +77,7 @@ def _point(
     value: Value,
     experiment: CircuitExperiment,
     device: torch.device,
-    bar: tqdm,
+    bar: Bar,
 ) -> xr.Dataset:
     """All runs at one point of the sweep."""
     labels: list[tuple[str, int]] = []
