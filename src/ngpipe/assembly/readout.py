@@ -126,11 +126,12 @@ def _external_input(
     if not isinstance(model.external, Field):
         return xr.Dataset()
     n = len(recording.activity)
-    times = recording.times(torch.arange(0, n, max(1, n // cfg.input_frames)))
+    frames = torch.arange(0, n, max(1, n // cfg.input_frames))
+    times = recording.times(frames)
     learned = model.omega(times.to(model.latent.device))
     values = ((learned - offsets.external_input) / scales.external_input).cpu().numpy()
     units = "1" if model.mode == "multiplicative" else "1/tau"
     return xr.Dataset(
         {"external_input": (("sample", "neuron"), values, {"units": units})},
-        coords={"sample": times.double().numpy()},
+        coords={"sample": times.double().numpy(), "sample_frame": ("sample", frames.numpy())},
     )
