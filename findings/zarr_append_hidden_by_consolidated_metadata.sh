@@ -29,10 +29,10 @@ for version in (2, 3):
     dataset = xr.Dataset({"movie": (("image", "pixel"), frames)})
     dataset.to_zarr(path, zarr_format=version, consolidated=True)
     zarr.open_group(path, mode="r+")["movie"].append(frames)
-    plain = xr.open_zarr(path).sizes["image"], len(zarr.open_group(path, mode="r")["movie"])
+    plain = xr.open_zarr(path).sizes["image"], zarr.open_group(path, mode="r")["movie"].shape[0]
     full = (
         xr.open_zarr(path, consolidated=False).sizes["image"],
-        len(zarr.open_group(path, mode="r", use_consolidated=False)["movie"]),
+        zarr.open_group(path, mode="r", use_consolidated=False)["movie"].shape[0],
     )
     found.append((*plain, *full))
     print(
