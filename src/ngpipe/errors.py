@@ -32,6 +32,10 @@ class DivergenceError(NgpipeError, FloatingPointError):
     """A simulation, training or rollout that left the finite numbers."""
 
 
+class UselessModelError(NgpipeError, ValueError):
+    """A trained model that is worse than predicting nothing."""
+
+
 class DeviceError(NgpipeError):
     """A compute device that was asked for and is absent."""
 
