@@ -44,14 +44,10 @@ SMALL_CHANGE = 0.1
 
 @runtime_checkable
 class Report(Protocol):
-    """Told what a stage of the solver has reached, and how far it is on its way there."""
+    """Told what a stage of the solver has reached."""
 
     def __call__(self, stage: str, **reached: int | float | Tensor) -> None:
-        """A stage's name, and some of loss, held_out, types, connectivity.
-
-        On the way ``done`` and ``of``, alone; where one of several parts begins, ``part`` and
-        ``of``.
-        """
+        """A stage's name, and some of loss, held_out, types, connectivity."""
 
 
 @dataclass
