@@ -1,7 +1,7 @@
 """Connectome networks beside their formulas written as loops: ``python bench/connectome.py``.
 
-The loops are those of the seed's formulas: a product of a COO matrix a layer, one divisive edge and
-one target after another. Both give the same numbers, which is asserted. Prints a table.
+The loops are those of the formulas of 2.9.5: a product of a COO matrix a layer, one divisive edge
+and one target after another. Both give the same numbers, which is asserted. Prints a table.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from ngpipe.connectome import (
 from ngpipe.wiring.generated import generated
 from ngpipe.wiring.sources import optic_lobe
 
+PRESETS = ("2.9.5", "mended")
 TOLERANCE = 1e-5
 SLOPE, THRESHOLD = 5.0, 0.01
 
@@ -66,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     sizes = SMALL if options.small else FULL
     print(f"{named(options.device, options.threads)}; seconds\n")
-    print(f"{'case':<44}{'loops':>9}{'seed':>9}{'current':>9}{'reach':>9}")
+    print(f"{'case':<44}{'loops':>9}{'2.9.5':>9}{'mended':>9}{'reach':>9}")
     for case in (forward, backward, division, fitting, search, lobe):
         what, reach, loops, ngpipe = case(sizes, options.device)
         slow = np.nan
@@ -74,8 +75,8 @@ def main() -> None:
             start = time.perf_counter()
             expected = loops()
             slow = time.perf_counter() - start
-            _compare(what, expected, ngpipe("seed"))
-        times = [best_of(partial(ngpipe, preset), sizes.repeats) for preset in ("seed", "current")]
+            _compare(what, expected, ngpipe("2.9.5"))
+        times = [best_of(partial(ngpipe, preset), sizes.repeats) for preset in PRESETS]
         print(f"{what:<44}{slow:>9.3g}{times[0]:>9.3g}{times[1]:>9.3g}{reach:>9.3g}", flush=True)
     print(f"\npeak memory of all {store.peak_memory_mb() / 1024:.1f} GB")
 
@@ -333,7 +334,7 @@ def _presets(
     sensory = options.pop("sensory", range(_sensors(W.shape[0])))
     return {
         preset: MultilayeredNetwork(W, sensory, layers, preset=preset, device=device, **options)
-        for preset in ("seed", "current")
+        for preset in PRESETS
     }
 
 

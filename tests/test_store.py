@@ -201,7 +201,7 @@ class TestAllOrNothing:
         smaller = -dataset.drop_vars("connectivity")
         store.write(smaller, written, schemas.SIMULATION, provenance)
         found = store.read(written, schemas.SIMULATION)
-        assert set(found.data_vars) == {"activity", "neuron_type"}
+        assert set(found.variables) == {"activity", "neuron_type", "time"}
         np.testing.assert_array_equal(found["activity"].values, smaller["activity"].values)
         assert store.read_json(written.with_suffix(".json"))["digest"] == keys.tree_digest(written)
         assert len(list(written.parent.iterdir())) == 2

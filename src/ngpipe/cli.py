@@ -125,8 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
     verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
-    inspect = add("inspect", "print what a store holds and draw a quick look", _inspect)
-    inspect.add_argument("store", type=Path, help="e.g. results/runs/fig2/recovery.zarr")
+    inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
+    inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
 
 
@@ -344,7 +344,7 @@ def _verify_figure(options: argparse.Namespace) -> str:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    _step("inspect").run(options.store)
+    _step("inspect").run(options.path)
 
 
 def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Figure]:

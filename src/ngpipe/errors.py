@@ -32,12 +32,20 @@ class DivergenceError(NgpipeError, FloatingPointError):
     """A simulation, training or rollout that left the finite numbers."""
 
 
+class UselessModelError(NgpipeError, ValueError):
+    """A trained model that is worse than predicting nothing."""
+
+
 class DeviceError(NgpipeError):
     """A compute device that was asked for and is absent."""
 
 
 class StaleError(NgpipeError):
     """A result that no longer belongs to the config or source at hand."""
+
+
+class DoubtfulWarning(UserWarning):
+    """A result that is given as asked for, and the doubt about it."""
 
 
 class BusyError(NgpipeError):

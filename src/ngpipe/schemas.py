@@ -17,6 +17,8 @@ class Variable:
     """Dimensions that it may have instead."""
     holds: Literal["mask", "finite"] | None = None
     """What its values must be: true or false (0 or 1), or finite numbers."""
+    coordinate: bool = False
+    """Whether it labels a dimension, to select and to group by."""
 
 
 Schema = Mapping[str, Variable]
@@ -31,7 +33,7 @@ SIMULATION: Schema = {
         ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
     ),
     "gain": Variable(("neuron",), "1/tau", "gain g_i on the summed input", False),
-    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False),
+    "neuron_type": Variable(("neuron",), "1", "index of the neuron's type", False, coordinate=True),
     "position": Variable(("neuron", "axis"), "1", "position in the plane", False),
     "driven": Variable(
         ("neuron",), "1", "whether the neuron has an external input", False, holds="mask"
@@ -58,8 +60,10 @@ RECOVERY: Schema = {
     "connected": Variable(
         ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
     ),
-    "latent": Variable(("neuron", "latent"), "1", "latent vector a_i"),
-    "neuron_type": Variable(("neuron",), "1", "index of the recovered type"),
+    "latent": Variable(
+        ("neuron", "component"), "1", "latent vector a_i", or_dims=("neuron", "latent")
+    ),
+    "neuron_type": Variable(("neuron",), "1", "index of the recovered type", coordinate=True),
     "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
     "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*", True, _PAIR),
     "external_input": Variable(("sample", "neuron"), "1", "recovered external input", False),
@@ -76,7 +80,7 @@ ROLLOUT: Schema = {
 CONNECTOME: Schema = {
     "edge_pre": Variable(("edge",), "1", "index of the sending neuron"),
     "edge_post": Variable(("edge",), "1", "index of the receiving neuron"),
-    "edge_weight": Variable(("edge",), "1", "weight; its unit is in attribute `unit`"),
+    "edge_weight": Variable(("edge",), "1", "weight, with the sign of its sender"),
     "id": Variable(("neuron",), "1", "id of the neuron"),
 }
 """Further variables along ``neuron`` are the columns of the neuron table."""
@@ -92,7 +96,7 @@ FIT: Schema = {
 STIMULI: Schema = {
     "stimulus": Variable(("run", "sensor", "time"), "1", "input of the sensors"),
     "activity": Variable(("run", "neuron", "layer"), "1", "activity of all neurons"),
-    "neuron_group": Variable(("neuron",), "1", "group of the neuron"),
+    "neuron_group": Variable(("neuron",), "1", "group of the neuron", coordinate=True),
 }
 ATTRIBUTION: Schema = {
     "value": Variable(("readout",), "1", "the readout"),
@@ -130,6 +134,9 @@ COORDINATES = {
     "receiver_type": ("1", "type of the receiver of a pair"),
     "sender_type": ("1", "type of the sender of a pair"),
     "sample": ("tau", "time of the frame"),
+    "sample_frame": ("1", "number of the frame"),
+    "segment": ("1", "trial of the frame"),
+    "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
     "run": ("1", "stimulus"),
     "layer": ("steps", "layer"),

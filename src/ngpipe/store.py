@@ -60,7 +60,12 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
     """
     dataset = opening.opened(Path(path))
     check(dataset, schema, where=path)
-    return dataset
+    return _with_coordinates(dataset, schema)
+
+
+def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
+    """What labels a dimension as a coordinate, so that results can be grouped by it."""
+    return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
 def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
@@ -353,9 +358,9 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
 
 def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
     """The same dataset with units and long names, the resolved config and the version."""
-    described = dataset.copy()
+    described = _with_coordinates(dataset, schema).copy()
     for name, variable in described.variables.items():
-        if name in schema:  # `latent` has the name of its dimension: xarray calls it a coordinate
+        if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
             units, long_name = COORDINATES.get(str(name), ("1", str(name)))

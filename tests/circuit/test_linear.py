@@ -11,7 +11,8 @@ from notebook_loops import notebook_rates, notebook_time, small_circuit
 
 from ngpipe.circuit.blocks import NOTEBOOK, Circuit
 from ngpipe.circuit.impulse import Impulse
-from ngpipe.circuit.linear import GROWTH, Timing, propagate
+from ngpipe.circuit.krylov import GROWTH
+from ngpipe.circuit.linear import Timing, propagate
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.errors import ArgumentError

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from notebook_loops import notebook_time, small_circuit
 
+from ngpipe.circuit import measures
 from ngpipe.circuit.blocks import NOTEBOOK, Circuit, circuit, notebook_draw
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import (
@@ -230,6 +231,27 @@ class TestEigenvalue:
 
     def test_no_connection_is_zero(self):
         assert leading_eigenvalue(np.zeros((100, 100))) == 0
+
+    @pytest.mark.parametrize("n", [30, 60, 100, 200])
+    def test_one_lost_in_rounding_is_not_a_number(self, rng, n):
+        """One eigenvector: all n eigenvalues are 0.5, computed ones up to 1.3."""
+        turned = np.linalg.qr(rng.normal(size=(n, n)))[0]
+        weights = turned @ (0.5 * np.eye(n) + np.diag(np.ones(n - 1), -1)) @ turned.T
+        assert np.linalg.eigvals(weights).real.max() > 0.7
+        assert np.isnan(leading_eigenvalue(weights).real)
+
+    @pytest.mark.parametrize("n", [2, 3, 20, 100, 200])
+    @pytest.mark.parametrize("weight", [0.7, 5.0])
+    def test_feedforward_in_any_order_has_none_but_zero(self, rng, n, weight):
+        order = rng.permutation(n)
+        weights = np.diag(np.full(n - 1, weight), -1)[order][:, order]
+        assert leading_eigenvalue(weights) == 0
+
+    def test_stability_that_cannot_be_known_is_no_stability(self, monkeypatch):
+        made = Circuit(np.zeros((2, 2)), 2)
+        monkeypatch.setattr(measures, "leading_eigenvalue", lambda _: complex(np.nan))
+        with pytest.raises(DivergenceError, match=r"lost in rounding, .* read its status"):
+            check_stable(made)
 
     def test_an_unstable_network_is_refused_with_its_eigenvalue(self, rng):
         check_stable(small_circuit(rng))

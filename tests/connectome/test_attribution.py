@@ -1,11 +1,16 @@
 """Gradients of chosen neurons by inputs and by activities, against differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from networks import GROUPS, chain, weights
 
 from ngpipe.connectome import LinearNetwork, MultilayeredNetwork, get_gradients, saliency
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORY = [0, 1, 2]
 OF = {1: [5, 6], 3: [7]}

@@ -1,5 +1,7 @@
 """Attribution to edges, against a dense network under autograd and against differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,9 @@ from ngpipe.connectome import (
     integrated_edge_attribution,
 )
 from ngpipe.errors import ArgumentError
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORY = [4, 0, 9]
 DIVIDED = {"divisive_normalization": {"b": ["c", "d"]}}

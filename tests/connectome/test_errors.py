@@ -27,6 +27,8 @@ from ngpipe.connectome import (
 )
 from ngpipe.errors import ArgumentError, DivergenceError
 
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
+
 W = chain(0.5, 0.5)
 TYPES = {0: "a", 1: "b", 2: "c"}
 build = partial(MultilayeredNetwork, W, [0])
@@ -204,6 +206,7 @@ def test_a_loss_that_is_not_finite_is_told():
         activation_maximisation(wild, TargetActivation({0: {2: 0.5}}))
 
 
+@pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 def test_the_seed_preset_ignores_groups_it_does_not_know():
     assert model(bias_dict={"LN": 0.1}, preset="seed").biases.tolist() == [0, 0, 0]
 

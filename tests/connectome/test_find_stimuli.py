@@ -1,6 +1,7 @@
 """Search with objectives: what it finds, starts and their diversity, synapse noise, schedules."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from ngpipe.connectome.penalties import l1
 from ngpipe.connectome.schedule import silence
 from ngpipe.connectome.search import find_stimuli
 from ngpipe.errors import ArgumentError, DivergenceError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORS, LAYERS = [0, 3, 1, 2], 4
 

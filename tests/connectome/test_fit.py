@@ -1,6 +1,7 @@
 """The engine that fits: mini-batches, schedules, what is kept, saving and going on."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from ngpipe.connectome.parameters import parameters_of, set_parameters
 from ngpipe.connectome.plan import Plan
 from ngpipe.connectome.split import split
 from ngpipe.errors import ArgumentError, DivergenceError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SAMPLES = 10
 MIXED = {

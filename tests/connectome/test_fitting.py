@@ -1,5 +1,7 @@
 """Training: splits, losses, what is trained, what is told."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ import torch
 from networks import GROUPS, weights
 
 from ngpipe.connectome import MultilayeredNetwork, TargetActivation, train_model
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 
 @pytest.fixture

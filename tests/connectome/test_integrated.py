@@ -1,5 +1,7 @@
 """Attribution along paths: complete through jumps, equal to formulas where these are known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,9 @@ from ngpipe.connectome import (
     integrated_gradients,
 )
 from ngpipe.errors import ArgumentError, ArgumentTypeError, DivergenceError
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORY = [4, 0, 9]
 DIVIDED = {"divisive_normalization": {"b": ["c", "d"]}}

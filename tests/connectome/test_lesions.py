@@ -1,5 +1,7 @@
 """Lesions and hidden inputs, against networks without the edges and inputs without the values."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ from networks import GROUPS, dale
 
 from ngpipe.connectome import LinearNetwork, MultilayeredNetwork, ablation, occlusion
 from ngpipe.errors import ArgumentError
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORY = [4, 0, 9]
 HELD = {"x": [1, 4], "y": [5], "z": [10, 2, 9]}
@@ -33,7 +38,7 @@ def build(W, **options):
 
 def of(model, u):
     layers = model(torch.as_tensor(u), return_layer_list=True)
-    return objective([x.t() for x in layers]).numpy()
+    return objective(layers).numpy()
 
 
 def cut(W, neurons):

@@ -3,6 +3,8 @@
 Where the old behaviour is a formula, preset="seed" still shows it, and the test says so.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,8 @@ from ngpipe.connectome import (
     training_mode,
 )
 from ngpipe.errors import ArgumentError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 
 def two_groups(**options):
@@ -84,6 +88,7 @@ def test_b3_biases_train_from_the_default(preset, trains):
     assert (model.raw_biases[1].abs().item() > 0.1) == trains
 
 
+@pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 def test_b3_biases_are_signed():
     kept = two_groups(bias_dict={"b": -0.3})
     assert kept.biases.tolist() == pytest.approx([0.0, -0.3])

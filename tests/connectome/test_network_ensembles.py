@@ -1,5 +1,7 @@
 """Ensembles of fits, and analyses of several connectomes."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,8 @@ from ngpipe.connectome.parameters import set_parameters
 from ngpipe.errors import ArgumentError
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.nulls import permuted_weights, rewired
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 PLAN = {"epochs": 5, "batch_size": 3, "train": ("slopes", "biases", "strengths")}
 

@@ -1,6 +1,7 @@
 """Objectives: what they measure, sample by sample, and how they are put together."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from ngpipe.connectome import MultilayeredNetwork
 from ngpipe.connectome.objectives import activity, difference, selectivity, target
 from ngpipe.connectome.penalties import l1
 from ngpipe.errors import ArgumentError, ArgumentTypeError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 LAYERS, SAMPLES = 5, 3
 

@@ -1,5 +1,7 @@
 """The same code on CUDA: fits, searches, attribution and noise agree with the CPU."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,8 @@ from ngpipe.connectome import (
 from ngpipe.connectome.fit import fit
 from ngpipe.connectome.objectives import activity
 from ngpipe.connectome.penalties import group_sparsity, l1
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 pytestmark = [
     pytest.mark.gpu,

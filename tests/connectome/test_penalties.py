@@ -1,6 +1,7 @@
 """Penalties: their formulas as loops, sample by sample, and gradients that are finite."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from networks import GROUPS, weights
 from ngpipe.connectome import MultilayeredNetwork
 from ngpipe.connectome.penalties import group_sparsity, l1, l2, smoothness
 from ngpipe.errors import ArgumentError
+
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORS, LAYERS, SAMPLES = [8, 3, 1, 0, 2], 4, 3  # groups a, d, b, a, c
 

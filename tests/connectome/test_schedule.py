@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from networks import GROUPS, chain, weights
 from ngpipe.connectome import LinearNetwork, MultilayeredNetwork
 from ngpipe.connectome.schedule import Schedule, activate, clamp, silence
 from ngpipe.errors import ArgumentError
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 N, LAYERS, SAMPLES, TAU, THRESHOLD, SLOPE = 12, 5, 3, 2.0, 0.05, 1.5
 SENSORY = [3, 8, 1]

@@ -1,5 +1,7 @@
 """Stimulus search: what it finds, and what it must not depend on."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,9 @@ from ngpipe.connectome import (
     activation_maximisation,
     guess_optimal_stimulus,
 )
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 FREE = {"in_reg_lambda": 0.0, "out_reg_lambda": 0.0}
 WANTED = TargetActivation({2: {5: 0.6, 7: 0.3}, 1: {9: 0.2}})

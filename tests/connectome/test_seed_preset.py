@@ -14,6 +14,7 @@ from ngpipe.connectome import (
     train_model,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 N, LAYERS, BATCH = 12, 5, 3
 GROUPS = {i: "abcd"[i % 4] for i in range(N)}
 SLOPES = {"a": 3.0, "b": 5.0, "c": 8.0, "d": 4.0}

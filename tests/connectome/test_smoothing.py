@@ -1,5 +1,7 @@
 """Mean gradients over noisy inputs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ from networks import dale
 
 from ngpipe.connectome import LinearNetwork, MultilayeredNetwork, saliency, smoothgrad
 from ngpipe.errors import ArgumentError
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 SENSORY = [4, 0, 9]
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from ngpipe.connectome import (
 )
 from ngpipe.connectome.strengths import pairs_of
 from ngpipe.connectome.weights import Edges, turned_order
+
+LinearNetwork = partial(LinearNetwork, preset="current")
+MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
 
 @pytest.fixture

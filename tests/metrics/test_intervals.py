@@ -142,7 +142,7 @@ def run_directory(tmp_path):
             "connectivity": matrix(truth + 0.1),
             "connectivity_error": matrix(np.full((4, 4), 0.1, dtype=np.float32)),
             "connected": matrix(np.ones((4, 4), dtype=np.int8), false_discovery=0.05),
-            "latent": (("neuron", "latent"), rng.normal(size=(4, 2))),
+            "latent": (("neuron", "component"), rng.normal(size=(4, 2))),
             "neuron_type": (neurons, np.zeros(4, dtype=int)),
             "phi": (("neuron", "x"), rng.normal(size=(4, 5))),
             "psi": (("neuron", "x"), rng.normal(size=(4, 5))),

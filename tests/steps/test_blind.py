@@ -235,7 +235,7 @@ def test_a_recording_must_say_its_sampling_interval(seeing, tmp_path):
 
 def test_the_latents_explain_themselves(seeing):
     latent = xr.open_zarr(seeing / "recovery.zarr")["latent"]
-    assert latent.dims == ("neuron", "latent")
+    assert latent.dims == ("neuron", "component")
     assert latent.attrs["long_name"] == "latent vector a_i"
 
 

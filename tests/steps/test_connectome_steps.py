@@ -12,6 +12,7 @@ from ngpipe import schemas, store
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.load import validate
 from ngpipe.connectome.fit import Fit
+from ngpipe.connectome.rules import DEFAULT, PRESETS
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
 from ngpipe.steps import attribute, control, fit, network_file, search, tabulate, wire
 from ngpipe.wiring.connectome import Connectome
@@ -387,3 +388,76 @@ class TestTabulate:
         assert table.loc[("pulsed", "value"), "reference"] == 0.3
         with pytest.raises(ConfigError, match=r"pulsed\.rate is no metric"):
             run(experiment(targets, reference={"pulsed": {"rate": 1}}), copy, "tabulate")
+
+
+def two_neurons(path: Path, edges: str = "S,A,1\n") -> ConnectomeExperiment:
+    """S, which receives input, and A, of which the readout is."""
+    (path / "edges.csv").write_text("pre,post,weight\n" + edges)
+    cells = "id,cell_type,role,sign\nS,S,sensory,1\nA,A,inner,1\nB,B,inner,1\n"
+    (path / "neurons.csv").write_text(cells)
+    names = {"path": str(path / "edges.csv"), "neurons": str(path / "neurons.csv")}
+    content = {
+        "system": "connectome",
+        "connectome": {"source": {"kind": "file", **names}},
+        "network": {"layers": 3},
+        "stimuli": {"pulse": {"kind": "pulse", "levels": {"S": 1}}},
+        "readouts": {"a": {"stimulus": "pulse", "groups": ["A"]}},
+        "attribution": {"steps": 4, "silence": []},
+    }
+    return validate(content, ConnectomeExperiment, where="test")
+
+
+class TestLittleToDo:
+    def test_nothing_to_silence_nothing_to_fit_and_no_nulls(self, tmp_path, capsys):
+        cfg = two_neurons(tmp_path)
+        cells = tmp_path / "neurons.csv"
+        cells.write_text(cells.read_text().replace("B,B,inner,1\n", ""))
+        run(cfg, tmp_path, *STAGES)
+        told = capsys.readouterr().err
+        assert "nothing is fitted: there is no section `fit`" in told
+        assert "no null connectomes: control.draws is 0" in told
+        assert "no path of at most" not in told
+        found = opened(tmp_path, "attribution")
+        assert found["value"].item() > 0.2
+        assert found["attribution"].sum().item() == pytest.approx(found["value"].item(), abs=1e-5)
+        assert found.sizes["group"] == 0
+        assert opened(tmp_path, "control")["null"].shape == (0, 1)
+        metrics = pd.read_csv(tmp_path / "metrics.csv")
+        metrics = metrics.set_index(["quantity", "metric"])["value"]
+        assert metrics["a", "value"] == pytest.approx(found["value"].item(), abs=1e-6)
+        assert ("a", "p") not in metrics
+        assert ("a", "silencing_largest") not in metrics
+        assert pd.read_csv(tmp_path / "silencing.csv").empty
+
+    def test_a_readout_that_no_sensor_reaches_is_0_and_said(self, tmp_path, capsys):
+        cfg = two_neurons(tmp_path, "A,B,1\nB,A,1\nS,S,1\n")
+        run(cfg, tmp_path, *STAGES)
+        told = capsys.readouterr().err
+        assert "readouts.a: no path of at most 3 synapses leads from a sensor" in told
+        found = opened(tmp_path, "attribution")
+        for name in ("value", "attribution", "by_groups", "silencing"):
+            assert not found[name].fillna(0).any(), name
+
+
+class TestPresets:
+    def test_the_default_is_that_of_the_library(self, targets):
+        cfg = experiment(targets, network={"layers": 4})
+        assert cfg.network.preset == DEFAULT
+        connectome = generated(np.random.default_rng(3), radius=1)
+        for name, rules in PRESETS.items():
+            section = experiment(targets, network={"layers": 4, "preset": name}).network
+            model = network_file.build(connectome, section, torch.device("cpu"))
+            assert model.rules == rules
+            assert model.tau == (10 if name == "head" else 1)
+
+    def test_biases_that_would_turn_positive_are_refused(self, targets):
+        section = {"layers": 4, "biases": {"M1": -0.2}}
+        with pytest.raises(ConfigError, match=r"biases\.M1 \(-0\.2\).*preset: mended"):
+            experiment(targets, network=section)
+        assert experiment(targets, network=section | {"preset": "mended"}).network.biases
+
+    def test_biases_train_from_0_with_the_default(self, targets, tmp_path):
+        cfg = experiment(targets, fit={"targets": str(targets), "epochs": 8, "train": ["biases"]})
+        run(cfg, tmp_path, "wire", "fit")
+        _, _, network = network_of(tmp_path)
+        assert (network.biases > 0).any()

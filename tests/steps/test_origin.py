@@ -12,6 +12,7 @@ import yaml
 from ngpipe import cli, store
 from ngpipe.config.load import load
 from ngpipe.config.systems import load_experiment
+from ngpipe.metrics import external
 from ngpipe.steps import origin, stages
 
 N, FRAMES = 6, 300
@@ -197,3 +198,37 @@ def test_an_earlier_simulation_is_a_recording_unless_it_was_planned_with(here):
     assert origin.foreign(RUN, experiment) is not None
     assert origin.foreign(RUN, experiment, simulated=True) is None
     assert step("train", "--key", stages.key_of(experiment, "train")) == 0
+
+
+def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
+    figures = {"F": {"panels": {"curve": {"kind": "learning_curve", "of": "mine"}}}}
+    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": figures}))
+    assert cli.main(["panel", "F", "curve"]) == 0
+    assert cli.main(["figure", "F"]) == 0
+    assert cli.main(["verify", "results/F"]) == 0
+    for change in ({"dt": 0.2}, {"activity": 7 * activity(1) + 3}):
+        shutil.copytree(RUN / "simulation.zarr", "aside.zarr", dirs_exist_ok=True)
+        dataset = xr.open_zarr("aside.zarr", chunks=None).load()
+        dataset.attrs["dt"] = change.get("dt", 0.1)
+        dataset["activity"].values[:] = change.get("activity", activity(1))
+        dataset.to_zarr(RUN / "simulation.zarr", zarr_format=2, mode="w")
+        capfd.readouterr()
+        assert cli.main(["verify", "results/F"]) == 1
+        assert "is stale: made under key" in capfd.readouterr().err
+
+
+def test_the_input_of_a_sample_is_that_of_its_frame():
+    """Times of a recording may begin anywhere and have gaps; frames do not."""
+    shown = np.array([0, 0, 1, 1, 2, 2.5])
+    table = np.arange(6.0).reshape(3, 2)
+    truth = xr.Dataset(
+        {
+            "driven": (("neuron",), [1, 1]),
+            "external_input": (("frame", "neuron"), table),
+            "input_frame": (("time",), shown),
+        },
+        coords={"time": 1000 + np.array([0, 1, 2, 50, 51, 52])},
+    )
+    coords = {"sample": [0.0, 3.0, 4.0], "sample_frame": ("sample", [0, 3, 4])}
+    estimate = xr.DataArray(np.zeros((3, 2)), dims=("sample", "neuron"), coords=coords)
+    assert np.array_equal(external.pair(estimate, truth)[1], table[[0, 1, 2]])

@@ -5,14 +5,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 from scipy.stats import chi2
 
 from ngpipe.errors import ConnectomeError
+from ngpipe.wiring import nulls
 from ngpipe.wiring.ablations import without_reciprocal
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.motifs import pair_counts, triad_counts
 from ngpipe.wiring.nulls import (
     NULLS,
+    enough_sweeps,
     erdos_renyi,
     mixing,
     p_value,
@@ -318,3 +321,59 @@ def test_the_rank_of_one_observation_never_has_p_0():
 def test_what_is_no_number_has_no_rank(value, draws):
     """Nothing compares with it, so that it would seem to be beyond all."""
     assert np.isnan(p_value(value, np.array(draws)))
+
+
+class TestSweeps:
+    def test_ten_are_enough_where_the_overlap_has_fallen(self):
+        assert enough_sweeps(random_connectome(7, 100, 0.1)) == 10
+
+    def test_a_dense_graph_with_mutual_pairs_takes_more(self):
+        """Swaps are mostly refused there: after ten sweeps the overlap still falls."""
+        dense_one = random_connectome(0, 60, 0.9)
+        taken = enough_sweeps(dense_one, "reciprocity")
+        assert taken > 10
+        found = rewired(dense_one, np.random.default_rng(0), keep="reciprocity")
+        assert f"{taken} sweeps" in found.origin.notes[-1]
+
+    def test_a_number_given_is_taken(self):
+        null = NULLS["degree"]
+        given_one = random_connectome(7, 30, 0.1)
+        found = null.sample(given_one, np.random.default_rng(0), 3)
+        assert "3 sweeps" in found.origin.notes[-1]
+        assert NULLS["erdos_renyi"].sample(given_one, np.random.default_rng(0), 3).n_edges > 0
+
+    @pytest.mark.parametrize("keep", ["degree", "reciprocity"])
+    @pytest.mark.parametrize("weights", [np.eye(4), 1 - np.eye(4)])
+    def test_where_no_connection_can_move_all_are_left(self, keep, weights):
+        fixed = Connectome(weights, pd.DataFrame({"id": range(4)}))
+        found = rewired(fixed, np.random.default_rng(0), keep=keep)
+        note = found.origin.notes[-1]
+        assert "overlap 1.000: no connection is elsewhere" in note
+        assert mixing(fixed, np.random.default_rng(0), keep=keep)["overlap"].iloc[-1] == 1
+
+
+class TestErdosRenyiOfManyNeurons:
+    @pytest.mark.parametrize("tossed", [0, 8192])
+    def test_every_graph_comes_as_often_as_its_probability(self, tossed, monkeypatch, rng):
+        """Three neurons, 2 of 6 pairs connected: all 64 graphs, from a number a pair or an edge."""
+        monkeypatch.setattr(nulls, "TOSSED", tossed)
+        weights = np.zeros((3, 3))
+        weights[1, 0] = weights[2, 1] = 1
+        one = Connectome(weights, pd.DataFrame({"id": range(3)}))
+        drawn = [present(erdos_renyi(one, rng)).tobytes() for _ in range(4000)]
+        counts = pd.Series(drawn).value_counts()
+        edges = np.array([np.frombuffer(key, bool).sum() for key in counts.index])
+        expected = 4000 * (1 / 3) ** edges * (2 / 3) ** (6 - edges)
+        often = expected > 5
+        assert often.sum() >= 42
+        off = ((counts.to_numpy() - expected) ** 2 / expected)[often].sum()
+        assert off < chi2.isf(1e-4, often.sum())
+
+    def test_memory_goes_with_connections(self, rng):
+        """A number a pair would take 72 GB."""
+        n, m = 100_000, 200_000
+        ends = rng.integers(0, n, (2, m))
+        weights = sparse.csr_array((np.ones(m), tuple(ends)), shape=(n, n))
+        found = erdos_renyi(Connectome(weights, pd.DataFrame({"id": range(n)})), rng)
+        assert found.n_edges == pytest.approx(m, abs=5 * np.sqrt(m))
+        assert found.weights.diagonal().sum() == weights.diagonal().sum()

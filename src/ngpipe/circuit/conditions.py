@@ -93,7 +93,7 @@ def altered(connectome: Connectome, condition: Condition, cfg: Runs, seed: int) 
     if condition.shuffle is not None:
         as_notebook = cfg.draws == "notebook" and condition.shuffle in SHUFFLES
         rng: Rng = np.random.RandomState(seed) if as_notebook else _rng(seed, condition.shuffle)
-        connectome = NULLS[condition.shuffle].draw(connectome, rng)
+        connectome = NULLS[condition.shuffle].sample(connectome, rng, condition.sweeps)
     if condition.remove is None:
         return connectome
     rng = _rng(seed, condition.remove)

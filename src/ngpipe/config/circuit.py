@@ -26,6 +26,10 @@ NullName = Literal[
 ]
 EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
 """Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.mixing`."""
+SWEEPS = (
+    "Sweeps of exchanges of the nulls `degree` and `degree_and_reciprocity`. Null: 10 to 80, as "
+    "many as the overlap with the connectome falls."
+)
 
 
 class CircuitNetwork(Section):
@@ -111,8 +115,8 @@ class Runs(Section):
     )
     engine: Literal["linear", "step"] = Field(
         "linear",
-        description="`linear` is exact where no unit rectifies and steps from where one does; "
-        "`step` steps all.",
+        description="`linear` takes all steps at once where no unit rectifies, and steps from "
+        "where one does, or where its own rounding would grow; `step` steps all.",
     )
     precision: Literal["float64", "float32"] = Field("float64", description="Of all runs.")
 
@@ -131,12 +135,16 @@ class Condition(Section):
         "says.",
     )
 
+    sweeps: Count | None = Field(None, description=SWEEPS)
+
     @model_validator(mode="after")
     def _does_something(self) -> "Condition":
         if self.shuffle is None and self.remove is None:
             raise ValueError("a condition needs `shuffle`, `remove` or both")
         if self.match is not None and self.remove is None:
             raise ValueError("`match` needs `remove`, which says how much is taken")
+        if self.sweeps is not None and self.shuffle not in EXCHANGING:
+            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(EXCHANGING)}")
         return self
 
 
@@ -158,6 +166,7 @@ class Motifs(Section):
     samples: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
         100, description="Samples of each null; with fewer than 39 no p-value can be 0.05 or less."
     )
+    sweeps: Count | None = Field(None, description=SWEEPS)
     seed: Seed = Field(0, description="Seed of the samples.")
 
     @field_validator("nulls")

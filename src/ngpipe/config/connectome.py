@@ -31,7 +31,9 @@ class ConnectomeExperiment(Section):
     )
     attribution: Attribution = Field(Attribution(), description="How responses are explained.")
     paths: Paths = Field(Paths(), description="Which connections count as active.")
-    control: Control = Field(Control(), description="Null connectomes.")
+    control: Control = Field(
+        Control(draws=0), description="Null connectomes. Without this section there are none."
+    )
     reference: dict[str, dict[str, Number]] = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Groups, Name, Number, Positive, Section, Seed, Weight, unit
 
@@ -10,6 +10,11 @@ from ngpipe.config.base import Count, Groups, Name, Number, Positive, Section, S
 class Network(Section):
     """The connectome as a recurrent network, unrolled over time."""
 
+    preset: Literal["2.9.5", "head", "mended"] = Field(
+        "2.9.5",
+        description="Formulas of connectome_interpreter's newest release, of its repository's "
+        "head, or of the release without its traps; docs/networks.md has a table of what differs.",
+    )
     normalise: Literal["input", "output", "none"] = Field(
         "input",
         description="Weights as fractions of what each neuron receives, or sends; or as they are.",
@@ -33,9 +38,24 @@ class Network(Section):
     slopes: dict[str, Positive] = Field({}, description="Slope by group, where another.")
     bias: Number = Field(0.0, description="Bias of the response.")
     biases: dict[str, Number] = Field({}, description="Bias by group, where another.")
-    tau: Annotated[float, Field(ge=1, json_schema_extra=unit("steps"))] = Field(
-        1.0, description="Time constant of the leak; 1: none."
+    tau: Annotated[float, Field(ge=1, json_schema_extra=unit("steps"))] | None = Field(
+        None,
+        description="Time constant of the leak; 1: none. Null: that of the preset, 1, for `head` "
+        "10.",
+        json_schema_extra=unit("steps"),
     )
+
+    @model_validator(mode="after")
+    def _keeps_signs(self) -> "Network":
+        """Without a word a negative bias would act as a positive one."""
+        given = {"bias": self.bias} | {f"biases.{name}": b for name, b in self.biases.items()}
+        negative = [f"{name} ({value:g})" for name, value in given.items() if value < 0]
+        if negative and self.preset != "mended":
+            raise ValueError(
+                f"negative: {', '.join(negative)}, but preset {self.preset} takes absolute values "
+                "of biases; say `preset: mended`, which keeps signs"
+            )
+        return self
 
 
 class Fit(Section):

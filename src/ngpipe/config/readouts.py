@@ -1,6 +1,6 @@
 """What is followed of the activity, and how it is explained: sections `readouts` to `control`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from ngpipe.config.base import (
     Seed,
     Steps,
     Weight,
+    unit,
 )
 
 
@@ -45,8 +46,10 @@ class Control(Section):
         description="What is drawn anew: receivers, keeping degrees, or also signs, or also types "
         "of partners; `weights`: which weight is where; `signs`: the sign of each sender.",
     )
-    draws: Count = Field(
-        39, description="Connectomes drawn; with fewer than 39 no p-value can be 0.05 or less."
+    draws: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
+        39,
+        description="Connectomes drawn; 0: none. With fewer than 39 no p-value can be 0.05 or "
+        "less.",
     )
     redo: bool = Field(
         True,
@@ -55,6 +58,11 @@ class Control(Section):
     )
     certainty: Fraction = Field(
         0.9, description="Probability that a known sign is right, for `signs`."
+    )
+    sweeps: Count | None = Field(
+        None,
+        description="Sweeps of exchanges where receivers are drawn anew. Null: 10 to 80, as many "
+        "as the overlap with the connectome falls.",
     )
     seed: Seed = Field(0, description="Seed of the draws.")
 

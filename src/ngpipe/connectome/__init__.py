@@ -33,6 +33,10 @@ _NAMES = {
         "conductance",
         "integrated_gradients",
     ),
+    "legacy": (
+        "legacy_activation_function",
+        "legacy_activation_function_linear",
+    ),
     "lesions": (
         "ablation",
         "occlusion",
@@ -40,7 +44,6 @@ _NAMES = {
     "network": (
         "LinearNetwork",
         "MultilayeredNetwork",
-        "training_mode",
     ),
     "noise": ("robustness",),
     "paths": (
@@ -64,6 +67,7 @@ _NAMES = {
     "stimulus_guess": ("guess_optimal_stimulus",),
     "stimulus_search": ("activation_maximisation",),
     "targets": ("TargetActivation",),
+    "training": ("training_mode",),
 }
 """What is public, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}

@@ -72,21 +72,29 @@ def group_parameter(
     default: float,
     name: str,
     *,
-    strict: bool,
+    rules: Rules,
     like: Tensor,
 ) -> nn.Parameter | None:
     """One value a group as a parameter that is not trained yet; None without groups.
 
     Raises:
-        ArgumentError: values without groups, or of a group that does not exist, if strict.
+        ArgumentError: values without groups, or of a group that does not exist, if the rules are
+            strict.
     """
     if groups is None:
-        if values and strict:
-            raise ArgumentError(
-                f"{name} gives values by group, but idx_to_group was not given; give it"
-            )
+        if values:
+            problem = f"{name} gives values by group, but idx_to_group was not given"
+            rules.doubt(problem, "they are ignored", "give it")
         return None
-    return parameter(groups.fill(values, default, name, strict), like)
+    filled = groups.fill(values or {}, default, name, rules)
+    if name == "bias_dict" and not rules.signed_biases and (filled < 0).any():
+        least = int(filled.argmin())
+        rules.doubt(
+            f"the bias of group {groups.names[least]!r} is {filled[least]:g}",
+            f"it is taken for {-filled[least]:g}",
+            "preset='mended' keeps signs",
+        )
+    return parameter(filled, like)
 
 
 def parameter(values: np.ndarray, like: Tensor) -> nn.Parameter:
@@ -94,8 +102,9 @@ def parameter(values: np.ndarray, like: Tensor) -> nn.Parameter:
     return nn.Parameter(torch.as_tensor(values).to(like), requires_grad=False)
 
 
-def custom_response(network: nn.Module, function: Callable | None) -> Callable | None:
+def custom_response(network: nn.Module) -> Callable | None:
     """A response of one's own as a function of W x and x."""
+    function = network.custom_activation_function
     if function is None:
         return None
     if takes_network(function):
@@ -104,17 +113,17 @@ def custom_response(network: nn.Module, function: Callable | None) -> Callable |
 
 
 def check_constants(network: nn.Module, names: Sequence[str]) -> None:
-    """Refuse constants that are not finite, and a leak faster than a step, where rules are strict.
+    """Refuse constants that are not finite, and a leak faster than a step.
+
+    A response of one's own may take tau for something else.
 
     Raises:
         ArgumentError: naming the constant.
     """
-    if not network.rules.strict:
-        return
     for name in names:
         if not np.isfinite(getattr(network, name)):
             raise ArgumentError(f"{name} is {getattr(network, name)}, expected a finite number")
-    if network.tau < 1:
+    if network.tau < 1 and network.custom_activation_function is None:
         raise ArgumentError(f"tau is {network.tau}, expected at least 1 step; 1 is no leak")
 
 

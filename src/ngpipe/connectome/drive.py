@@ -29,7 +29,7 @@ class Sensors:
     def prepare(self, inputs: Float[Tensor, "batch sensor time"], surrogate: Surrogate) -> Tensor:
         """Inputs as ``(time, sensor, batch)``, within bounds if these are the input's."""
         u = inputs.permute(2, 1, 0)
-        if self.rules.bounded == "activity" or self.linear:
+        if self.rules.bounded != "input" or self.linear:
             return u
         return at_most_one(
             at_least(torch.nan_to_num(u, nan=0.0), self.threshold, surrogate), surrogate
@@ -37,24 +37,30 @@ class Sensors:
 
     def first(self, u: Float[Tensor, "sensor batch"], n: int, surrogate: Surrogate) -> State:
         """State before the first step: the input of time 0."""
-        x = u.new_zeros(n, u.shape[1]).index_add(0, self.neurons, u)
+        x = u.new_zeros(n, u.shape[1])
+        if self.rules.bounded == "all":
+            return self._add_last(x, u)
+        x = x.index_add(0, self.neurons, u)
         return self._bounded(x, surrogate) if self.rules.bounded == "activity" else x
 
     def add(self, x: State, u: Float[Tensor, "sensor batch"], surrogate: Surrogate) -> State:
         """A response and the input that comes with it."""
-        if len(self.last) < len(self.neurons):
-            x = x.index_add(0, self.neurons[self.last], u[self.last])
-        else:
-            x = x.index_add(0, self.neurons, u)
+        x = self._add_last(x, u)
         if self.rules.bounded == "activity":
             return self._bounded(x, surrogate)
         return self.within(x, surrogate)
+
+    def _add_last(self, x: State, u: Float[Tensor, "sensor batch"]) -> State:
+        """Activity and input; of a neuron given twice only the last input."""
+        if len(self.last) < len(self.neurons):
+            return x.index_add(0, self.neurons[self.last], u[self.last])
+        return x.index_add(0, self.neurons, u)
 
     def within(self, activity: Tensor, surrogate: Surrogate) -> Tensor:
         """Activities after something was added, within the bounds of the rules."""
         if self.linear:
             return activity
-        if self.rules.bounded == "activity":
+        if self.rules.bounded != "input":
             activity = at_least(activity, self.threshold, surrogate)
         return at_most_one(activity, surrogate)
 
@@ -74,10 +80,12 @@ def sensory_indices(indices: Any, n: int, rules: Rules) -> tuple[np.ndarray, np.
     array = check_indices(indices, n, "sensory_indices")
     values, counts = np.unique(array, return_counts=True)
     twice = values[counts > 1]
-    if twice.size and rules.strict:
-        raise ArgumentError(
-            f"sensory_indices has neuron {int(twice[0])} {int(counts[counts > 1][0])} times; "
-            "give each sensory neuron once and sum its inputs"
+    if twice.size:
+        rules.doubt(
+            f"sensory_indices has neuron {int(twice[0])} {int(counts[counts > 1][0])} times",
+            "its inputs overwrite each other"
+            + (", but add at time 0" if rules.bounded == "input" else ""),
+            "give each sensory neuron once and sum its inputs",
         )
     last = {int(neuron): position for position, neuron in enumerate(array)}
     return array, np.array(sorted(last.values()), dtype=np.int64)
@@ -89,7 +97,7 @@ def as_inputs(
     like: Tensor,
     n_sensory: int,
     steps: int,
-    strict: bool,
+    rules: Rules,
 ) -> tuple[Float[Tensor, "batch sensor time"], bool]:
     """Inputs as a batch in the dtype and on the device of a network; whether they were one sample.
 
@@ -116,10 +124,12 @@ def as_inputs(
             f">= {steps}) or (batch, {n_sensory}, >= {steps}): as many time steps as layers"
         )
     batch = batch.to(device=like.device, dtype=like.dtype)
-    if strict and not torch.isfinite(batch).all():
-        at = tuple(int(i) for i in (~torch.isfinite(batch)).nonzero()[0])
-        raise ArgumentError(
-            f"inputs hold {batch[at].item()} at (batch, sensory, time) {at}; "
-            "replace it by 0 or leave the sample out"
+    finite = torch.isfinite(batch) if rules.strict else ~torch.isnan(batch)
+    if not finite.all():
+        at = tuple(int(i) for i in (~finite).nonzero()[0])
+        rules.doubt(
+            f"inputs hold {batch[at].item()} at (batch, sensory, time) {at}",
+            "it counts as 0" if rules.bounded == "input" else "activity becomes NaN",
+            "replace it by 0 or leave the sample out",
         )
     return batch, single

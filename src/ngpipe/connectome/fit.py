@@ -7,8 +7,9 @@ with e the absolute value or the square, the first mean over the targets of a mi
 the second over all trained parameters p, which start at p0. Adam; gradients pass thresholds and
 bounds (:class:`ngpipe.connectome.step.Held`), so that silent neurons can be woken.
 
-A network with ``preset="seed"`` is trained as connectome_interpreter 2.8.1 does it: targets are
-averaged within samples first, the penalty is the sum of |p - p0| and has no effect on the gradient.
+A plan with ``procedure="2.9.5"`` or ``"head"`` trains as these versions of connectome_interpreter
+do: gradients stop at thresholds, and the penalty has no effect on them. In 2.9.5 targets are
+averaged within samples first, the penalty is the sum of |p - p0|, and no gradient is cut.
 
     run = Fit(network, trained, held_out, Plan(epochs=100, batch_size=8), generator)
     for record in run:
@@ -30,16 +31,17 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ngpipe.connectome.network import MultilayeredNetwork, training_mode
+from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of
 from ngpipe.connectome.plan import ERRORS, SCHEDULES, TRAINED, Plan
 from ngpipe.connectome.split import Part, split
 from ngpipe.connectome.targets import Targets
+from ngpipe.connectome.training import training_mode
 from ngpipe.connectome.weights import digest, refuse_other_connectome
 from ngpipe.errors import ArgumentError, DivergenceError
 
 LARGEST_GRADIENT = 1.0
-"""Norm that the gradient of all parameters is cut to (not with ``preset="seed"``)."""
+"""Norm that the gradient of all parameters is cut to (not by the procedure of 2.9.5)."""
 
 HISTORY = {
     "loss": "loss before each step, mean of the epoch",
@@ -226,7 +228,7 @@ class Fit:
 
     def _step(self, inputs: Tensor, targets: Targets) -> tuple[float, float, float, int]:
         """A step of the optimiser: loss, error, penalty, and how many targets these are of."""
-        mended = self.network.rules.mended
+        mended = self.plan.procedure == "mended"
         layers = self.network.run(
             inputs, surrogate=mended, checkpoint_steps=self.plan.checkpoint_steps
         )
@@ -241,15 +243,15 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
             loss.backward()
-        if mended:
+        if self.plan.procedure != "2.9.5":
             torch.nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self.optimizer.step()
         return loss.item(), error.item(), penalty.item(), len(targets.value)
 
     def _error(self, layers: list[Tensor], targets: Targets) -> Tensor:
-        """Mean error, of all targets or (seed) of samples."""
+        """Mean error, of all targets or (2.9.5) of samples."""
         off = ERRORS[self.plan.error](targets.reached(layers) - targets.value)
-        if self.network.rules.mended:
+        if self.plan.procedure != "2.9.5":
             return off.mean()
         samples = layers[0].shape[1]
         n = max(int(targets.sample.unique().numel()), 1)
@@ -257,13 +259,16 @@ class Fit:
 
     def _distance(self) -> Tensor:
         pairs = zip(self.parameters, self.start, strict=True)
-        moved = torch.cat([(p - p0).abs().flatten() for p, p0 in pairs])
-        return moved.mean() if self.network.rules.mended else moved.sum()
+        moved = [(p - p0).abs() for p, p0 in pairs]
+        if self.plan.procedure == "head":
+            return torch.stack([m.mean() for m in moved]).sum()
+        moved = torch.cat([m.flatten() for m in moved])
+        return moved.mean() if self.plan.procedure == "mended" else moved.sum()
 
     @torch.no_grad()
     def _validate(self) -> float:
         if not self.watched:
-            return math.nan if self.network.rules.mended else 0.0
+            return 0.0 if self.plan.procedure == "2.9.5" else math.nan
         layers = self.network.run(self.held_out.inputs)
         return self._error(layers, self.held_out.targets).item()
 

@@ -41,7 +41,7 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
     train_slopes: bool = True,
     train_biases: bool = True,
     train_divisive_strength: bool = True,
-    train_tau: bool = False,
+    train_tau: bool | None = None,
     checkpoint_steps: int | None = None,
     quiet: bool = True,
     train_strengths: bool = False,
@@ -56,6 +56,9 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
     np.ndarray,
 ]:
     """Train a network in place, one full-batch step of Adam an epoch.
+
+    As the version does that the network's preset names; what the versions do is told in
+    :mod:`ngpipe.connectome.fit`.
 
     Args:
         model: a network with groups.
@@ -72,7 +75,7 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
         train_slopes: train slopes.
         train_biases: train biases.
         train_divisive_strength: train strengths of divisive edges.
-        train_tau: train time constants of the leak.
+        train_tau: train time constants of the leak; default: with ``preset="head"`` alone.
         checkpoint_steps: see :meth:`MultilayeredNetwork.forward`.
         quiet: no progress bar and no lines.
         train_strengths: train a factor of W for each pair of connected groups, see
@@ -80,7 +83,7 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
 
     Returns:
         model; history with one value an epoch: loss, mse_loss (the mean absolute error),
-        param_reg_loss, and val_loss after the step (NaN without validation samples);
+        param_reg_loss, and val_loss after the step (NaN without validation samples, in 2.9.5 0);
         inputs, targets and sample numbers of both sides:
         ``(model, history, train_inputs, val_inputs, train_targets, val_targets, train_indices,
         val_indices)``.
@@ -91,6 +94,8 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
     """
     batch, _ = model.as_inputs(inputs)
     train, held_out = _split(model, batch, targets, train_fraction, seed)
+    procedure = model.rules.procedure
+    train_tau = procedure == "head" if train_tau is None else train_tau
     trains = (train_slopes, train_biases, train_divisive_strength, train_tau, train_strengths)
     plan = Plan(
         epochs=num_epochs,
@@ -99,6 +104,7 @@ def train_model(  # noqa: PLR0913 (the signature of existing scripts)
         train=tuple(name for name, flag in zip(TRAINED, trains, strict=True) if flag),
         keep="last",
         checkpoint_steps=checkpoint_steps,
+        procedure=procedure,
     )
     run = Fit(model, train, held_out, plan, torch.Generator())
     progress = Progress(bar=not quiet, lines=not quiet, wandb=wandb, project=wandb_project_name)

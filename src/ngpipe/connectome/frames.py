@@ -24,6 +24,7 @@ def input_from_df(
     idx_to_group: Mapping[Any, Any],
     num_layers: int,
     timepoints: Any = 0,  # noqa: ANN401
+    dtype: Any = np.float32,  # noqa: ANN401
 ) -> np.ndarray:
     """Inputs of a network from activities of groups.
 
@@ -33,9 +34,10 @@ def input_from_df(
         idx_to_group: group of each sensory neuron; groups not in ``df`` get 0.
         num_layers: time steps.
         timepoints: when the input is there, one time step or several.
+        dtype: of the result.
 
     Returns:
-        ``(batch, sensor, time)``, float32.
+        ``(batch, sensor, time)``.
 
     Raises:
         ArgumentError: a sensory neuron without group, a time step out of range.
@@ -48,8 +50,8 @@ def input_from_df(
     at = check_indices(times, num_layers, "timepoints")
     table = df[~df.index.duplicated(keep="last")]
     rows = table.reindex([idx_to_group[idx] for idx in sensors], fill_value=0)
-    values = rows.to_numpy(dtype=np.float32).T
-    inputs = np.zeros((df.shape[1], len(sensors), num_layers), dtype=np.float32)
+    values = rows.to_numpy(dtype=dtype).T
+    inputs = np.zeros((df.shape[1], len(sensors), num_layers), dtype=dtype)
     inputs[:, :, at] = values[:, :, None]
     return inputs
 
@@ -85,7 +87,7 @@ def get_neuron_activation(
     groups = _groups(neurons.tolist(), idx_to_group, "neuron_indices")
     if values.ndim == 2:
         return _means(values[neurons], {"group": groups})
-    names = _names(batch_names, len(values))
+    names = sample_names(batch_names, len(values))
     labels = {
         "batch_name": np.repeat(np.arange(len(values)), len(neurons)),
         "group": groups * len(values),
@@ -129,7 +131,7 @@ def get_input_activation(
         chosen = np.isin(sensors, _among(as_list(selected_indices), sensors))
     groups = np.array(_groups(sensors, idx_to_group, "sensory_indices"), dtype=object)
     batched = values if values.ndim == 3 else values[None]
-    names = _names(batch_names, len(batched))
+    names = sample_names(batch_names, len(batched))
     parts = []
     for name, sample in zip(names, batched, strict=True):
         rows = chosen & (np.abs(sample) >= activation_threshold).any(axis=1)
@@ -251,7 +253,12 @@ def _groups(neurons: list, idx_to_group: Mapping[Any, Any] | None, what: str) ->
     return [idx_to_group[idx] for idx in neurons]
 
 
-def _names(names: Sequence[Any] | None, n: int) -> list:
+def sample_names(names: Sequence[Any] | None, n: int) -> list:
+    """Names of n samples, by default batch_0, batch_1 ...
+
+    Raises:
+        ArgumentError: another number of them.
+    """
     names = [f"batch_{k}" for k in range(n)] if names is None else as_list(names)
     if len(names) != n:
         raise ArgumentError(f"batch_names has {len(names)} names for {n} samples; give {n}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ngpipe.connectome.rules import Rules
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 Divisive = Mapping[Any, Any]
@@ -29,18 +30,18 @@ class Groups:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(self.of_neuron == self.names.index(name))
 
-    def fill(self, values: Mapping | None, default: float, name: str, strict: bool) -> np.ndarray:
+    def fill(self, values: Mapping, default: float, name: str, rules: Rules) -> np.ndarray:
         """One value a group: what ``values`` says, else the default.
 
         Raises:
-            ArgumentError: a group that does not exist, if strict.
+            ArgumentError: a group that does not exist, if the rules are strict.
         """
-        values = values or {}
         unknown = [group for group in values if group not in self.names]
-        if unknown and strict:
-            raise ArgumentError(
-                f"{name} names {_some(unknown)}, which is no group of idx_to_group; "
-                f"the groups are {_some(self.names)}"
+        if unknown:
+            rules.doubt(
+                f"{name} names {_some(unknown)}, which is no group of idx_to_group",
+                "it is ignored",
+                f"the groups are {_some(self.names)}",
             )
         return np.array([float(values.get(group, default)) for group in self.names])
 

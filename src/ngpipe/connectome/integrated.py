@@ -13,7 +13,7 @@ out all jumps, however many steps it takes. With ``rule="chords"`` the path is c
 equal pieces and derivatives are replaced by slopes of chords over each of them
 (:class:`ngpipe.connectome.chords.Chords`): a jump is shared out, through the neuron that jumps,
 among what moved its drive in that piece, and the sum holds for any number of steps. Divisive
-inhibition as a product (``preset="seed"``) and responses of the user's own have derivatives at the
+inhibition as a product (``preset="2.9.5"``) and responses of the user's own have derivatives at the
 start of each piece instead; with them the sum holds as far as ``delta`` says.
 
 Measured on a fly optic lobe (5,759 neurons, 10 layers, threshold 0.01, uniform inputs, mean of one

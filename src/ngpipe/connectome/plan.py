@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ngpipe.connectome.groups import check_count
+from ngpipe.connectome.rules import Procedure
 from ngpipe.errors import ArgumentError
 
 TRAINED = {
@@ -58,6 +59,8 @@ class Plan:
     where nothing is held out) or of the ``last``."""
     checkpoint_steps: int | None = None
     """Save memory, see :meth:`MultilayeredNetwork.forward`."""
+    procedure: Procedure = "mended"
+    """Or that of a version of connectome_interpreter, which :func:`train_model` follows."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""

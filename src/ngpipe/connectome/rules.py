@@ -1,14 +1,20 @@
-"""The options in which versions of the connectome network differ, and two named sets of them.
+"""The options in which versions of the connectome network differ, and named sets of them.
 
-``seed`` follows connectome_interpreter 2.8.1 to the last formula. ``current`` follows its later
-versions (leak, inputs added before bounds are applied, divisive inhibition as a sum) without their
-bugs.
+``2.9.5`` is the newest release of connectome_interpreter, ``head`` its repository at commit 695c776
+(April 2026), which calls itself 2.10.0 and is not released. Both to the last formula, traps
+included. ``mended`` is the release without them.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from ngpipe.errors import ArgumentError
+from ngpipe.errors import ArgumentError, DoubtfulWarning
+
+Procedure = Literal["2.9.5", "head", "mended"]
+"""How a network is trained and stimuli are searched under the names of connectome_interpreter."""
+DEFAULT = "2.9.5"
+"""The preset where none is named, of the library and of the workflow."""
 
 
 @dataclass(frozen=True)
@@ -21,37 +27,63 @@ class Rules:
     """Biases as given and trained; otherwise their absolute value."""
     divisive: Literal["product", "sum"]
     """How a neuron's divisive edges combine: max(0, 1 + ...) each, or one for their sum."""
-    bounded: Literal["input", "activity"]
-    """What is held within [threshold, 1]: the input, or activity after the input was added."""
+    bounded: Literal["input", "activity", "all"]
+    """What is held within [threshold, 1]: the input (the sum with it is cut at 1); the activity of
+    sensory neurons, after the input was added; or that of all neurons, but not the input of
+    time 0."""
     strict: bool
-    """Refuse NaN inputs, duplicate sensory neurons and unknown groups; otherwise: inputs that
-    are NaN count as 0, duplicates add at time 0 and the last wins later, groups are ignored."""
+    """Refuse NaN inputs, duplicate sensory neurons and unknown groups. Otherwise they warn: NaN
+    counts as 0 where the input is bounded, the last duplicate wins (bounded input: at time 0 they
+    add), unknown groups are ignored."""
     keeps_graph: bool
     """Whether ``activations`` of a network keep their graph."""
     mended: bool
-    """Training and stimulus search without the seed's bugs (see their docstrings)."""
+    """Training and stimulus search without the bugs of the releases (see their docstrings)."""
+    version: Literal["2.9.5", "head"] = "2.9.5"
+    """Whose training, search and gradients those are that are not mended."""
+
+    @property
+    def procedure(self) -> Procedure:
+        """Whose training, search and gradients."""
+        return "mended" if self.mended else self.version
+
+    def doubt(self, problem: str, instead: str, remedy: str) -> None:
+        """Refuse what is given, or say what it is taken for.
+
+        Raises:
+            ArgumentError: the rules are strict.
+        """
+        if self.strict:
+            raise ArgumentError(f"{problem}; {remedy}")
+        message = f"{problem}: {instead}, as in connectome_interpreter {self.version}; {remedy}"
+        warnings.warn(message, DoubtfulWarning, stacklevel=4)
 
 
+_RELEASE = Rules(
+    tau=1.0,
+    signed_biases=False,
+    divisive="product",
+    bounded="input",
+    strict=False,
+    keeps_graph=True,
+    mended=False,
+)
+_MENDED = Rules(
+    tau=1.0,
+    signed_biases=True,
+    divisive="sum",
+    bounded="activity",
+    strict=True,
+    keeps_graph=False,
+    mended=True,
+)
 PRESETS = {
-    "seed": Rules(
-        tau=1.0,
-        signed_biases=False,
-        divisive="product",
-        bounded="input",
-        strict=False,
-        keeps_graph=True,
-        mended=False,
-    ),
-    "current": Rules(
-        tau=10.0,
-        signed_biases=True,
-        divisive="sum",
-        bounded="activity",
-        strict=True,
-        keeps_graph=False,
-        mended=True,
-    ),
+    "2.9.5": _RELEASE,
+    "head": replace(_RELEASE, tau=10.0, divisive="sum", bounded="all", version="head"),
+    "mended": _MENDED,
 }
+EARLIER_NAMES = {"seed": _RELEASE, "current": replace(_MENDED, tau=10.0)}
+"""Names of presets that scripts may still use."""
 
 
 def rules_of(preset: str | Rules) -> Rules:
@@ -62,6 +94,7 @@ def rules_of(preset: str | Rules) -> Rules:
     """
     if isinstance(preset, Rules):
         return preset
-    if preset not in PRESETS:
+    known = PRESETS | EARLIER_NAMES
+    if preset not in known:
         raise ArgumentError(f"preset is {preset!r}, expected one of {list(PRESETS)}")
-    return PRESETS[preset]
+    return known[preset]

@@ -14,7 +14,7 @@ divide (weights w < 0, strengths s):
     d_i = \prod_{k \in K(i)} \max(0, 1 + w_k s_k x_k) \quad\text{or}\quad
     d_i = \max(0, 1 + \sum_{k \in K(i)} w_k s_k x_k).
 
-Source: connectome_interpreter 2.8.1 (product, :math:`\tau = 1`) and its later versions (sum).
+Source: connectome_interpreter 2.9.5 (product, :math:`\tau = 1`) and its head (sum).
 """
 
 from collections.abc import Callable
@@ -46,6 +46,8 @@ class DivisiveInhibition:
     weight: Float[Tensor, " edge"]
     """Weight times strength, at most 0."""
     combine: Literal["product", "sum"]
+    all_slopes: bool = False
+    """Negative slopes of neurons that are not divided vanish, too, as in the head."""
 
     def gain(self, x: State, surrogate: Surrogate = False) -> State:
         """What every slope is multiplied by, 0 to 1."""
@@ -63,7 +65,8 @@ class DivisiveInhibition:
     def divide(self, slope: Tensor | float, x: Tensor, surrogate: Surrogate = False) -> Tensor:
         """Slopes, each times its gain; a negative one that is divided vanishes."""
         state = x if x.ndim == 2 else x[:, None]
-        divided = torch.zeros_like(state, dtype=torch.bool).index_fill(0, self.post, True)
+        divided = torch.full_like(state, self.all_slopes, dtype=torch.bool)
+        divided = divided.index_fill(0, self.post, True)
         slopes = torch.as_tensor(slope).to(state)
         slopes = slopes[:, None] if slopes.ndim == 1 else slopes
         result = torch.where(divided & (slopes < 0), 0.0, slopes * self.gain(state, surrogate))

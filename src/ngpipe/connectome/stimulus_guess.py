@@ -11,6 +11,7 @@ from ngpipe.connectome.frames import add_sign
 from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.targets import TargetActivation
 from ngpipe.connectome.weights import inprop_csr
+from ngpipe.errors import ArgumentError
 from ngpipe.wiring.effective import hop_by_hop
 
 
@@ -18,8 +19,10 @@ def guess_optimal_stimulus(
     inprop: Any,  # noqa: ANN401
     sensory_indices: Any,  # noqa: ANN401
     idx_to_sign: Mapping[Any, Any],
-    targets: TargetActivation,
-    longest_plen: int = 3,
+    target_activations: TargetActivation | None = None,
+    longest_plen: int = 5,
+    *,
+    targets: TargetActivation | None = None,
 ) -> np.ndarray:
     r"""A stimulus to start from: signed effective connectivity from sensors to targets.
 
@@ -34,16 +37,20 @@ def guess_optimal_stimulus(
         inprop: weights ``[pre, post]``, or a connectome.
         sensory_indices: neurons that receive input, in the order of the result.
         idx_to_sign: -1 for inhibitory neurons.
-        targets: what is wanted in each sample.
+        target_activations: what is wanted in each sample.
         longest_plen: longest path [synapses].
+        targets: an earlier name of ``target_activations``.
 
     Returns:
         ``(batch, sensor, time)`` float32 with time = min(longest_plen, last target layer + 1).
         Its last column is the input that reaches the last target layer over one synapse.
 
     Raises:
-        ArgumentError: a target or sensory neuron out of range.
+        ArgumentError: no targets, a target or sensory neuron out of range.
     """
+    targets = target_activations if targets is None else targets
+    if targets is None:
+        raise ArgumentError("target_activations are missing; give a TargetActivation")
     backward = sparse.csr_array(add_sign(inprop_csr(inprop), idx_to_sign)).T.tocsr()
     n, table = backward.shape[0], targets.targets_df
     sensors = check_indices(sensory_indices, n, "sensory_indices")

@@ -11,8 +11,9 @@ The search is :class:`ngpipe.connectome.descent.Descent`; gradients pass bounds 
 stimulus met, and its losses are the last ones reported. For objectives and penalties of one's own
 there is :func:`ngpipe.connectome.search.find_stimuli`.
 
-``preset="seed"``: one loss of all samples, gradients that stop at bounds, and the tanh of the last
-stimulus returned, as in connectome_interpreter 2.8.1.
+All that is so with ``preset="mended"``. The versions of connectome_interpreter, and the presets
+named after them, have one loss of all samples, and gradients that stop at bounds; they return the
+last stimulus, in 2.9.5 its tanh, in the head cut to [-1, 1].
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ngpipe.connectome.descent import Descent, Options, normalise_in_time, settled
+from ngpipe.connectome.descent import Descent, Options, settled
 from ngpipe.connectome.groups import check_count
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.penalties import l1, l2
@@ -106,9 +107,9 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         out_reg_lambda: weight of the activity penalty.
         custom_reg_functions: ``{"in": f, "out": g}`` in place of L1 + L2: functions of one
             sample's ``(1, sensor, layer)`` stimulus and ``(1, neuron, layer)`` activity.
-            ``preset="seed"``: of the whole batch.
+            Presets of versions: of the whole batch.
         early_stopping: leave a sample alone whose losses over ``n_runs`` iterations differ by
-            less than ``stopping_threshold``. ``preset="seed"``: stop all of them together.
+            less than ``stopping_threshold``. Presets of versions: stop all of them together.
         stopping_threshold: see there.
         n_runs: see there.
         use_tqdm: a progress bar, unless quiet.
@@ -116,10 +117,14 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         device: ignored; the network's device is used.
         wandb: also log to Weights & Biases.
         seed: of the random starts; one sample starts alike in every batch it is at place b of.
-        normalize_gradients: divide the gradient at each time step by its norm.
+            Presets of versions: the start is the one that torch draws from its global generator,
+            or from one with this seed.
+        normalize_gradients: divide the gradient at each time step by its norm, of each sample.
+            Presets of versions: that of the whole batch.
         quiet: no progress bar and no lines.
-        restarts: random starts a sample, run as one batch; the best is returned.
-        bounds: box of the stimulus [1]. ``preset="seed"``: not used.
+        restarts: random starts a sample, run as one batch; the best is returned. Only with
+            ``preset="mended"``.
+        bounds: box of the stimulus [1]. Only with ``preset="mended"``.
         checkpoint_steps: see :meth:`MultilayeredNetwork.forward`.
 
     Returns:
@@ -128,7 +133,8 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         iterations. A batch of one has no batch axis.
 
     Raises:
-        ArgumentError: targets out of range, a start of another shape.
+        ArgumentError: targets out of range, a start of another shape, an argument that only
+            ``preset="mended"`` has.
         DivergenceError: a loss that is not finite.
     """
     n_samples = int(target_activations.batch_size)
@@ -136,7 +142,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     options = Options(
         iterations=check_count("num_iterations", num_iterations, 0),
         rate=learning_rate,
-        bounds=bounds if model.rules.mended else BOUNDS,
+        bounds=bounds,
         window=check_count("n_runs", n_runs, 1) if early_stopping else None,
         tolerance=stopping_threshold,
         normalize=normalize_gradients,
@@ -150,14 +156,20 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         project="connectome_interpreter",
     )
     copies = 1 if input_tensor is not None else check_count("restarts", restarts, 1)
+    if not model.rules.mended and (copies, bounds) != (1, BOUNDS):
+        raise ArgumentError(
+            f"restarts are {restarts} and bounds {bounds}, but preset {model.rules.version!r} has "
+            "neither; build the network with preset='mended', or use find_stimuli"
+        )
     start = _start(model, input_tensor, n_samples, copies, seed, options.bounds)
     if model.rules.mended:
         losses = _Losses(targets.repeated(copies, n_samples), penalties)
         descent = Descent(lambda u: losses(u, run(u, surrogate=True)), start, n_samples, options)
         stimulus, trace = _search(descent, progress)
     else:
-        losses = partial(_losses_of_seed, targets, penalties)
-        stimulus, trace = _search_of_seed(model.threshold, run, losses, start, options, progress)
+        losses = partial(_losses_of_version, targets, penalties)
+        last, trace = _search_of_version(model, run, losses, start, options, progress)
+        stimulus = _squashed(model, last)
     with torch.no_grad():
         layers = model.run(stimulus)
         if model.rules.mended:
@@ -212,20 +224,20 @@ class _Losses:
         return (l1("activity") + l2("activity"))(u, layers)
 
 
-def _search_of_seed(
-    threshold: float,
+def _search_of_version(
+    model: MultilayeredNetwork,
     run: Callable[[Tensor], list[State]],
     losses: Callable[[Tensor, Sequence[State]], dict[str, Tensor]],
     start: Tensor,
     options: Options,
     progress: Progress,
 ) -> tuple[Tensor, Trace]:
-    """Adam on one loss of all samples; the tanh of the last stimulus."""
+    """Adam on one loss of all samples; the last stimulus."""
     u, trace, totals = start.clone().requires_grad_(True), Trace(), []
     optimizer = torch.optim.Adam([u], lr=options.rate)
     for iteration in progress.over(range(options.iterations)):
         if iteration % SNAPSHOT_EVERY == 0:
-            trace.snapshots.append(_array(_squashed(u.detach(), threshold)))
+            trace.snapshots.append(_array(_tanh(u.detach(), model.threshold)))
         terms = losses(u, run(u))
         loss = torch.stack(list(terms.values())).sum()
         totals.append(loss.detach())
@@ -235,12 +247,12 @@ def _search_of_seed(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if options.normalize:
-            normalise_in_time(u)
+            u.grad /= torch.linalg.vector_norm(u.grad, dim=(0, 1), keepdim=True) + 1e-8
         optimizer.step()
-    return _squashed(u.detach(), threshold), trace
+    return u.detach(), trace
 
 
-def _losses_of_seed(
+def _losses_of_version(
     targets: Targets, penalties: Penalties, u: Tensor, layers: Sequence[State]
 ) -> dict[str, Tensor]:
     whole = torch.stack(list(layers)).permute(2, 1, 0)
@@ -258,7 +270,12 @@ def _l1_and_l2(x: Tensor) -> Tensor:
     return x.abs().sum() + torch.linalg.vector_norm(x)
 
 
-def _squashed(u: Tensor, threshold: float) -> Tensor:
+def _squashed(model: MultilayeredNetwork, u: Tensor) -> Tensor:
+    """What a version returns of the last stimulus."""
+    return u.clamp(-1.0, 1.0) if model.rules.version == "head" else _tanh(u, model.threshold)
+
+
+def _tanh(u: Tensor, threshold: float) -> Tensor:
     return torch.tanh(torch.where(u >= threshold, u, 0.0))
 
 
@@ -273,6 +290,11 @@ def _start(
     """Where each sample starts, ``(restart * batch, sensor, layer)``."""
     shape = (len(model.sensory_indices), model.num_layers)
     low, high = bounds
+    if given is None and not model.rules.mended:
+        generator = torch.default_generator
+        if seed is not None:
+            generator = torch.Generator().manual_seed(seed)
+        return torch.rand((n_samples, *shape), generator=generator).to(model.w_values)
     if given is None:
         entropy = np.random.SeedSequence(seed).entropy
         drawn = [

@@ -131,7 +131,11 @@ def caption(spec: FigureSpec) -> str:
 
 def save(figure: Figure, path: Path, style: Style) -> None:
     """Write a figure as svg, pdf or png; the same figure gives the same bytes."""
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    undated = {
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None},
+        ".png": {"Software": "ngpipe"},
+    }
     with styled(style):
         figure.savefig(path, metadata=undated[path.suffix])
 

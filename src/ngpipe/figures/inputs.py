@@ -85,9 +85,8 @@ def true_input(material: Material, ax: Axes) -> Axes:
 def learned_input(material: Material, ax: Axes) -> Axes:
     """The learned field at the sampled frames nearest to some frames, on the scale of the truth."""
     inputs = side_by_side(material)
-    wanted = material.simulation["time"].values[_frames(material)]
-    nearest = [int(np.abs(inputs.times - t).argmin()) for t in wanted]
-    frames = _frames_at(material.simulation, inputs.times[nearest])
+    nearest = [int(np.abs(inputs.frames - k).argmin()) for k in _frames(material)]
+    frames = inputs.frames[nearest]
     fields = inputs.learned[nearest]
     _fields(material, ax, fields, _numbers(frames), inputs.scale, extend="both")
     ax.set_title("learned field $\\Omega^*(x, y, t)$")
@@ -97,8 +96,7 @@ def learned_input(material: Material, ax: Axes) -> Axes:
 def input_movie(material: Material, ax: Axes) -> Axes:
     """A still of the movie: true and learned field beside one another, on the true scale."""
     inputs = side_by_side(material)
-    start = material.simulation["time"].values[material.spec.frame or 0]
-    k = int(np.abs(inputs.times - start).argmin())
+    k = int(np.abs(inputs.frames - (material.spec.frame or 0)).argmin())
     both = np.stack([inputs.true[k], inputs.learned[k]])
     _fields(material, ax, both, ["true", "learned"], inputs.scale, extend="both")
     ax.set_xlabel(clock(material, inputs.times[k]))
@@ -111,6 +109,8 @@ class SideBySide:
     """True and learned input of the driven neurons at the sampled times."""
 
     times: Float[np.ndarray, " sample"]
+    frames: Frames
+    """Which frames of the recording these are."""
     true: Float[np.ndarray, "sample neuron"]
     learned: Float[np.ndarray, "sample neuron"]
     scale: tuple[float, float]
@@ -133,9 +133,11 @@ def side_by_side(material: Material) -> SideBySide:
         )
     learned = material.recovery["external_input"]
     times = learned["sample"].values.astype(np.float64)
-    true = _omega(material.simulation, _frames_at(material.simulation, times))
+    frames = _sampled(learned, material.simulation)
+    true = _omega(material.simulation, frames)
     return SideBySide(
         times=times,
+        frames=frames,
         true=true[:, driven],
         learned=learned.values[:, driven],
         scale=_scale(truth, driven),
@@ -232,8 +234,11 @@ def _frames(material: Material) -> Frames:
     return np.array(material.spec.at or n * np.arange(5) // 5)
 
 
-def _frames_at(simulation: xr.Dataset, times: np.ndarray) -> Frames:
-    return simulation.indexes["time"].get_indexer(times, method="nearest")
+def _sampled(learned: xr.DataArray, simulation: xr.Dataset) -> Frames:
+    """Frames at which an input was sampled; an older store says their times alone."""
+    if "sample_frame" in learned.coords:
+        return learned["sample_frame"].values
+    return simulation.indexes["time"].get_indexer(learned["sample"].values, method="nearest")
 
 
 def _omega(simulation: xr.Dataset, frames: Frames) -> Values:

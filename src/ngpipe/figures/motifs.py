@@ -83,7 +83,9 @@ def mixing(material: CircuitMaterial, ax: Axes) -> Axes:
             "partners; add 'degree' there, or leave the panel out"
         )
     for null, rows in table.groupby("null", sort=False):
-        label = f"{spoken(str(null))}, {rows['overlap'].iloc[-1]:.3f} left"
+        left = rows["overlap"].iloc[-1]
+        told = "no connection can move" if left == 1 else f"{left:.3f} left"
+        label = f"{spoken(str(null))}, {told}"
         ax.plot(
             rows["sweep"], rows["overlap"], "o-", color=colors[null], markersize=2.5, label=label
         )

@@ -21,11 +21,17 @@ FLOWING = ("time", "step", "sample", "frame")
 """Dimensions that run from left to right; of any other two, the last one does, as in W."""
 
 
+def drawable(dataset: xr.Dataset) -> list[str]:
+    """Names of all variables that hold numbers, but for the axes themselves."""
+    shown = {n: v for n, v in dataset.variables.items() if v.size and v.ndim}
+    return [
+        str(n) for n, v in shown.items() if v.dtype.kind in NUMBERS and n not in dataset.indexes
+    ]
+
+
 def quick_look(dataset: xr.Dataset) -> Figure:
-    """Every number but the axes themselves: lines, or an image where there are many."""
-    style = Style()
-    shown = {n: v for n, v in dataset.variables.items() if v.ndim and v.dtype.kind in NUMBERS}
-    names = [str(n) for n in shown if n not in dataset.indexes]
+    """Every variable that is :func:`drawable`: lines, or an image where there are many."""
+    style, names = Style(), drawable(dataset)
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with styled(style):
@@ -57,6 +63,7 @@ def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> N
     if down and variable.sizes[across] <= FEW < variable.sizes[down[0]]:
         across, down = down[0], [across]
     values = variable.isel(thin).transpose(*down, across).values
+    values = values.astype(np.int8) if values.dtype == bool else values
     x = marks[across][thin[across]]
     ax.set_xlabel(across)
     if values.ndim == 1 or len(values) <= FEW:

@@ -18,7 +18,7 @@ def score(estimate: xr.DataArray, truth: xr.Dataset) -> pd.DataFrame:
     ``input_within`` (mean squared correlation over time within each site, where it varies).
 
     Args:
-        estimate: ``(sample, neuron)`` with the time of every sample [tau].
+        estimate: ``(sample, neuron)`` with the frame of every sample, ``sample_frame``.
         truth: ``external_input (frame, neuron)``, ``input_frame (time)``, ``driven (neuron)``.
     """
     learned, true = pair(estimate, truth)
@@ -39,7 +39,10 @@ def score(estimate: xr.DataArray, truth: xr.Dataset) -> pd.DataFrame:
 def pair(estimate: xr.DataArray, truth: xr.Dataset) -> tuple[Table, Table]:
     """Learned and true input of the driven neurons at the sampled times."""
     driven = np.flatnonzero(truth["driven"].values)
-    shown = truth["input_frame"].sel(time=estimate["sample"].values, method="nearest").values
+    if "sample_frame" in estimate.coords:
+        shown = truth["input_frame"].values[estimate["sample_frame"].values]
+    else:  # an older store says the times alone
+        shown = truth["input_frame"].sel(time=estimate["sample"].values, method="nearest").values
     table = truth["external_input"].values[:, driven].astype(np.float64)
     left = np.floor(shown).astype(int)
     right = np.minimum(left + 1, len(table) - 1)

@@ -7,6 +7,9 @@ import xarray as xr
 from ngpipe.metrics.tidy import agreement, rows
 from ngpipe.wiring.nulls import p_value
 
+TINY = float(np.finfo(np.float32).tiny)
+"""Least size of a readout that something is relative to [1]."""
+
 
 def score_fit(fit: xr.Dataset) -> list[pd.DataFrame]:
     """Fitted against given responses, of stimuli trained on and of those held out.
@@ -37,7 +40,7 @@ def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
     tables = []
     for name in attribution["readout"].values:
         one = attribution.sel(readout=name)
-        missed = abs(float(one["delta"])) / max(abs(float(one["value"])), np.finfo(np.float32).tiny)
+        missed = abs(float(one["delta"])) / max(abs(float(one["value"])), TINY)
         lost = one["silencing"].dropna("group").values
         values = {"attribution_missed": missed}
         if len(lost):
@@ -48,12 +51,15 @@ def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
 
 def score_control(control: xr.Dataset) -> list[pd.DataFrame]:
     """Each readout beside its nulls: ``z``, its distance from their mean in their standard
-    deviations, and ``p``, see :func:`ngpipe.wiring.nulls.p_value`.
+    deviations, and ``p``, see :func:`ngpipe.wiring.nulls.p_value`. Alone where there are none.
     """
     tables = []
     for name in control["readout"].values:
         value = float(control["value"].sel(readout=name))
         null = control["null"].sel(readout=name).values.astype(np.float64)
+        if not len(null):
+            tables.append(rows(str(name), {"value": value}, 0))
+            continue
         mean, spread = null.mean(), null.std(ddof=1) if len(null) > 1 else np.nan
         values = {
             "value": value,

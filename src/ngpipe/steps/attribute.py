@@ -1,11 +1,14 @@
 """What readouts rest on: input, pairs of groups, and groups silenced -> ``attribution.zarr``."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Bool
+from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config.readouts import Attribution, Readout
@@ -16,6 +19,7 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
 from ngpipe.steps import network_file
 from ngpipe.steps.measures import Measure, measures
+from ngpipe.wiring.connectome import Connectome
 
 
 def run(
@@ -44,8 +48,17 @@ def run(
     connectome, _, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     silenced = _silenced(network, cfg)
+    within = _within_reach(connectome, network)
     parts = []
     for name, measure in measures(connectome, network, stimuli, readouts).items():
+        who = [network.groups.members(group) for group in readouts[name].groups]
+        if not within[np.concatenate(who)].any():
+            tqdm.write(
+                f"readouts.{name}: no path of at most {network.num_layers} synapses leads from a "
+                f"sensor (network.sensors) to {list(readouts[name].groups)}, so that no input adds "
+                "to it; all attributions are 0",
+                file=sys.stderr,
+            )
         # Without itself a readout is nothing: its own groups tell nothing.
         others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
         parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
@@ -66,7 +79,7 @@ def _explained(
     by_edge = integrated_edge_attribution(
         network, measure.inputs, measure.objective, steps=cfg.steps
     )
-    by_group = ablation(network, measure.inputs, measure.objective, silenced)
+    by_group = _without_each(network, measure, silenced)
     found = xr.Dataset(
         {
             "value": by_input["objective"],
@@ -77,6 +90,30 @@ def _explained(
         }
     )
     return found.isel(sample=0, drop=True).astype(np.float32)
+
+
+def _without_each(
+    network: MultilayeredNetwork, measure: Measure, silenced: Mapping[str, np.ndarray]
+) -> xr.DataArray:
+    """What is lost without each group, if there are groups to silence."""
+    if not silenced:
+        names = np.array([], dtype=str)
+        return xr.DataArray(np.zeros((1, 0)), {"group": names}, ("sample", "group"))
+    return ablation(network, measure.inputs, measure.objective, silenced)
+
+
+def _within_reach(
+    connectome: Connectome, network: MultilayeredNetwork
+) -> Bool[np.ndarray, " neuron"]:
+    """Neurons that some path leads to from a sensor, of as many synapses as there are layers."""
+    linked = abs(connectome.weights) > 0
+    found = np.zeros(len(connectome), dtype=bool)
+    state = np.zeros(len(connectome), dtype=bool)
+    state[network.sensory_indices.cpu().numpy()] = True
+    for _ in range(network.num_layers):
+        state = state | (linked @ state)
+        found |= state
+    return found
 
 
 def _silenced(network: MultilayeredNetwork, cfg: Attribution) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """The same stimuli through null connectomes -> ``control.zarr``."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
+from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config.connectome import ConnectomeExperiment
@@ -49,6 +51,8 @@ def run(
     provenance = store.Provenance("control", key, section, device=str(device))
     connectome, about, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
+    if cfg.draws == 0:
+        tqdm.write("no null connectomes: control.draws is 0", file=sys.stderr)
     rng = np.random.default_rng(cfg.seed)
     values = []
     with progress(cfg.draws, "nulls", unit="null") as bar:
@@ -65,7 +69,10 @@ def run(
     dataset = xr.Dataset(
         {
             "value": (("readout",), _values(network, real)),
-            "null": (("draw", "readout"), np.stack(values)),
+            "null": (
+                ("draw", "readout"),
+                np.array(values, np.float32).reshape(cfg.draws, len(readouts)),
+            ),
         },
         {"readout": np.array(list(readouts))},
         attrs={"model": cfg.model, "redo": int(cfg.redo)},
@@ -106,7 +113,7 @@ def _draw(cfg: Control) -> Draw:
         case "signs":
             return lambda c, rng: sampled_signs(c, _certainty(c, cfg.certainty), rng)
         case keep:
-            return lambda c, rng: rewired(c, rng, keep=keep)
+            return lambda c, rng: rewired(c, rng, keep=keep, sweeps=cfg.sweeps)
 
 
 def _certainty(connectome: Connectome, certainty: float) -> Float[np.ndarray, " neuron"]:

@@ -1,5 +1,6 @@
 """The network of a connectome, fitted to given responses if there are any -> its parameters."""
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config import excitability
@@ -54,6 +56,7 @@ def run(
     connectome = Connectome.load(directory / "connectome.zarr")
     model = network_file.build(connectome, network, device)
     if cfg is None:
+        tqdm.write("nothing is fitted: there is no section `fit`", file=sys.stderr)
         _write(model, network, _nothing(), directory, provenance)
     else:
         with Checkpoint(checkpoints / key) as checkpoint:
@@ -95,7 +98,7 @@ def _nothing() -> xr.Dataset:
         {
             **{name: ("epoch", none) for name in ("loss", "held_out_loss")},
             **{name: ("target", none) for name in ("given", "fitted")},
-            "held_out": ("target", np.zeros(0, np.int8)),
+            "held_out": ("target", np.zeros(0, bool)),
             **{name: ("target", np.zeros(0, "<U1")) for name in ("run", "group")},
         },
         {"epoch": np.zeros(0, int)},

@@ -60,7 +60,7 @@ def fit_to_given(
             "held_out_loss": history["held_out_error"],
             "given": ("target", given["value"].to_numpy(np.float32)),
             "fitted": ("target", _responses(network, inputs, given, names)),
-            "held_out": ("target", given["stimulus"].isin(cfg.held_out).to_numpy(np.int8)),
+            "held_out": ("target", given["stimulus"].isin(cfg.held_out).to_numpy(bool)),
             "run": ("target", given["stimulus"].to_numpy(str)),
             "group": ("target", given["group"].to_numpy(str)),
         },

@@ -1,17 +1,19 @@
 """Motifs of a connectome against nulls, and how well the nulls are mixed, as tables."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from ngpipe import store
 from ngpipe.config.circuit import EXCHANGING, Motifs
 from ngpipe.steps.progress import progress
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.motifs import motif_counts, motif_scores
-from ngpipe.wiring.nulls import NULLS, mixing
+from ngpipe.wiring.nulls import MOST_SWEEPS, NULLS, mixing
 
 MIXING = ["null", "sweep", "overlap"]
 
@@ -36,15 +38,31 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
 
             def samples(name: str = name, rng: np.random.Generator = rng) -> Iterator[Connectome]:
                 for _ in range(cfg.samples):
-                    yield NULLS[name].draw(connectome, rng)
+                    yield NULLS[name].sample(connectome, rng, cfg.sweeps)
                     bar.update()
 
             tables.append(motif_scores(connectome, samples()).reset_index().assign(null=name))
             if name in EXCHANGING:
-                mixed.append(mixing(connectome, rng, keep=EXCHANGING[name]).assign(null=name))
+                mixed.append(_mixed(connectome, rng, name, cfg.sweeps))
     scores = pd.concat(tables[1:] or [tables[0].assign(null="")], ignore_index=True)
     overlap = pd.concat(mixed)[MIXING] if mixed else pd.DataFrame(columns=MIXING)
     store.write_csv(overlap, directory / "mixing.csv")
     store.write_table(
         scores, directory / "motifs.csv", provenance, beside=[directory / "mixing.csv"]
     )
+
+
+def _mixed(
+    connectome: Connectome, rng: np.random.Generator, name: str, sweeps: int | None
+) -> pd.DataFrame:
+    """How far a null comes from the connectome; says where it does not come away, or far enough."""
+    table = mixing(connectome, rng, keep=EXCHANGING[name], sweeps=sweeps).assign(null=name)
+    taken = len(table) - 1
+    if table["overlap"].iloc[-1] == 1:
+        said = "no connection can move, so every sample is connected as the connectome is"
+    elif sweeps is None and taken == MOST_SWEEPS:
+        said = f"overlap may still fall after {taken} sweeps; see mixing.csv, and set motifs.sweeps"
+    else:
+        return table
+    tqdm.write(f"{name}: {said}", file=sys.stderr)
+    return table

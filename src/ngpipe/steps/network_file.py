@@ -43,6 +43,7 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
         slope_dict=cfg.slopes,
         tau=cfg.tau,
         device=device,
+        preset=cfg.preset,
     )
 
 

@@ -1,5 +1,6 @@
 """Impulse responses of a circuit, of what it is compared with, and of a sweep -> a store."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -47,11 +48,31 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     swept = list(points(experiment))
     with progress(len(swept) * len(drawn), "responses", unit="run") as bar:
         found = [_point(drawn, *point, device, bar) for point in swept]
+    _tell_stepped(found, experiment)
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
     dataset.attrs = {"n_exc": len(connectome), "connectome_source": connectome.origin.source}
     for name in ("time", "sample"):
         dataset[name].attrs = SECONDS
     store.write(dataset, directory / "responses.zarr", schemas.RESPONSES, provenance)
+
+
+def _tell_stepped(found: list[xr.Dataset], experiment: CircuitExperiment) -> None:
+    """Say how many runs could not be propagated, and how many eigenvalues not be known."""
+    whole = sum(int((some["stepped_from"] == 0).sum()) for some in found)
+    unknown = sum(int(some["eigenvalue"].isnull().sum()) for some in found)
+    runs = sum(some.sizes["run"] for some in found)
+    if unknown:
+        tqdm.write(
+            f"{unknown} of {runs} runs have no eigenvalue: eigenvectors of W are nearly parallel, "
+            "and which it is, is lost in rounding",
+            file=sys.stderr,
+        )
+    if whole and experiment.runs.engine == "linear":
+        tqdm.write(
+            f"{whole} of {runs} runs are strongly feedforward: propagation would amplify its own "
+            "rounding, so they were stepped",
+            file=sys.stderr,
+        )
 
 
 def _point(

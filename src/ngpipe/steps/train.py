@@ -14,14 +14,15 @@ import xarray as xr
 from tqdm import tqdm
 
 from ngpipe import schemas, store
+from ngpipe.assembly import verdict
+from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
-from ngpipe.assembly.closed_form.trained import standard_errors
-from ngpipe.assembly.closed_form.uncertainty import Diagnosis
+from ngpipe.assembly.closed_form.trained import certainty
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
-from ngpipe.errors import ConfigError, DeviceError, DivergenceError
+from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
 from ngpipe.steps import model_file, recordings
 from ngpipe.steps.progress import progress
 from ngpipe.steps.recordings import Opened
@@ -66,14 +67,17 @@ def run(
         try:
             with _board(tensorboard, trainer.step) as board:
                 _train(trainer, rows, checkpoint, board)
-            model = _finished(trainer)
+            warnings = _warnings(trainer, rows)
+            model, told = _finished(trainer, rows)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"training needs more memory than {device} has free; lower training.batch_frames "
                 f"(now {cfg.batch_frames}) or training.closed_form.frames "
                 f"(now {cfg.closed_form.frames:g}), whichever solver it was, or use --device cpu"
             ) from error
-        _write(trainer, model, rows, checkpoint, directory, provenance)
+        if warnings:
+            provenance = replace(provenance, notes={**provenance.notes, "warnings": warnings})
+        _write(trainer, model, told, rows, checkpoint, directory, provenance)
         checkpoint.remove()
 
 
@@ -90,20 +94,55 @@ def _tell(found: Opened) -> None:
         )
 
 
-def _finished(trainer: Trainer) -> AssemblyGNN:
-    """The trained model; standard errors of W, if a recording does not hold them, are left out."""
-    model = trainer.finish()
+def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
+    """What is to be said of the trained model, whichever solver it is of; it is said here.
+
+    Raises:
+        UselessModelError: the model is worse than predicting zero, and nobody asked for such.
+    """
+    cfg, found = trainer.cfg, []
+    judgement = verdict.judged(trainer.recording, trainer.best.loss)
+    reached = {row["stage"]: row for row in rows}
+    if trainer.best.step == 0 and {"networks", "model"} <= set(reached):
+        losses = reached["networks"]["loss"], reached["model"]["held_out"], reached["W"]["held_out"]
+        found.append(verdict.rough(*losses, cfg.closed_form.distil_steps))
+    if not judgement.moves:
+        found.append(verdict.at_rest(judgement))
+    if judgement.useless:
+        told = verdict.refusal(judgement, cfg)
+        if not cfg.accept_worse_than_zero:
+            raise UselessModelError(told)
+        found.append(told)
+    found = [f"warning: {text}" for text in found if text is not None]
+    for text in found:
+        tqdm.write(text, file=sys.stderr)
+    return found
+
+
+def _finished(trainer: Trainer, rows: list[Row]) -> tuple[AssemblyGNN, Diagnosis | None]:
+    """The trained model and what the recording can tell, whichever solver it is of.
+
+    Standard errors of W and a diagnosis, if a recording does not hold them, are left out.
+    """
+    model, told = trainer.finish(), None
+    for row in rows:
+        if row.get("stage") == "recording":
+            told = Diagnosis(**{name: row[name] for name in Diagnosis.__dataclass_fields__})
     if trainer.best.step > 0:
         try:
-            model.error.copy_(standard_errors(model, trainer.recording))
+            errors, told = certainty(model, trainer.recording)
         except DivergenceError as error:
-            tqdm.write(f"no standard errors of W: {error}", file=sys.stderr)
-    return model
+            tqdm.write(f"no standard errors of W, and no diagnosis: {error}", file=sys.stderr)
+            return model, None
+        model.error.copy_(errors)
+        tqdm.write(told.sentence, file=sys.stderr)
+    return model, told
 
 
 def _write(
     trainer: Trainer,
     model: AssemblyGNN,
+    told: Diagnosis | None,
     rows: list[Row],
     checkpoint: TrainerCheckpoint,
     directory: Path,
@@ -122,10 +161,10 @@ def _write(
     )
     solved = rows[-1]["step"] - trainer.step
     notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
-    for row in rows:
-        if row.get("stage") == "recording":
-            told = {name: row[name] for name in Diagnosis.__dataclass_fields__}
-            dataset.attrs |= told | {"diagnosis": Diagnosis(**told).sentence}
+    notes |= provenance.notes
+    if told is not None:
+        numbers = {name: v for name, v in asdict(told).items() if not np.isnan(v)}
+        dataset.attrs |= numbers | {"diagnosis": told.sentence}
     store.write(
         dataset,
         directory / "training.zarr",

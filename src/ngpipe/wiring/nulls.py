@@ -6,9 +6,11 @@ Signs alone are drawn by :mod:`ngpipe.wiring.signs`.
 All draw from the generator given, and note in the origin what was done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -25,8 +27,16 @@ Rng = np.random.Generator | np.random.RandomState
 """A RandomState where the draws of older code are to be repeated."""
 
 
+TOSSED = 8192
+"""Neurons up to which an Erdos-Renyi graph draws a number for each pair."""
+
+
 def rewired(
-    connectome: Connectome, rng: np.random.Generator, *, keep: str = "degree", sweeps: int = 10
+    connectome: Connectome,
+    rng: np.random.Generator,
+    *,
+    keep: str = "degree",
+    sweeps: int | None = None,
 ) -> Connectome:
     """Receivers exchanged between senders at random, degrees kept.
 
@@ -52,8 +62,8 @@ def rewired(
         connectome: any; signed or not.
         rng: source of all draws.
         keep: what else is kept: ``degree`` (nothing), ``sign``, ``type`` or ``reciprocity``.
-        sweeps: how long to trade: each forgets a third to a half of what is left, which
-            :func:`mixing` shows.
+        sweeps: how long to trade; default: :func:`enough_sweeps`. In a sparse graph each forgets a
+            third to a half of what is left, in a dense one less, which :func:`mixing` shows.
 
     Raises:
         ConnectomeError: no signs or types to keep, or signs that differ among what one neuron
@@ -63,15 +73,34 @@ def rewired(
 
 
 def mixing(
-    connectome: Connectome, rng: np.random.Generator, *, keep: str = "degree", sweeps: int = 10
+    connectome: Connectome,
+    rng: np.random.Generator,
+    *,
+    keep: str = "degree",
+    sweeps: int | None = None,
 ) -> pd.DataFrame:
     """How much of the given connectome is left: ``sweep`` and ``overlap``, one row a sweep.
 
     Overlap is the share of connected pairs (self-connections aside) that are those of the given
     connectome. It falls from 1 to what the degrees alone enforce; where the last rows fall no
-    further, :func:`rewired` with as many sweeps has forgotten where it started.
+    further, :func:`rewired` with as many sweeps has forgotten where it started. It stays 1 where
+    no connection can move, as where all are connected to all.
     """
     return _run(connectome, rng, keep, sweeps)[1]
+
+
+def enough_sweeps(connectome: Connectome, keep: str = "degree") -> int:
+    """The sweeps after which the overlap with the connectome falls no further.
+
+    10, 20, 40 or 80 (:data:`MOST_SWEEPS`): the first that twice as many do not improve on by more
+    than two standard deviations of the overlap of one sample. Tried out on a chain of its own, with
+    the same random numbers in every call: were a sample to stop where its own overlap has fallen,
+    it would not be drawn uniformly. Of one connectome it is computed once.
+    """
+    known = _ENOUGH.setdefault(connectome, {})
+    if keep not in known:
+        known[keep] = _tried(connectome, keep)
+    return known[keep]
 
 
 def permuted_weights(connectome: Connectome, rng: Rng, *, within: str = "sender") -> Connectome:
@@ -178,11 +207,29 @@ def erdos_renyi(connectome: Connectome, rng: Rng) -> Connectome:
     pre, post = swaps.ends(connectome)
     weights = connectome.weights.data[pre != post]
     p = len(weights) / max(1, n * (n - 1))
-    present = rng.random((n, n)) < p
-    np.fill_diagonal(present, False)
-    found_pre, found_post = np.nonzero(present)
+    # Either has the same distribution; that of few neurons keeps what their seeds always drew.
+    found_pre, found_post = (_tossed if n <= TOSSED else _picked)(n, p, rng)
     data = rng.choice(weights, len(found_pre)) if len(weights) else weights
     return _with(connectome, found_pre, found_post, data, f"Erdos-Renyi, p {p:.4g}")
+
+
+def _tossed(n: int, p: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Pre and post of pairs that are connected, a number for each pair."""
+    present = rng.random((n, n)) < p
+    np.fill_diagonal(present, False)
+    return np.nonzero(present)
+
+
+def _picked(n: int, p: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a number for each connection: how many there are, then which."""
+    pairs = n * (n - 1)
+    count = rng.binomial(pairs, p)
+    picked = np.empty(0, np.int64)
+    while len(picked) < count:
+        more = (rng.random(count - len(picked)) * pairs).astype(np.int64)
+        picked = np.unique(np.concatenate([picked, more]))
+    pre, post = np.divmod(picked, max(1, n - 1))
+    return pre, post + (post >= pre)  # past the diagonal
 
 
 def p_value(value: float, draws: Float[np.ndarray, " draw"]) -> float:
@@ -209,11 +256,18 @@ class Null:
         draw: (connectome, rng) -> one sample.
         keeps: what a sample shares with the connectome.
         renews: what is drawn anew.
+        exchanges: what :func:`rewired` keeps, of nulls that are made by exchanges.
     """
 
-    draw: Callable[[Connectome, np.random.Generator], Connectome]
+    draw: Callable[..., Connectome]
     keeps: str
     renews: str
+    exchanges: str | None = None
+
+    def sample(self, connectome: Connectome, rng: Rng, sweeps: int | None = None) -> Connectome:
+        """One sample, after so many sweeps of exchanges if it is made by these."""
+        options = {} if self.exchanges is None else {"sweeps": sweeps}
+        return self.draw(connectome, rng, **options)
 
 
 NULLS = {
@@ -236,11 +290,13 @@ NULLS = {
         rewired,
         "in- and out-degree of each neuron; weights each sends, so out-strength; autapses",
         "who is connected to whom; reciprocity and other motifs; in-strength; distances",
+        exchanges="degree",
     ),
     "degree_and_reciprocity": Null(
         partial(rewired, keep="reciprocity"),
         "as degree, and the number of mutual partners of each neuron",
         "who is connected to whom; motifs of three; in-strength; distances",
+        exchanges="reciprocity",
     ),
     "distance": Null(
         permuted_by_distance,
@@ -255,6 +311,11 @@ NULLS = {
 }
 """Every null that needs a connectome and a generator, and nothing else."""
 
+
+LEAST_SWEEPS, MOST_SWEEPS = 10, 80
+"""Of exchanges, where their number is not given."""
+_ENOUGH: WeakKeyDictionary[Connectome, dict[str, int]] = WeakKeyDictionary()
+"""Sweeps that are enough, of connectomes in use."""
 
 _FIXED = -1
 """Class of entries that stay."""
@@ -281,21 +342,45 @@ def _permuted(values: np.ndarray, classes: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _run(
-    connectome: Connectome, rng: np.random.Generator, keep: str, sweeps: int
+    connectome: Connectome, rng: np.random.Generator, keep: str, sweeps: int | None
 ) -> tuple[Connectome, pd.DataFrame]:
     """The rewired connectome, and the overlap with the given one after each sweep."""
+    check_choice("keep", keep, swaps.KEEP)
+    if sweeps is None:
+        sweeps = enough_sweeps(connectome, keep)
     chain = swaps.chain(connectome, keep)
-    start = _pairs(chain.edges(), len(connectome))
-    overlaps = [1.0]
-    for _ in range(sweeps):
-        chain.sweep(rng)
-        shared = np.isin(_pairs(chain.edges(), len(connectome)), start).sum()
-        overlaps.append(shared / max(1, len(start)))
+    overlaps = [1.0, *islice(_overlaps(chain, len(connectome), rng), sweeps)]
     note = f"rewired, {keep} kept, {sweeps} sweeps, overlap {overlaps[-1]:.3f}"
+    if overlaps[-1] == 1:
+        note += ": no connection is elsewhere"
     pre, post, data = chain.edges()
     # A connection that degrees keep where it is would keep its weight too.
     found = _with(connectome, pre, post, _permuted(data, chain.classes(), rng), note)
     return found, pd.DataFrame({"sweep": np.arange(sweeps + 1), "overlap": overlaps})
+
+
+def _overlaps(
+    chain: swaps.Trades | swaps.DyadSwaps, n: int, rng: np.random.Generator
+) -> Iterator[float]:
+    """The overlap after each sweep, without end; 1 where there is nothing to move."""
+    start = _pairs(chain.edges(), n)
+    while True:
+        chain.sweep(rng)
+        yield np.isin(_pairs(chain.edges(), n), start).mean() if len(start) else 1.0
+
+
+def _tried(connectome: Connectome, keep: str) -> int:
+    """See :func:`enough_sweeps`."""
+    chain = swaps.chain(connectome, keep)
+    overlaps = _overlaps(chain, len(connectome), np.random.default_rng(0))
+    edges, seen, sweeps = max(1, len(chain.edges()[0])), [1.0], LEAST_SWEEPS
+    while sweeps < MOST_SWEEPS:
+        seen += islice(overlaps, 2 * sweeps + 1 - len(seen))
+        now, later = np.mean(seen[sweeps - 2 : sweeps + 1]), np.mean(seen[3 * sweeps // 2 :])
+        if now - later <= 2 * np.sqrt(later * (1 - later) / edges):
+            break
+        sweeps *= 2
+    return sweeps
 
 
 def _pairs(edges: swaps.Edges, n: int) -> Int[np.ndarray, " edge"]:

@@ -27,15 +27,15 @@ def write(
     provenance: store.Provenance,
 ) -> None:
     """Write the parts of a connectome (``about`` is its unit and origin), whole or not at all."""
+    unit, origin = about
     rows = weights.tocoo()
     post, pre = (indices.astype(np.int32) for indices in rows.coords)
     variables = {
         "edge_pre": ("edge", pre),
         "edge_post": ("edge", post),
-        "edge_weight": ("edge", rows.data),
+        "edge_weight": ("edge", rows.data, {"units": unit or "1"}),
         **{str(name): _encoded(neurons[name]) for name in neurons},
     }
-    unit, origin = about
     attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **provenance.notes}
     store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
@@ -90,8 +90,6 @@ def _plain(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
 def _encoded(column: pd.Series) -> tuple[str, np.ndarray, dict[str, object]]:
     values, gaps = _plain(column)
     attrs = {"long_name": f"{column.name} of the neuron", "kind": values.dtype.kind}
-    if values.dtype.kind == "b":
-        values = values.astype(np.int8)
     if values.dtype.kind == "U" and values.dtype.itemsize == 0:
         values = values.astype("<U1")
     if gaps is not None:
