@@ -105,7 +105,7 @@ FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     ),
     "changed style": (
         config("config.yaml", "dpi: 50", "dpi: 60"),
-        ["results/Main is stale", "snakemake --cores"],
+        ["results/Main is stale", "run: snakemake -s ", "/Snakefile --cores 2 results/Main"],
     ),
     "unknown figure": (
         lambda study: study.path("results/Main").rename(study.path("results/Old")),
