@@ -55,7 +55,7 @@ class Ends:
             order = connectome.column(by).iloc[neurons]
         else:
             neurons = connectome.indices(by, who)
-            order = pd.Series([who] if isinstance(who, str | int) else list(who))
+            order = connectome.values(by, who)
         if not len(neurons):
             raise ConnectomeError(f"the {name} are empty; name at least one neuron or group")
         codes, names = labelled(connectome, by, neurons, order)
