@@ -6,7 +6,7 @@ import torch
 from assemblies import DURATION, SCALES, grid_sites, numbers, random_field, random_model
 from sklearn.metrics import adjusted_rand_score
 
-from ngpipe.assembly.readout import read_out
+from ngpipe.assembly.readout import _told, read_out
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.recovery import Recovery
 
@@ -82,6 +82,17 @@ def test_types_that_share_phi_and_psi_are_one():
     with torch.no_grad():
         model.latent.copy_(torch.stack([torch.ones(N), 0.5 * numbers(3, N)], -1))
     assert read_out(model, RECORDING, Recovery()).attrs["n_types"] == 1
+
+
+def test_groups_without_a_connection_are_no_types():
+    """Five groups are not announced where no connection is called."""
+    groups = np.array([0, 1, 2, 3, 4])
+    none, one = (np.zeros((5, 5), dtype=np.int8) for _ in range(2))
+    one[0, 1] = 1
+    assert _told(groups, {"connected": (("post", "pre"), none, {})}).startswith("no: no connection")
+    assert _told(groups, {"connected": (("post", "pre"), one, {})}) == "yes"
+    assert _told(0 * groups, {"connected": (("post", "pre"), none, {})}) == "yes"
+    assert _told(groups, {}) == "yes"
 
 
 @pytest.mark.parametrize(("mode", "unit"), [("multiplicative", "1"), ("additive", "1/tau")])

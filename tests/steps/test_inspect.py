@@ -9,18 +9,12 @@ import torch
 import xarray as xr
 import zarr
 
-from ngpipe import cli, schemas, store
+from ngpipe import schemas, store
 from ngpipe.cli import main
 from ngpipe.errors import NgpipeWarning
 from ngpipe.steps import inspect, parameter_file
 
 MADE = store.Provenance("simulate", "f" * 64, {"n_neurons": 4})
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_process_of_its_own(monkeypatch):
-    """Other tests have loaded other steps."""
-    monkeypatch.setattr(cli, "check_closure", lambda _: None)
 
 
 @pytest.fixture

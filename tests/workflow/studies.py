@@ -58,6 +58,7 @@ training:
   held_out: 0.2
   evaluations: 4
   log_every: 10
+  accept_worse_than_zero: true
   learning_rate: {functions: 0.004, latent: 0.03}
 rollout: {n_frames: 100, at: [50, 100]}
 """

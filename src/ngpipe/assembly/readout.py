@@ -14,6 +14,9 @@ from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
 from ngpipe.config.recovery import Recovery
 
+NOT_TOLD = "no: no connection is called present, so phi* holds what W lacks"
+"""Said of types that curves seem to have, in a model without a connection."""
+
 
 @torch.no_grad()
 def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
@@ -30,13 +33,14 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
         types = cluster(_features(model, phi, x, low, high), cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
+    certainty = _certainty(model, scales, cfg)
     recovered = xr.Dataset(
         {
             "connectivity": (
                 ("post", "pre"),
                 (model.connectivity * scales.connectivity).cpu().numpy(),
             ),
-            **_certainty(model, scales, cfg),
+            **certainty,
             "latent": (("neuron", "component"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
@@ -47,6 +51,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
             "gauge": gauge.STATEMENT,
             "psi_gauge": cfg.psi_gauge,
             "n_types": int(types.max()) + 1,
+            "types_told": _told(types, certainty),
             "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
         },
     )
@@ -58,6 +63,13 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
         ],
         combine_attrs="no_conflicts",
     )
+
+
+def _told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -> str:
+    """Whether the groups of neurons can be taken for types."""
+    if types.max() > 0 and "connected" in certainty and not certainty["connected"][1].any():
+        return NOT_TOLD
+    return "yes"
 
 
 def _features(

@@ -19,6 +19,10 @@ BLOCK = 20
 STRETCH = 4_096
 """Frames read at once where all are looked at."""
 
+STRETCHES, REST = 50, 0.1
+"""Activity rests where a fiftieth of the recording moves less than a tenth of the mean."""
+HALVINGS = 60
+
 NOT_FINITE = (
     "frames like this are left out where a recording is read from its store, and named by "
     "`stretches` in one that is built by hand; do not fill them in: differences over frames that "
@@ -162,6 +166,32 @@ class Recording:
     def training_sample(self, n: int) -> Frames:
         """About ``n`` evenly spaced training frames."""
         return _spread(self.training_frames, n)
+
+    def informative_sample(self, n: int) -> Frames:
+        """About ``n`` training frames, evenly spaced unless activity rests in part of them.
+
+        At rest, frames say nearly the same; those of the rest are then taken first. Every frame is
+        drawn with a chance proportional to how fast activity moves, and a little.
+        """
+        motion = self._motion
+        stretches = torch.stack([part.mean() for part in motion.tensor_split(STRETCHES)])
+        if n >= len(motion) or not bool((stretches < REST * stretches.mean()).any()):
+            return self.training_sample(n)
+        weight = motion + REST * motion.mean()
+        low, high = 0.0, n / float(weight.min())
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            few = float((middle * weight).clamp_max(1).sum()) < n
+            low, high = (middle, high) if few else (low, middle)
+        counted = (high * weight).clamp_max(1).cumsum(0)
+        # Systematic sampling: a frame wherever the count passes a whole number.
+        return self.training_frames[torch.diff(counted.floor(), prepend=counted.new_zeros(1)) > 0]
+
+    @cached_property
+    def _motion(self) -> Float[Tensor, " frame"]:
+        """How fast activity moves at every training frame, root mean square [1/tau]."""
+        parts = self.training_frames.split(STRETCH)
+        return torch.cat([self.batch(p)[1].double().square().mean(1).sqrt().cpu() for p in parts])
 
     def scales(self) -> Scales:
         """Units of activity and rate, from a sample of the training frames.

@@ -84,6 +84,10 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
         ValidationError: the experiment cannot have this value.
     """
     content = experiment.model_dump(mode="json", exclude={"sweep"})
+    section = path.partition(".")[0]
+    if section == "control" and section not in experiment.model_fields_set:
+        # Written out it would have the defaults of the section, not those of its absence.
+        content[section] = type(experiment.control)().model_dump(mode="json")
     *above, last = path.split(".")
     part = content
     for name in above:

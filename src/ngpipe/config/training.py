@@ -217,6 +217,12 @@ class Training(Section):
     second_moment: Fraction = Field(
         0.99, description="Decay of Adam's mean squared gradient (its beta_2)."
     )
+    accept_worse_than_zero: bool = Field(
+        False,
+        description="Go on with a model whose error on held-out frames exceeds the mean squared "
+        "rate there, that is, which is worse than predicting no change. By default training ends "
+        "in an error, before types and figures.",
+    )
     closed_form: ClosedForm = Field(ClosedForm(), description="The closed-form solver.")
     field: HiddenInput = Field(HiddenInput(), description="The hidden input.")
     network: Network = Field(Network(), description="Sizes of the learned functions.")

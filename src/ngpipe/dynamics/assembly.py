@@ -9,6 +9,7 @@ Saalfeld, arXiv 2602.13325, equations 2 and 3; gamma is the width of the sender,
 receiver, theta the linear term of the sender.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
@@ -19,6 +20,9 @@ from torch import Tensor
 from ngpipe.arrays import Activity, Connectivity, Curves, Drift, PerNeuron, Rate
 from ngpipe.config.simulation import NeuronType, Simulation
 from ngpipe.dynamics.inputs import ExternalInput
+
+FLAT = math.atanh(0.99)
+"""Argument of tanh from which it is flat."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,15 @@ def constants_of(types: Sequence[NeuronType], type_index: np.ndarray) -> Constan
     return Constants(
         **{name: value[torch.from_numpy(type_index)] for name, value in values.items()}
     )
+
+
+def flat_from(constants: Constants) -> PerNeuron:
+    """Activity of each sender beyond which what it sends is flat for every receiver [1].
+
+    There tanh is within 1 % of its limit; infinite for senders with a linear term.
+    """
+    width = constants.sender_width * constants.receiver_width.max()
+    return torch.where(constants.linear == 0, FLAT * width, torch.inf)
 
 
 def true_phi(types: Sequence[NeuronType], x: Tensor) -> Curves:

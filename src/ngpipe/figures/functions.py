@@ -28,7 +28,9 @@ def latents(material: Material, ax: Axes) -> Axes:
     ax.scatter(x, y, s=9, c=colors, alpha=0.5, linewidths=0, rasterized=len(x) > 3000)
     ax.set(xlabel="latent $a_{i1}$", ylabel="latent $a_{i2}$")
     found = material.recovery.attrs["n_types"]
-    ax.set_title(f"latents, {found} type{'s' if found > 1 else ''} found")
+    told = f"{found} type{'s' if found > 1 else ''} found"
+    known = material.recovery.attrs.get("types_told", "yes") == "yes"
+    ax.set_title(f"latents, {told if known else 'types cannot be told'}")
     ax.margins(0.12)
     _type_legend(ax, material, types)
     return ax

@@ -59,7 +59,7 @@ def _copy(manifest: Path, target: Path) -> None:
         source = manifest.with_name(name)
         if keys.file_digest(source) != digest:
             raise StaleError(
-                f"{source} is not as it was drawn; keep an edited copy elsewhere, delete this one "
+                f"{source} is not as it was drawn; move an edited copy elsewhere "
                 "and run the figure again"
             )
         shutil.copy2(source, target)

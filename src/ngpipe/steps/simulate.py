@@ -13,7 +13,8 @@ from ngpipe.config.simulation import Simulation
 from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
-from ngpipe.steps.progress import progress
+from ngpipe.dynamics.saturation import Saturation
+from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.ensembles import weights
 
 CURVE_POINTS = 2_001
@@ -24,15 +25,17 @@ DISC_CENTRE = (0.5, 1.6)
 
 def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) -> None:
     """Simulate the assembly a config describes and write its store."""
-    provenance = store.Provenance("simulate", key, cfg.model_dump(), str(device))
+    notes: dict[str, object] = {}
+    provenance = store.Provenance("simulate", key, cfg.model_dump(), str(device), notes)
     types = assembly.type_of_neuron(cfg)
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
     position = _positions(cfg)
     external = cfg.input and external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
     coupling = torch.from_numpy(gain[:, None] * weights(cfg.connectivity, cfg.n_neurons))
+    constants = assembly.constants_of(cfg.types, types)
     drift = assembly.assembly_drift(
         coupling.to(device),
-        assembly.constants_of(cfg.types, types).to(device),
+        constants.to(device),
         external and external.to(device),
     )
 
@@ -45,7 +48,7 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
 
     dataset = xr.merge([_neurons(cfg, coupling, types, gain, position), _input(cfg, external)])
     dataset.attrs["dt"] = cfg.dt
-    reach = 0.0
+    reach, saturation = 0.0, Saturation(assembly.flat_from(constants))
     with (
         torch.inference_mode(),
         progress(cfg.burn_in + cfg.n_frames, "simulate", unit="frame") as bar,
@@ -58,11 +61,25 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
             out.put("activity", start, x.cpu().numpy())
             out.put("drift", start, rate.cpu().numpy())
             reach = max(reach, float(x.abs().max()))
+            saturation.add(x)
             bar.update(len(x))
         x = torch.linspace(-reach, reach, CURVE_POINTS)
         out.put("phi", 0, assembly.true_phi(cfg.types, x).numpy())
         out.put("psi", 0, assembly.true_psi(cfg.types, x).flatten(0, 1)[_pairs(cfg)[0]].numpy())
         out.put("x", 0, x.numpy())
+        notes |= _saturation(saturation)
+
+
+def _saturation(found: Saturation) -> dict[str, object]:
+    """For the manifest; said aloud where it hides something."""
+    if found.warning is None:
+        return {"saturated": found.share}
+    say(f"warning: {found.warning}")
+    return {
+        "saturated": found.share,
+        "constant_senders": found.constant,
+        "warning": found.warning,
+    }
 
 
 def _neurons(

@@ -79,8 +79,11 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
             finite[start : start + len(block)] &= here.all(axis=1)
             absent += (~here).sum(axis=0)
             if name == "activity":
-                low = np.minimum(low, np.where(here, block, np.inf).min(axis=0))
-                high = np.maximum(high, np.where(here, block, -np.inf).max(axis=0))
+                whole = here.all()  # then no copy is needed
+                least = block if whole else np.where(here, block, np.inf)
+                most = block if whole else np.where(here, block, -np.inf)
+                low = np.minimum(low, least.min(axis=0))
+                high = np.maximum(high, most.max(axis=0))
         identity[name] = digest.text
     return Survey(finite, absent, low, high, identity)
 

@@ -1,6 +1,5 @@
 """``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
 
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -11,20 +10,21 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
+from ngpipe.assembly import verdict
+from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
-from ngpipe.assembly.closed_form.trained import standard_errors
-from ngpipe.assembly.closed_form.uncertainty import Diagnosis
+from ngpipe.assembly.closed_form.trained import certainty
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
-from ngpipe.errors import ConfigError, DeviceError, DivergenceError
+from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
 from ngpipe.steps import model_file, recordings
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import progress, say
 from ngpipe.steps.recordings import Opened
+from ngpipe.steps.told import Told
 from ngpipe.steps.trainer_checkpoint import TrainerCheckpoint
 
 if TYPE_CHECKING:
@@ -66,14 +66,17 @@ def run(
         try:
             with _board(tensorboard, trainer.step) as board:
                 _train(trainer, rows, checkpoint, board)
-            model = _finished(trainer)
+            warnings = _warnings(trainer, rows)
+            model, told = _finished(trainer, rows)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"training needs more memory than {device} has free; lower training.batch_frames "
                 f"(now {cfg.batch_frames}) or training.closed_form.frames "
                 f"(now {cfg.closed_form.frames:g}), whichever solver it was, or use --device cpu"
             ) from error
-        _write(trainer, model, rows, checkpoint, directory, provenance)
+        if warnings:
+            provenance = replace(provenance, notes={**provenance.notes, "warnings": warnings})
+        _write(trainer, model, told, rows, checkpoint, directory, provenance)
         checkpoint.remove()
 
 
@@ -82,28 +85,62 @@ def _tell(found: Opened) -> None:
     recording = found.recording
     if recording.stretches is not None:
         longest = max(map(len, recording.stretches))
-        tqdm.write(
+        say(
             f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
-            file=sys.stderr,
         )
 
 
-def _finished(trainer: Trainer) -> AssemblyGNN:
-    """The trained model; standard errors of W, if a recording does not hold them, are left out."""
-    model = trainer.finish()
+def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
+    """What is to be said of the trained model, whichever solver it is of; it is said here.
+
+    Raises:
+        UselessModelError: the model is worse than predicting zero, and nobody asked for such.
+    """
+    cfg, found = trainer.cfg, []
+    judgement = verdict.judged(trainer.recording, trainer.best.loss)
+    reached = {row["stage"]: row for row in rows}
+    if trainer.best.step == 0 and {"networks", "model"} <= set(reached):
+        losses = reached["networks"]["loss"], reached["model"]["held_out"], reached["W"]["held_out"]
+        found.append(verdict.rough(*losses, cfg.closed_form.distil_steps))
+    if not judgement.moves:
+        found.append(verdict.at_rest(judgement))
+    if judgement.useless:
+        told = verdict.refusal(judgement, cfg)
+        if not cfg.accept_worse_than_zero:
+            raise UselessModelError(told)
+        found.append(told)
+    found = [f"warning: {text}" for text in found if text is not None]
+    for text in found:
+        say(text)
+    return found
+
+
+def _finished(trainer: Trainer, rows: list[Row]) -> tuple[AssemblyGNN, Diagnosis | None]:
+    """The trained model and what the recording can tell, whichever solver it is of.
+
+    Standard errors of W and a diagnosis, if a recording does not hold them, are left out.
+    """
+    model, told = trainer.finish(), None
+    for row in rows:
+        if row.get("stage") == "recording":
+            told = Diagnosis(**{name: row[name] for name in Diagnosis.__dataclass_fields__})
     if trainer.best.step > 0:
         try:
-            model.error.copy_(standard_errors(model, trainer.recording))
+            errors, told = certainty(model, trainer.recording)
         except DivergenceError as error:
-            tqdm.write(f"no standard errors of W: {error}", file=sys.stderr)
-    return model
+            say(f"no standard errors of W, and no diagnosis: {error}")
+            return model, None
+        model.error.copy_(errors)
+        say(told.sentence)
+    return model, told
 
 
 def _write(
     trainer: Trainer,
     model: AssemblyGNN,
+    told: Diagnosis | None,
     rows: list[Row],
     checkpoint: TrainerCheckpoint,
     directory: Path,
@@ -122,10 +159,10 @@ def _write(
     )
     solved = rows[-1]["step"] - trainer.step
     notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
-    for row in rows:
-        if row.get("stage") == "recording":
-            told = {name: row[name] for name in Diagnosis.__dataclass_fields__}
-            dataset.attrs |= told | {"diagnosis": Diagnosis(**told).sentence}
+    notes |= provenance.notes
+    if told is not None:
+        numbers = {name: v for name, v in asdict(told).items() if not np.isnan(v)}
+        dataset.attrs |= numbers | {"diagnosis": told.sentence}
     store.write(
         dataset,
         directory / "training.zarr",
@@ -172,21 +209,26 @@ def _solve(
     board: "SummaryWriter | None",
 ) -> None:
     """Begin with the closed form; what it reaches is logged as the first steps."""
-    cfg, started = trainer.cfg, time.perf_counter()
+    cfg = trainer.cfg
+    told = Told([*(["field"] if cfg.input == "field" else []), "networks"])
 
     def report(stage: str, **reached: int | float | torch.Tensor) -> None:
-        seconds = round(time.perf_counter() - started, 3)
+        if "part" in reached:
+            told.begins(stage, reached["part"], reached["of"])
+            return
+        if "of" in reached:
+            told.on_the_way(stage, reached["done"], reached["of"])
+            return
         weights = reached.pop("connectivity", None)
-        rows.append({"step": len(rows) + 1, "seconds": seconds, "stage": stage, **reached})
+        rows.append({"step": len(rows) + 1, "seconds": told.seconds(), "stage": stage, **reached})
         if weights is not None:
             checkpoint.keep(len(rows), weights)
         _show(board, rows[-1])
-        told = ", ".join(f"{name} {value:.3g}" for name, value in reached.items())
-        tqdm.write(f"closed form: {seconds:.0f} s, {stage}: {told}", file=sys.stderr)
+        told.reached(stage, **reached)
 
     solution = ClosedForm(trainer.recording, cfg, report).solve()
     report("recording", **asdict(solution.diagnosis))
-    tqdm.write(solution.diagnosis.sentence, file=sys.stderr)
+    say(solution.diagnosis.sentence)
     distil(
         trainer.model,
         solution,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ngpipe import keys, store
 from ngpipe.errors import StaleError
+from ngpipe.ownership import command_for
 
 STAMP = ".snakemake_timestamp"
 
@@ -71,7 +72,7 @@ def _key(path: Path, made: str, now: str) -> Iterator[str]:
     if made != now:
         yield (
             f"{path} is stale: made under key {made[:12]}, config and source now give {now[:12]}; "
-            f"run: snakemake --cores 2 {path}"
+            f"run: {command_for(path)}"
         )
 
 

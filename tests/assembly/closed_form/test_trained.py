@@ -28,14 +28,14 @@ def test_what_the_optimiser_left_undone_is_in_the_errors(sees):
     generator = torch.Generator().manual_seed(1)
     model = build(recording, cfg, generator, recording.scales())
     distil(model, solution, recording, cfg.closed_form, generator=generator, report=silent)
-    before = trained.standard_errors(model, recording)
+    before = trained.certainty(model, recording)[0]
     assert (before[OFF] > 0).all()
     assert torch.equal(before.diagonal(), torch.zeros(50).double())
     size = 0.05 * float(model.connectivity.detach().std())
     with torch.no_grad():
         moves = size / model.scales.rate * torch.randn(50, 50, generator=generator)
         model.V.add_(moves.fill_diagonal_(0))
-    after = trained.standard_errors(model, recording)
+    after = trained.certainty(model, recording)[0]
     grown = (after.square() - before.square()).mean().sqrt()
     assert float(grown) == pytest.approx(size, rel=0.1)
 
@@ -48,7 +48,7 @@ def test_errors_of_a_short_training_cover_the_truth():
     for _ in trainer.run():
         pass
     model = trainer.finish()
-    errors = trained.standard_errors(model, system.recording)
+    errors = trained.certainty(model, system.recording)[0]
     weights = model.connectivity.detach().double()
     assert r2(weights, system.weights) < 0.99995
     slope = float((weights * system.weights).sum() / system.weights.square().sum())
@@ -62,4 +62,4 @@ def test_too_few_frames_say_so():
     cfg = Training(steps=20, evaluations=2)
     model = build(short, cfg, torch.Generator(), short.scales())
     with pytest.raises(DivergenceError, match="72 training frames cannot tell"):
-        trained.standard_errors(model, short)
+        trained.certainty(model, short)[0]

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.frames import Transfer
 from ngpipe.assembly.closed_form.hidden import KnottedInput
 from ngpipe.assembly.closed_form.spline import Spline
-from ngpipe.assembly.closed_form.uncertainty import Diagnosis
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Solution:
 
     def told(self, diagnosis: Diagnosis) -> None:
         """Keep the worst diagnosis."""
-        if self.diagnosis is None or diagnosis.expected_r2 < self.diagnosis.expected_r2:
+        if self.diagnosis is None or diagnosis.at_most < self.diagnosis.at_most:
             self.diagnosis = diagnosis
 
     @property

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form import uncertainty
+from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared_phi, solve_rows
+from ngpipe.assembly.closed_form.evidence import agreement, diagnosed, evidence
 from ngpipe.assembly.closed_form.frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
@@ -62,7 +63,7 @@ class ClosedForm:
         knots = self.solver.input_knots if cfg.input == "field" else 0
         wanted = int(self.solver.frames * (unknowns + knots))
         self.everything = self._source(recording.training_frames)
-        self.frames = self._source(recording.training_sample(wanted)).read()
+        self.frames = self._source(recording.informative_sample(wanted)).read()
         self.few = self.frames.thinned(int(self.solver.search_frames * unknowns))
         self.held_out = self._source(recording.selection_frames(HELD_OUT_FRAMES)).read()
         self.all_frames_every: int | None = None
@@ -75,21 +76,42 @@ class ClosedForm:
 
     def solve(self) -> Solution:
         """The whole recovery."""
+        self._begin("psi of all")
         shared = self._first()
+        self._begin("groups")
         groups = grouped(self, shared)
         if not self.plain.all():
+            self._begin("first input")
             solution = self._rows_of(groups, ~self.plain, groups.solution)
             solution = self._with_input(solution)
             self._know(solution.omega)
             groups = merged(self, replace(groups, solution=solution), shared)
+        self._begin("psi, finer")
         polished = self._polished(groups)
+        self._begin("W from all frames")
         solution = self._rows_of(polished, self.plain, groups.solution, final=True)
         if not self.plain.all():
+            self._begin("input")
             solution = self._with_input(solution, final=True)
             self._know(solution.omega)
-        if self.solver.prior == "sparse" or self.solver.dale:
+        unbiased = solution
+        if self._has_prior:
+            self._begin("prior")
             solution = self._with_prior(polished, solution)
-        return replace(solution, types=groups.types)
+        agreed = solution.diagnosis.agreed(agreement(groups.solution, unbiased, self.plain))
+        return replace(solution, types=groups.types, diagnosis=agreed)
+
+    @property
+    def _has_prior(self) -> bool:
+        return self.solver.prior == "sparse" or self.solver.dale
+
+    def _begin(self, part: str) -> None:
+        """Say which of how many parts comes now."""
+        hidden = not self.plain.all()
+        parts = ["psi of all", "groups", *(["first input"] if hidden else []), "psi, finer"]
+        parts += ["W from all frames", *(["input"] if hidden else [])]
+        parts += ["prior"] if self._has_prior else []
+        self.report(part, part=parts.index(part) + 1, of=len(parts))
 
     def _first(self) -> Fit:
         """One psi for all; for noisy targets from as many frames as it takes to know W."""
@@ -197,7 +219,7 @@ class ClosedForm:
             found.level[driven] = frames.rate[:, driven].double().square().mean(0)
             if final:
                 found.error[driven], found.noise[driven] = rows.error, rows.noise
-                found.told(_diagnosis(hidden.gram, found, driven, len(frames)))
+                found.told(diagnosed(hidden.gram, found, driven, len(frames)))
         found.omega = KnottedInput(hats, everyone, values, self.cfg.input_mode)
         return found
 
@@ -289,15 +311,20 @@ class ClosedForm:
             solution.mean_square[rows] = found.mean_square
             solution.level[rows] = normal.moments.target
             missed.append(self._missed(found, fit, rows))
+            self.report("W", done=sum(map(len, missed)), of=len(members))
             if final:
                 noise = uncertainty.noise_variance(gram, found, n, missed[-1])
                 solution.noise[rows] = noise
                 solution.error[rows] = uncertainty.standard_errors(
                     normal, found.weights, q * noise / n
                 )
+        missed = torch.cat(missed)
         if final:
-            solution.told(_diagnosis(gram, solution, members, n))
-        return torch.cat(missed)
+            told = diagnosed(gram, solution, members, n, evidence(self, solution, fit, members))
+            solution.told(told)
+            found = solution.error[members], solution.weights[members]
+            solution.error[members] = diagnosis.widened(*found, told, q)
+        return missed
 
     def _blank(
         self, fits: list[Fit], group: Int[Tensor, " neuron"], before: Solution | None
@@ -360,12 +387,3 @@ class ClosedForm:
             return Source(self.recording, chosen, phi)
         known = self.recording.known_input
         return Source(self.recording, chosen, phi, known.of_all, known.mode)
-
-
-def _diagnosis(
-    gram: Gram, solution: Solution, rows: Int[Tensor, " row"], n_frames: int
-) -> uncertainty.Diagnosis:
-    """What the recording tells about the rows that see one psi."""
-    noise = solution.inflation * float(solution.noise[rows].mean()) / n_frames
-    variance = float(solution.weights[rows].square().mean())
-    return uncertainty.diagnosis(gram, noise, variance, n_frames)

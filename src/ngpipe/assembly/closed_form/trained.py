@@ -13,6 +13,12 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.diagnosis import (
+    Diagnosis,
+    Evidence,
+    coherence,
+    diagnosis,
+)
 from ngpipe.assembly.closed_form.frames import Equations, Source, Transfer
 from ngpipe.assembly.closed_form.rows import Gram
 from ngpipe.assembly.closed_form.spline import Spline
@@ -26,6 +32,8 @@ FRAMES = 10
 """Frames read, in multiples of the neurons; differences of activity are all read."""
 FEWEST = 1.5
 """The same, below which there is nothing to be said."""
+PAIRS = 300
+"""Frames, and their neighbours, at which the model itself is looked at."""
 TIMES = 32
 """Times at which a field is evaluated at once."""
 PSI_BASIS, PHI_BASIS = 48, 12
@@ -34,8 +42,10 @@ RIDGE = 1e-12
 
 
 @torch.no_grad()
-def standard_errors(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "post pre"]:
-    """Standard error of every weight [1/tau].
+def certainty(
+    model: AssemblyGNN, recording: Recording
+) -> tuple[Float[Tensor, "post pre"], Diagnosis]:
+    """Standard error of every weight [1/tau], and what the recording can tell about W.
 
     Args:
         model: the trained model.
@@ -52,19 +62,57 @@ def standard_errors(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "
             f"{n} training frames cannot tell how well {model.n_neurons} weights of a row are known"
         )
     errors = torch.zeros_like(model.V, dtype=torch.float64)
-    weights = model.connectivity.double()
+    weights, seen, told = model.connectivity.double(), _evidence(model, recording), []
     groups = _receivers(model)
     for k in range(int(groups.max()) + 1):
         members = torch.nonzero(groups == k)[:, 0]
         transfer = _transfer(model, members, Spline(PSI_BASIS, **axis))
         gram = Gram(gram_moment(equations, transfer), RIDGE)
         q = uncertainty.inflation(equations, transfer, members, RIDGE)
+        noise, level, far = (torch.zeros_like(errors[0]) for _ in range(3))
         for rows, normal in solve_rows(equations, transfer, members, gram):
             fit = normal.solve()
-            noise = uncertainty.noise_variance(gram, fit, n, fit.mean_square)
-            error = uncertainty.standard_errors(normal, fit.weights, q * noise / n)
-            errors[rows] = (error.square() + (weights[rows] - fit.weights).square()).sqrt()
-    return errors.fill_diagonal_(0)
+            noise[rows] = uncertainty.noise_variance(gram, fit, n, fit.mean_square)
+            error = uncertainty.standard_errors(normal, fit.weights, q * noise[rows] / n)
+            away = (weights[rows] - fit.weights).square()
+            errors[rows] = (error.square() + away).sqrt()
+            level[rows], far[rows] = normal.moments.target, away.mean(1)
+        spread = float(weights[members].square().mean())
+        left = float(noise[members].mean())
+        found = diagnosis(
+            gram,
+            q * left / n,
+            spread,
+            n,
+            residual=left,
+            level=float(level[members].mean()),
+            evidence=seen,
+        )
+        found = found.less(float(far[members].mean()) / max(spread, 1e-300))
+        told.append(found)
+    return errors.fill_diagonal_(0), min(told, key=lambda found: found.at_most)
+
+
+def _evidence(model: AssemblyGNN, recording: Recording) -> Evidence:
+    """What the model itself misses on held-out frames, and has in common on neighbouring ones."""
+
+    def missed(frames: Int[Tensor, " frame"]) -> tuple[Tensor, Tensor]:
+        frames = frames.to(model.latent.device)
+        x, target = recording.batch(frames)
+        return (model(recording.times(frames), x) - target).double(), target.double()
+
+    known = recording.training_frames
+    first = known[:-1][known.diff() == 1]
+    first = first[:: max(1, len(first) // PAIRS)]
+    error, target = missed(recording.selection_frames(PAIRS))
+    level = target.square().mean()
+    return Evidence(
+        coherent=coherence(missed(first)[0], missed(first + 1)[0]) if len(first) else 0.0,
+        held_out=float(error.square().mean() / level.clamp_min(1e-300)),
+        motion=float(level) / model.scales.rate**2,
+        exact=recording.rate is not None,
+        blocks=recording.in_blocks,
+    )
 
 
 def _equations(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:

@@ -14,8 +14,6 @@ variance tau_i^2 along directions that activity does not visit (Hoerl & Kennard 
 Technometrics 12:55). Errors of psi, and so of what rows share, are not in it.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -31,44 +29,6 @@ FREE = 0.05
 """Share of the frames that unknowns must leave for the residual to tell the noise."""
 HALF = 1.3
 """Least frames of half a recording, in multiples of the unknowns of a row."""
-POOR = 0.9
-"""Expected R2 of W below which a recording does not identify it."""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What a recording can tell about W, without the truth."""
-
-    n_frames: int
-    n_neurons: int
-    directions: float
-    """Directions of the senders' activity that tell more about W than its own spread does."""
-    condition_number: float
-    """Largest over smallest eigenvalue of the Gram matrix with its ridge."""
-    expected_r2: float
-    """R2 of W that noise and unvisited directions leave to expect."""
-    noise_share: float
-    """Share of the variance of W as found that is noise."""
-
-    def frames_for(self, missing: float) -> float:
-        """Frames after which noise would leave 1 - R2 of W at ``missing``."""
-        now = self.noise_share / max(1 - self.noise_share, 1e-12)
-        return self.n_frames * now * (1 - missing) / missing
-
-    @property
-    def sentence(self) -> str:
-        """The same in words."""
-        says = (
-            f"{self.n_frames:,} frames excite {self.directions:.0f} directions of "
-            f"{self.n_neurons} (condition number {self.condition_number:.0e}); expect R2 of W "
-            f"about {self.expected_r2:.{5 if self.expected_r2 > 0.99 else 2}f}"
-        )
-        if self.expected_r2 >= POOR:
-            return says
-        return (
-            f"{says}: these data do not identify W. Record longer, or activity that is more "
-            "varied; use the exact rate if there is one; see connectivity_error for single weights"
-        )
 
 
 def noise_variance(
@@ -149,37 +109,3 @@ def _solved(
         weights.append(fit.weights)
         errors.append(standard_errors(normal, fit.weights, noise))
     return torch.cat(weights), torch.cat(errors)
-
-
-def diagnosis(
-    gram: Gram,
-    noise: float,
-    weight_variance: float,
-    n_frames: int,
-) -> Diagnosis:
-    r"""What the data can tell, from the eigenvalues l of C.
-
-    .. math:: R^2 = \frac{\tau^2 \bar s^2}{\tau^2 \overline{s^2} + \nu \overline{s^2 / l}},
-        \qquad s = l / (l + r)
-
-    Args:
-        gram: C and r.
-        noise: nu = q s^2 / n [1/tau^2].
-        weight_variance: mean squared weight as found [1/tau^2].
-        n_frames: frames used.
-    """
-    values, ridge = gram.eigenvalues, gram.padding
-    share = values / (values + ridge)
-    sampling = noise * float((values / (values + ridge).square()).mean())
-    noise_share = min(1.0, sampling / max(weight_variance, 1e-300))
-    spread = max(weight_variance - sampling, 0.0) / float(share.square().mean())
-    told = values / (values + ridge + noise / max(spread, 1e-300))
-    expected = spread * float(share.mean()) ** 2 / max(weight_variance, 1e-300)
-    return Diagnosis(
-        n_frames,
-        len(values),
-        float(told.sum()),
-        float((values.max() + ridge) / (values.min().clamp_min(0) + ridge)),
-        min(1.0, expected),
-        noise_share,
-    )

@@ -1,0 +1,236 @@
+r"""What a recording can tell about W, in numbers and in a sentence, without the truth.
+
+Three things bound the R2 of W that can be expected; the least of them counts.
+
+- Noise, and directions that activity does not visit. With l the eigenvalues of C,
+
+  .. math:: R^2 = \frac{\tau^2 \bar s^2}{\tau^2 \overline{s^2} + \nu \overline{s^2 / l}},
+      \qquad s = l / (l + r)
+
+  where :math:`\nu = q s^2 / n`: independent residuals average out over n frames.
+- Misfit. What the functions cannot say hangs together from frame to frame and does not average
+  out: in the worst case all of it passes for W along every direction. It is the share of the
+  residual that neighbouring frames have in common, with :math:`\nu = \rho s^2`.
+  Where that leaves less than ``SURE``, two rounds of the search have to agree on W.
+- Held-out frames. What they miss beyond noise is not known of W either.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.rows import Gram
+
+POOR = 0.9
+"""Expected R2 of W below which a recording does not identify it."""
+REST = 1e-4
+"""Mean squared rate of held-out frames, over that of training frames, that is no motion."""
+TOLERANCE = 1.5
+"""Times the noise that a held-out error may be before it says something of W."""
+LEAST = 0.1
+"""Least share of the rate that is taken to be no noise."""
+SURE = 0.99
+"""R2 of W, in the worst case of misfit, from which nothing else has to confirm it."""
+COMMON = 0.1
+"""Correlation of neighbouring residuals below which they are independent."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What residuals say of the fit itself."""
+
+    coherent: float = 0.0
+    """Share of the residual that neighbouring frames have in common: misfit, no noise."""
+    held_out: float = 0.0
+    """Mean squared error on held-out frames over the mean squared rate there."""
+    motion: float = 1.0
+    """Mean squared rate on held-out frames over that of training frames."""
+    exact: bool = False
+    """Whether the rate is the exact one."""
+    blocks: bool = True
+    """Whether frames are held out in blocks."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a recording can tell about W, without the truth."""
+
+    n_frames: int
+    n_neurons: int
+    directions: float
+    """Directions of the senders' activity that tell more about W than its own spread does."""
+    condition_number: float
+    """Largest over smallest eigenvalue of the Gram matrix with its ridge."""
+    expected_r2: float
+    """R2 of W to expect; NaN where no held-out frames can confirm it."""
+    at_most: float
+    """The same if held-out frames without motion were believed."""
+    noise_share: float
+    """Share of the variance of W as found that is noise."""
+    coherent: float = 0.0
+    held_out: float = 0.0
+    motion: float = 1.0
+    exact: int = 0
+    blocks: int = 1
+
+    def frames_for(self, missing: float) -> float:
+        """Frames after which noise would leave 1 - R2 of W at ``missing``."""
+        now = self.noise_share / max(1 - self.noise_share, 1e-12)
+        return self.n_frames * now * (1 - missing) / missing
+
+    def less(self, share: float) -> "Diagnosis":
+        """The same of a W that is away from what the data say by a share of its variance."""
+        left = max(0.0, 1 - share)
+        return replace(self, expected_r2=self.expected_r2 * left, at_most=self.at_most * left)
+
+    def agreed(self, share: float) -> "Diagnosis":
+        """The same, knowing how well two rounds of the search agree on W.
+
+        Where misfit may change W, psi may be wrong as well: another basis and other frames then
+        give another W. Elsewhere the earlier round is just the poorer one, and says nothing.
+        """
+        if self.coherent == 0 or self.at_most >= SURE:
+            return self
+        least = min(self.at_most, share)
+        expected = self.expected_r2 if math.isnan(self.expected_r2) else least
+        return replace(self, expected_r2=expected, at_most=least)
+
+    @property
+    def sentence(self) -> str:
+        """The same in words, with what to do about it."""
+        says = (
+            f"{self.n_frames:,} frames excite {self.directions:.0f} directions of "
+            f"{self.n_neurons} (condition number {self.condition_number:.0e}); "
+        )
+        about = f"{self.at_most:.{5 if self.at_most > 0.99 else 2}f}"
+        if math.isnan(self.expected_r2):
+            return (
+                f"{says}the R2 of W cannot be told: the held-out frames hardly move (mean squared "
+                f"rate {self.motion:.0e} of that of training frames), so nothing confirms what "
+                f"training frames say, which is at most {about}. {self._motion_advice}"
+            )
+        if self.at_most >= POOR:
+            return f"{says}expect R2 of W about {about}"
+        return (
+            f"{says}expect R2 of W about {about}: these data do not identify W. {self._advice}; "
+            f"{self._single}"
+        )
+
+    @property
+    def _single(self) -> str:
+        """Whether the errors of single weights can be relied on."""
+        if self.coherent > 0 and self.noise_share < 1 - self.at_most:
+            return "what limits them is no noise, so the intervals of single weights do not hold"
+        return "see connectivity_error for single weights"
+
+    @property
+    def _motion_advice(self) -> str:
+        if self.blocks:
+            return "Record activity that goes on: with noise, a stimulus, or from further states"
+        return "Set training.held_out_as: blocks, or record activity that goes on"
+
+    @property
+    def _advice(self) -> str:
+        longer = "Record longer, or activity that is more varied"
+        return longer if self.exact else f"{longer}; use the exact rate if there is one"
+
+
+def diagnosis(
+    gram: Gram,
+    noise: float,
+    weight_variance: float,
+    n_frames: int,
+    *,
+    residual: float = 0.0,
+    level: float = 1.0,
+    evidence: Evidence | None = None,
+) -> Diagnosis:
+    """What the data can tell about some rows, from the eigenvalues of C.
+
+    Args:
+        gram: C and r.
+        noise: nu = q s^2 / n [1/tau^2].
+        weight_variance: mean squared weight as found [1/tau^2].
+        n_frames: frames used.
+        residual: s^2 [1/tau^2].
+        level: mean squared rate [1/tau^2].
+        evidence: of the fit; by default there is none against it.
+    """
+    seen = evidence or Evidence()
+    misfit = seen.coherent * residual
+    values, ridge = gram.eigenvalues, gram.padding
+    expected, noise_share = _expected(gram, noise, weight_variance)
+    worst, _ = _expected(gram, misfit, weight_variance)
+    spread = max(1 - noise_share, 0.0) * weight_variance / float(gram.shares.square().mean())
+    told = values / (values + ridge + max(noise, misfit) / max(spread, 1e-300))
+    moves = seen.motion >= REST
+    most = min(1.0, expected, worst)
+    if moves:
+        used = float(gram.shares.sum()) / n_frames
+        most = min(most, _confirmed(seen, residual / max(level * seen.motion, 1e-300), used))
+    return Diagnosis(
+        n_frames,
+        len(values),
+        float(told.sum()),
+        float((values.max() + ridge) / (values.min().clamp_min(0) + ridge)),
+        most if moves else math.nan,
+        most,
+        noise_share,
+        seen.coherent,
+        seen.held_out,
+        seen.motion,
+        int(seen.exact),
+        int(seen.blocks),
+    )
+
+
+def _expected(gram: Gram, noise: float, variance: float) -> tuple[float, float]:
+    """R2 of W that an error nu along every direction leaves, and its share of W as found."""
+    values, share = gram.eigenvalues, gram.shares
+    sampling = noise * float((values / (values + gram.padding).square()).mean())
+    spread = max(variance - sampling, 0.0) / float(share.square().mean())
+    expected = spread * float(share.mean()) ** 2 / max(variance, 1e-300)
+    return expected, min(1.0, sampling / max(variance, 1e-300))
+
+
+def _confirmed(seen: Evidence, noise: float, used: float) -> float:
+    """What held-out frames leave of the part of the rate that is no noise.
+
+    Args:
+        seen: of the fit.
+        noise: residual variance over the mean squared rate of held-out frames.
+        used: unknowns over frames.
+    """
+    missed = max(0.0, seen.held_out - TOLERANCE * noise * (1 + used))
+    return max(0.0, 1 - missed / max(1 - noise, LEAST))
+
+
+def coherence(now: Float[Tensor, "frame row"], after: Float[Tensor, "frame row"]) -> float:
+    """Share of residuals that frames have in common with the next; 0 if it is little.
+
+    Noise at each frame is another; what functions cannot say is nearly the same. Frames count
+    alike: at a few, beyond what the fit has seen, residuals are large.
+    """
+    size = (now.square().sum(1) * after.square().sum(1)).sqrt().clamp_min(1e-300)
+    common = float(((now * after).sum(1) / size).mean())
+    return common if common > COMMON else 0.0
+
+
+def widened(
+    error: Float[Tensor, "row pre"],
+    weights: Float[Tensor, "row pre"],
+    told: Diagnosis,
+    inflation: float,
+) -> Float[Tensor, "row pre"]:
+    """Standard errors with what misfit may add: nothing where it cannot change W.
+
+    Of the worst case, in which misfit does not average out over the frames, as large a share is
+    taken as W might be wrong by, sqrt(1 - R2); no error grows by more than weights are large.
+    """
+    worst = told.coherent * told.n_frames / inflation * math.sqrt(1 - told.at_most)
+    more = torch.minimum(error.square() * worst, weights.square().mean(1, keepdim=True))
+    more = torch.where(error > 0, more, 0.0)
+    return (error.square() + more).sqrt()

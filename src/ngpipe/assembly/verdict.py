@@ -1,0 +1,83 @@
+"""Whether a trained model is worth reading out: the same question whichever solver it came from."""
+
+from dataclasses import dataclass
+
+from ngpipe.assembly.closed_form.diagnosis import REST
+from ngpipe.assembly.recording import Recording
+from ngpipe.config.training import Training
+
+FRAMES = 200
+ROUGH = 0.01
+"""Squared error of the networks, relative to the curves they are fitted to, that is too much."""
+WORSE = 3.0
+"""Times the error of the closed form that its model may have, if it is more than ``ROUGH``."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Held-out error of a model beside that of predicting no change."""
+
+    loss: float
+    """Mean squared error on held-out frames over the mean squared rate of training frames."""
+    zero: float
+    """The same of a prediction of zero."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether held-out activity moves at all; if not, it says nothing of a model."""
+        return self.zero >= REST
+
+    @property
+    def useless(self) -> bool:
+        """Whether the model is worse than predicting zero."""
+        return self.moves and self.loss > self.zero
+
+
+def judged(recording: Recording, loss: float) -> Verdict:
+    """The verdict on a model of some held-out loss."""
+    _, target = recording.batch(recording.selection_frames(FRAMES).to(recording.activity.device))
+    zero = float(target.double().square().mean()) / recording.scales().rate ** 2
+    return Verdict(loss, zero)
+
+
+def refusal(verdict: Verdict, cfg: Training) -> str:
+    """Why a useless model is not read out, and what to do."""
+    more = "record longer, or activity that is more varied"
+    if cfg.target != "drift":
+        more += ", use the exact rate if there is one (training.target: drift)"
+    if cfg.solver != "closed_form":
+        more += ", or train longer (training.steps)"
+    return (
+        f"the model is useless: its mean squared error on held-out frames is "
+        f"{verdict.loss / verdict.zero:.3g} times that of predicting no change at all, so its W, "
+        f"types and functions mean nothing; {more}. To go on all the same set "
+        "training.accept_worse_than_zero: true"
+    )
+
+
+def at_rest(verdict: Verdict) -> str:
+    """What is said where held-out activity does not move."""
+    return (
+        f"held-out frames hardly move (mean squared rate {verdict.zero:.0e} of that of training "
+        "frames), so the held-out loss says nothing of the model; set training.held_out_as: "
+        "blocks, or record activity that goes on"
+    )
+
+
+def rough(networks: float, model: float, solution: float, steps: int) -> str | None:
+    """A warning if the networks do not say what the closed form found.
+
+    Args:
+        networks: squared error of phi* and psi*, relative to the curves.
+        model: held-out loss of the model.
+        solution: held-out loss of what it was fitted to.
+        steps: of the fit.
+    """
+    if networks <= ROUGH and model <= max(ROUGH, WORSE * solution):
+        return None
+    return (
+        "the networks do not say what the closed form found: they miss its curves by "
+        f"{networks:.2g} of their mean square (expected below {ROUGH:g}), and their held-out loss "
+        f"is {model:.2g} where it reached {solution:.2g}. W is not touched by it, but phi, psi, "
+        f"types and rollouts are; raise training.closed_form.distil_steps (now {steps})"
+    )
