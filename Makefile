@@ -2,6 +2,8 @@
 # make test    set up and run the tests
 # make lint    set up and run the linters
 # make docs    write config/README.md and workflow/schemas from the config models
+# make clean   remove what can be had again: the environment and logs; results stay
+# make clean-results  remove results and checkpoints too, after asking: days of training perhaps
 # make bench   set up and measure speed, side by side
 # make bench-cost  the same for time and memory against the number of neurons; takes long
 
@@ -10,7 +12,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint docs bench bench-cost clean
+.PHONY: help test lint docs bench bench-cost clean clean-results
 .DEFAULT_GOAL := help
 
 help:
@@ -45,7 +47,11 @@ bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py
 
 clean:
-	rm -rf $(VENV) results checkpoints logs benchmarks .snakemake
+	rm -rf $(VENV) logs benchmarks
+
+clean-results:
+	@printf 'remove results/, checkpoints/ and .snakemake/ (%s)? [y/N] ' "$$(du -sh results 2>/dev/null | cut -f1)"; \
+	read answer; [ "$$answer" = y ] && rm -rf results checkpoints logs benchmarks .snakemake
 
 # Connectomes that a package carries: its data file is read, nothing of it is imported. Without
 # the package the step looks further, and says what there is to do.

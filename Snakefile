@@ -6,7 +6,11 @@ min_version("9.20")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
+include: "rules/screen.smk"
 include: "rules/simulate.smk"
 include: "rules/train.smk"
 include: "rules/recover.smk"
@@ -26,6 +30,19 @@ include: "rules/figures.smk"
 
 
 rule all:
-    default_target: True
+    default_target: STUDY.figures.without_target == "all"
     input:
         expand("results/{figure}", figure=STUDY.figures.figures),
+
+
+rule list_figures:
+    default_target: STUDY.figures.without_target == "list"
+    log:
+        "logs/figures.log",
+    localrule: True
+    conda:
+        "envs/ngpipe.yaml"
+    message:
+        "No target was named. These figures can be made:"
+    shell:
+        "python -m ngpipe figures 2>&1 | tee {log}"

@@ -25,6 +25,8 @@ from ngpipe.connectome import (
     activation_maximisation,
     train_model,
 )
+from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.effective import effective_connectivity
 from ngpipe.wiring.generated import generated
 from ngpipe.wiring.sources import optic_lobe
 
@@ -68,7 +70,7 @@ def main() -> None:
     sizes = SMALL if options.small else FULL
     print(f"{named(options.device, options.threads)}; seconds\n")
     print(f"{'case':<44}{'loops':>9}{'2.9.5':>9}{'mended':>9}{'reach':>9}")
-    for case in (forward, backward, division, fitting, search, lobe):
+    for case in (forward, backward, division, fitting, search, lobe, effective):
         what, reach, loops, ngpipe = case(sizes, options.device)
         slow = np.nan
         if not options.no_loops:
@@ -227,6 +229,28 @@ def lobe(sizes: Sizes, device: torch.device) -> Case:
 
     what = f"optic lobe, {connectome.n_edges} edges, {sizes.lobe_layers} layers"
     return what, 3.0, loops, ngpipe
+
+
+def effective(sizes: Sizes, device: torch.device) -> Case:
+    """Signed effective connectivity among single neurons, three hops; the presets play no part."""
+    W = _weights(sizes.neurons, sizes.synapses)
+    n, few = sizes.neurons, _sensors(sizes.neurons)
+    connectome = Connectome(W, pd.DataFrame({"id": range(n)}))
+    sources, targets = np.arange(few), np.arange(n - few, n)
+
+    def loops() -> np.ndarray:
+        excites, inhibits = W.astype(np.float64).maximum(0), (-W.astype(np.float64)).maximum(0)
+        e, i, found = np.eye(n, few), np.zeros((n, few)), []
+        for _ in range(3):
+            e, i = excites @ e + inhibits @ i, excites @ i + inhibits @ e
+            found.append([e[targets], i[targets]])
+        return np.array(found)
+
+    def ngpipe(preset: str) -> np.ndarray:
+        found = effective_connectivity(connectome, sources, targets, 3, by="id")
+        return np.stack([found["excitatory"], found["inhibitory"]], axis=1)
+
+    return f"effective connectivity, {few} to {few} neurons, 3 hops", 0.1, loops, ngpipe
 
 
 def loop_forward(

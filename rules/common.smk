@@ -1,14 +1,18 @@
 # Helpers of all rules: the validated study, chain keys, and the interpreter of the jobs.
 import fcntl
+import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(str(workflow.current_basedir)).parent
+os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
+from ngpipe.config.figures import PANELS
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.ownership import claim
@@ -90,6 +94,16 @@ def figure_key(wildcards):
     """Chain key of a figure."""
     claimed([f"results/{wildcards.figure}"])
     return STUDY.figure_key(wildcards.figure)
+
+
+def shown_in(wildcards):
+    """What the panels of a figure show, for the report."""
+    figure = STUDY.figures.figures[wildcards.figure]
+    panels = [
+        f"{name}: {PANELS[panel.kind].replace('`', '')} (experiment {panel.of})"
+        for name, panel in figure.panels.items()
+    ]
+    return "\n".join([*filter(None, [figure.about]), *panels])
 
 
 def tensorboard(wildcards):
@@ -199,6 +213,7 @@ wildcard_constraints:
 _PATH = (
     ""
     if workflow.deployment_settings.deployment_method
-    else f"export PATH={Path(sys.executable).parent}:$PATH; "
+    else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
-shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={ROOT / 'src'}; ")
+_SOURCE = shlex.quote(str(ROOT / "src"))
+shell.prefix(f"set -euo pipefail; {_PATH}export PYTHONPATH={_SOURCE}; ")

@@ -75,6 +75,7 @@ rule figure:
         runtime=20,
     params:
         key=figure_key,
+        shown=shown_in,
     message:
         "Composing {wildcards.figure}"
     shell:

@@ -5,12 +5,14 @@ what it loads.
 """
 
 import argparse
+import contextlib
 import errno
 import importlib
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -35,10 +37,11 @@ from ngpipe.config.stimuli import Pulse, Search
 from ngpipe.config.systems import load_experiment
 from ngpipe.config.training import Training
 from ngpipe.config.wiring import Wiring
-from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning
+from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning, did_you_mean
 from ngpipe.keys import check_closure
 from ngpipe.ownership import claim
 from ngpipe.steps import stages
+from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
 _BOARD_HELP = "also write the losses as TensorBoard events into this directory"
@@ -47,9 +50,12 @@ _KEY_HELP = "refuse to run unless the chain key is this one"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
+    # Read when torch loads. Threads that spin while they wait take the CPU from all other jobs,
+    # and gain nothing where there are none; a policy of the user's own stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with alive(options.command), warnings.catch_warnings():
             warnings.showwarning = _noting(options.command, warnings.showwarning)
             options.call(options)
     except NgpipeError as error:
@@ -86,6 +92,7 @@ def _fail(options: argparse.Namespace, message: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ngpipe", description="Run one step of the pipeline.")
+    parser.add_argument("--version", action="version", version=f"ngpipe {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
 
     def add(name: str, sentence: str, call: Callable, *sections: type) -> argparse.ArgumentParser:
@@ -124,10 +131,20 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--key", help=_KEY_HELP)
     verify = add("verify", "recompute keys and digests; name the first mismatch", _verify)
     verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
-    verify.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
+    verify.add_argument("--config", type=Path, help="default: config/ beside results/")
+    figures = add("figures", "list the figures: what they show, and how to make one", _figures)
+    figures.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
     inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
     inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
+
+
+def _version() -> str:
+    """Version of this package; of a source that is not installed, that of its project."""
+    try:
+        return metadata.version("ngpipe")
+    except metadata.PackageNotFoundError:
+        return "of a source that is not installed"
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -306,9 +323,20 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    call = _verify_sweep if options.figure.suffix == ".csv" else _verify_figure
+    typed = options.figure
+    is_sweep = typed.suffix == ".csv"
+    options.figure = typed.absolute()
+    beside = options.figure.parents[2 if is_sweep else 1] / "config"
+    options.config = (options.config or beside).absolute()
+    call = _verify_sweep if is_sweep else _verify_figure
+    # Files that a config names are meant from the directory that holds the config.
+    study = options.config.parent
+    if options.figure.is_relative_to(study):
+        options.figure = options.figure.relative_to(study)
+    with contextlib.chdir(study if study.is_dir() else Path.cwd()):
+        told = call(options)
     sys.stdout.write(
-        f"{options.figure}: {call(options)}: every file is there, unchanged, and what today's "
+        f"{typed}: {told}: every file is there, unchanged, and what today's "
         "config and source give\n"
     )
 
@@ -343,6 +371,19 @@ def _verify_figure(options: argparse.Namespace) -> str:
     return f"{len(figure.panels)} panels from {', '.join(experiments)}"
 
 
+def _figures(options: argparse.Namespace) -> None:
+    figures = stages.open_study(options.config).figures.figures
+    for name, figure in figures.items():
+        shown = figure.about or f"{len(figure.panels)} panels"
+        of = ", ".join(dict.fromkeys(panel.of for panel in figure.panels.values()))
+        sys.stdout.write(f"{name}: {shown}\n    from {of}\n")
+    sys.stdout.write(
+        f"\nMake one:   snakemake --cores 2 results/{next(iter(figures), '<Figure>')}/\n"
+        "Make all:   snakemake --cores 2 all\n"
+        "See what would run: add -n\n"
+    )
+
+
 def _inspect(options: argparse.Namespace) -> None:
     _step("inspect").run(options.path)
 
@@ -351,7 +392,8 @@ def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Fi
     study = stages.open_study(options.config)
     if name not in study.figures.figures:
         raise ConfigError(
-            f"no figure '{name}' in {options.config / 'config.yaml'}; it has "
+            f"no figure '{name}' in {options.config / 'config.yaml'}"
+            f"{did_you_mean(name, study.figures.figures)}; it has "
             f"{', '.join(study.figures.figures)}"
         )
     return study, study.figures.figures[name]

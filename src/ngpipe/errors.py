@@ -3,6 +3,16 @@
 The command line prints these as one message; anything else is a bug and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """A question that names the nearest of the known words; nothing if none is near."""
+    names = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(word).lower(), names, n=1)
+    return f"; did you mean '{names[near[0]]}'?" if near else ""
+
 
 class NgpipeError(Exception):
     """Base of all errors whose message tells the user what to do."""

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -195,14 +195,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(partial, index=False, float_format="%.9g")
 
 
-def read_csv(path: Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
+def read_csv(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a CSV table; the columns ``text`` stay as they are written.
 
     Raises:
         StoreError: it is absent or no table.
     """
     try:
-        return pd.read_csv(path, converters=dict.fromkeys(text, str))
+        table = pd.read_csv(path)
+        # read again as text: a group may be called NA or 01
+        options = {"usecols": lambda name: name in text, "dtype": str, "na_filter": False}
+        return table.assign(**pd.read_csv(path, **options)) if text else table
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StoreError(f"no readable table at {path} ({error}); re-run its rule") from error
 

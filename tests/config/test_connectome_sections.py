@@ -63,10 +63,14 @@ def test_a_whole_experiment_is_read():
         ("network.sensors", {"role": ["a"], "side": ["b"]}, "network.sensors"),
         ("stimuli.flash.levels", {}, "stimuli.flash.levels: Dictionary should have at least 1"),
         ("stimuli.flash.kind", "flash", "stimuli.flash"),
-        ("connectome.source", {"kind": "celegans", "radius": 2}, "connectome.source.radius: Extra"),
-        ("control.model", "any", "control.model: Input should be 'degree', 'sign'"),
+        ("connectome.source", {"kind": "celegans", "radius": 2}, "connectome.source.radius: there"),
+        (
+            "control.model",
+            "any",
+            "control.model: there is no 'any'; expected one of",
+        ),
         ("readouts", {}, "readouts: Dictionary should have at least 1"),
-        ("simulation", {}, "simulation: Extra inputs are not permitted"),
+        ("simulation", {}, "simulation: there is no such key"),
     ],
 )
 def test_what_is_wrong_is_named(path, value, message):

@@ -15,6 +15,8 @@ from ngpipe.connectome import (
 )
 from ngpipe.errors import ArgumentError, ArgumentTypeError, DivergenceError
 
+pytestmark = pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
+
 LinearNetwork = partial(LinearNetwork, preset="current")
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 

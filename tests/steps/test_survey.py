@@ -8,6 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
+from ngpipe.assembly.recording import Recording
 from ngpipe.config.training import Training
 from ngpipe.errors import StaleError, StoreError
 from ngpipe.steps import recordings, survey
@@ -176,3 +177,53 @@ def test_names_of_neurons_travel(tmp_path):
     named = found.labelled(result)
     for dim in ("neuron", "post", "pre"):
         assert named[dim].values.tolist() == [f"AVA{k}" for k in range(5)]
+
+
+def pieces(rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+    """Activity of a small network in 40 pieces of 50 frames 0.01 apart, and its W.
+
+    Every piece begins anywhere, as after a long gap: as one step it would outweigh all others.
+    """
+    weights = rng.normal(size=(8, 8)) / 8**0.5
+    np.fill_diagonal(weights, 0)
+    found = []
+    for start in 2 * rng.normal(size=(40, 8)):
+        x = [start]
+        for _ in range(49):
+            x.append(x[-1] + 0.01 * (-x[-1] + 1.5 * weights @ np.tanh(x[-1])))
+        found.append(np.array(x) + 1e-4 * rng.normal(size=(50, 8)))
+    return found, weights
+
+
+def fit_of_w(recording: Recording, truth: np.ndarray) -> float:
+    """R2 of W by least squares of the training targets, psi and phi being known."""
+    x, rate = (array.double().numpy() for array in recording.batch(recording.training_frames))
+    off, found = ~np.eye(8, dtype=bool), np.zeros((8, 8))
+    for i in range(8):
+        columns = np.column_stack([np.tanh(x[:, off[i]]), x[:, i]])
+        found[i, off[i]] = np.linalg.lstsq(columns, rate[:, i], rcond=None)[0][:7]
+    return float(np.corrcoef(found[off], truth[off])[0, 1] ** 2)
+
+
+@pytest.mark.parametrize("told_by", ["time", "segment", "nan", "nothing"])
+def test_what_is_absent_between_frames_costs_nothing_but_itself(told_by, tmp_path, rng):
+    found, truth = pieces(rng)
+    x, piece = np.concatenate(found), np.repeat(np.arange(40), 50)
+    time, coords = 0.01 * np.arange(2000), {}
+    if told_by == "time":
+        time = time + 3.0 * piece
+    if told_by == "segment":
+        coords["segment"] = ("time", piece)
+    if told_by == "nan":
+        hole = np.full((1, 8), np.nan)
+        x = np.concatenate([np.concatenate([part, hole]) for part in found])
+        time = 0.01 * np.arange(2040)
+    dataset = xr.Dataset(
+        {"activity": (("time", "neuron"), x)}, coords={"time": time, **coords}, attrs={"dt": 0.01}
+    )
+    recording = recordings.load(stored(dataset, tmp_path), PLAIN, CPU)
+    if told_by == "nothing":
+        assert fit_of_w(recording, truth) < 0.5
+        return
+    assert recording.n_usable == 40 * 49
+    assert fit_of_w(recording, truth) > 0.99

@@ -93,6 +93,10 @@ class TestMatlabAndHdf:
         )
         assert "not 'x'; name one in variable" in message(path, variable="x")
 
+    def test_none_is_square(self, saved):
+        path = saved(stack=np.ones((N, N, 2)))
+        assert f"holds no square matrix, only {{'{of(path, 'stack')}': (" in message(path)
+
     def test_they_serve_assemblies_too(self, saved):
         cfg = File(path=str(saved(A=ARROWS)))
         np.testing.assert_array_equal(read_matrix(cfg, N), ARROWS.astype(np.float32))

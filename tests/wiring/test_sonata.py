@@ -64,6 +64,9 @@ def one(tmp_path):
     with h5py.File(tmp_path / "nodes.h5", "a") as file:
         file["nodes/v1/0/@library/ei"] = types
         file["nodes/v1/0/dynamics_params/tau"] = np.full(5, 10.0)
+        file["nodes/v1/0/layer"] = np.array([0, 2, 7, 0, 0])
+        file["nodes/v1/0/@library/layer"] = np.array([b"L1", b"L2"])
+        file["nodes/v1/0/empty"] = h5py.Empty("f8")
         file["nodes/v1/0/place"] = np.arange(10).reshape(5, 2)
     return tmp_path
 
@@ -74,6 +77,9 @@ def test_a_population_and_its_nodes(one):
     assert edges_of(found) == {(0, 2): 1.5, (3, 0): 2.0}
     assert found.weights[2, 0] == 1.5
     assert found.neurons["ei"].tolist() == ["exc", "exc", "inh", "inh", "exc"]
+    layers = found.neurons["layer"]
+    assert layers.isna().tolist() == [False, True, True, False, False]
+    assert layers[0] == "L1"
     assert found.neurons["population"].unique().tolist() == ["v1"]
     assert found.neurons["place_1"].tolist() == [1, 3, 5, 7, 9]
     assert found.neurons["dynamics_params.tau"].tolist() == [10.0] * 5

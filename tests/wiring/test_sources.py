@@ -78,14 +78,22 @@ class TestWorm:
         assert len(found) == 300
         assert found["cell_type"].nunique() == 117  # White's 118 without CAN
         assert (found["sign"] == -1).sum() == 26
-        assert found.loc["VD13"].tolist() == ["VD", "middle", "motor", -1]
-        assert found.loc["ASHL"].tolist() == ["ASH", "left", "sensory", 1]
-        assert found.loc["RMEV"].tolist() == ["RME", "middle", "motor", -1]
-        assert found.loc["AVL"].tolist() == ["AVL", "middle", "interneuron", -1]
-        assert found.loc["I2R"].tolist() == ["I2", "right", "pharyngeal", 1]
+        assert found.loc["VD13"].tolist() == ["VD13", "VD", "middle", "motor", -1]
+        assert found.loc["ASHL"].tolist() == ["ASHL", "ASH", "left", "sensory", 1]
+        assert found.loc["RMEV"].tolist() == ["RMEV", "RME", "middle", "motor", -1]
+        assert found.loc["AVL"].tolist() == ["AVL", "AVL", "middle", "interneuron", -1]
+        assert found.loc["I2R"].tolist() == ["I2R", "I2", "right", "pharyngeal", 1]
         sides = found["side"].value_counts()
         assert sides["left"] == sides["right"]
         assert {"AVA", "AVB", "AVD", "AVE", "PVC"} <= set(found["cell_type"])
+
+    def test_names_as_other_packages_write_them(self, worm_file):
+        found = sources.celegans(worm_file)
+        names = found.neurons.set_index("id")["name"]
+        assert names[["VB01", "VB11", "AS10", "AVAL", "I1L"]].tolist() == [
+            *("VB1", "VB11", "AS10", "AVAL", "I1L")
+        ]
+        assert found.indices("name", "VA1").tolist() == found.indices("id", "VA01").tolist()
 
     def test_another_sheet_is_refused(self, tmp_path):
         (tmp_path / "herm_chem_adj.csv").write_text(",A,B\nA,0,1\nB,1,0\n")

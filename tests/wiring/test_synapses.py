@@ -147,7 +147,7 @@ class TestFilters:
         cells = cell_table(
             *ids,
             cell_type_auto=rng.choice(["23P", "4P"], 12),
-            proofreading_strategy=rng.choice(["", "axon"], 12, p=[0.2, 0.8]),
+            proofreading_strategy=rng.choice(["", "axon_interareal"], 12, p=[0.2, 0.8]),
         )
         filters = Filters(proofread, kind, None, (int(ids[0]),), autapses, fewest, both)
         expected = by_loops(synapses, filters, cells)
@@ -207,8 +207,40 @@ class TestFilters:
         cells = cell_table(1, 2, 3, proofreading_strategy=[True, False, True])
         rows = synapse_table((1, 3, 5), (1, 2, 5))
         assert from_synapses(rows, cells, filters=Filters(proofread=True)).ids.tolist() == [1, 3]
-        text = cell_table(1, 2, 3, proofreading_strategy=["yes", None, "yes"])
-        assert from_synapses(rows, text, filters=Filters(proofread=True)).ids.tolist() == [1, 3]
+        for said in (["t", "f", "T"], [1, 0, 1], [1.0, None, 1.0], ["true", None, "true "]):
+            cells = cell_table(1, 2, 3, proofreading_strategy=said)
+            assert from_synapses(rows, cells, filters=Filters(proofread=True)).ids.tolist() == [
+                *(1, 3)
+            ]
+
+    def test_words_that_mean_proofread_are_named(self):
+        """CAVE writes `none` for cells that nobody looked at."""
+        cells = cell_table(1, 2, 3, proofreading_strategy=["proofread", "none ", "proofread"])
+        rows = synapse_table((1, 3, 1), (3, 1, 1), (2, 1, 1))
+        with pytest.raises(ConnectomeError, match="holds 'proofread', 'none', of which it is not"):
+            from_synapses(rows, cells, filters=Filters(proofread=True))
+        found = from_synapses(rows, cells, filters=Filters(proofread=("proofread",)))
+        assert found.ids.tolist() == [1, 3]
+        assert found.origin.counts["cells_not_proofread"] == 1
+        with pytest.raises(ConnectomeError, match="no cell has proofreading_strategy done; the "):
+            from_synapses(rows, cells, filters=Filters(proofread=("done",)))
+
+    def test_columns_as_other_programs_write_them(self):
+        """Padded types, ids as nullable unsigned integers with a gap, positions in lists."""
+        cells = pd.DataFrame(
+            {
+                "pt_root_id ": pd.array([2**60 + 1, 2**60 + 2, None], "UInt64"),
+                "cell_type": pd.Series(["e ", "e", "i"], dtype="category"),
+                "pt_position": [[100, 0, 0], [0, 200, 0], [0, 0, 0]],
+            }
+        )
+        ends = pd.array([2**60 + 1, 2**60 + 2], "Int64")
+        rows = pd.DataFrame({"pre_root_id": ends, " post_root_id": ends[::-1], "cleft_vx": [3, 4]})
+        found = from_synapses(rows, cells, PHASE1, replace(ALL, cell_type=("e",)))
+        assert found.ids.tolist() == [2**60 + 1, 2**60 + 2]
+        assert found.weights.toarray().tolist() == [[0, 4], [3, 0]]
+        np.testing.assert_allclose(found.neurons["x"], [0.358, 0])
+        assert found.origin.counts["cells_without_id"] == 1
 
 
 class TestRefusals:

@@ -169,6 +169,18 @@ def test_columns_of_an_edge_list_can_be_named(edges):
     assert np.argwhere(read_matrix(cfg, 5)).tolist() == [[4, 2]]
 
 
+def test_blanks_of_an_edge_list_do_not_count(edges):
+    found = read_matrix(edges("pre , post,weight\n0 , 1,2\n 3, 2,5\n"), 4)
+    assert np.argwhere(found).tolist() == [[1, 0], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"), [(",2,1", "'pre' must hold whole"), ("1,2,", "1 values that are not finite")]
+)
+def test_a_gap_is_no_neuron_and_no_weight(edges, row, told):
+    assert told in message(edges(f"pre,post,weight\n0,1,2\n{row}\n"))
+
+
 def test_whole_numbers_and_float64_become_float32(tmp_path):
     np.save(tmp_path / "W.npy", np.array([[0, 3], [-2, 0]]))
     found = read_matrix(File(path=str(tmp_path / "W.npy")), 2)

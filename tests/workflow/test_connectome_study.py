@@ -89,7 +89,7 @@ def test_a_change_reruns_what_is_below_it(
         ),
         (
             lambda s: s.edit(BRAIN, "fit:\n", "fit: null\nignored:\n"),
-            "ignored: Extra inputs are not permitted",
+            "ignored: there is no such key",
         ),
         (
             lambda s: s.path("config", "targets", "tiny.csv").unlink(),

@@ -96,9 +96,31 @@ def test_a_users_csv_wires_the_network_from_pre_to_post(finished_once: Study) ->
 def test_shipped_config_can_be_planned(tmp_path: Path, project: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     figures = yaml.safe_load((tmp_path / "config" / "config.yaml").read_text())["figures"]
-    planned = Study(tmp_path, project).planned()
+    planned = Study(tmp_path, project).planned("all")
     assert planned["figure"] == len(figures)
     assert planned["panel"] == sum(len(figure["panels"]) for figure in figures.values())
+
+
+def test_a_study_may_list_its_figures_where_no_target_is_named(study: Study) -> None:
+    study.edit("config.yaml", "style:", "without_target: list\nstyle:")
+    study.edit("config.yaml", "  Other:\n", "  Other:\n    about: how it goes on; a minute\n")
+    text = study.snakemake()
+    assert "Other: how it goes on; a minute\n    from wired" in text
+    assert "Main: 3 panels\n    from small" in text
+    assert "snakemake --cores 2 results/Main/" in text
+    assert not study.path("results").exists()
+    assert study.planned("all")["figure"] == 2
+
+
+def test_shipped_config_lists_its_figures_each_with_a_sentence() -> None:
+    content = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    assert content["without_target"] == "list"
+    assert all(figure["about"] for figure in content["figures"].values())
+
+
+def test_a_sentence_about_a_figure_makes_nothing_again(finished: Study) -> None:
+    finished.edit("config.yaml", "  Main:\n", "  Main:\n    about: three panels\n")
+    finished.ngpipe("verify", "results/Main/")
 
 
 def test_all_mistakes_of_all_configs_are_named_with_their_paths(study: Study) -> None:

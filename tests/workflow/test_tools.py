@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from studies import ROOT, Study
+from studies import ROOT, Study, copy_project, make_study
 
 from ngpipe import store
 
@@ -38,7 +38,13 @@ def test_report_holds_panels_metrics_and_caption(finished: Study) -> None:
     report = finished.path("report.html")
     finished.snakemake("--report", str(report), "results/Main/")
     text = report.read_text()
-    for words in ("scatter.svg", "metrics.csv", "made under key", "Figures"):
+    for words in (
+        "scatter.svg",
+        "metrics.csv",
+        "Made under key",
+        "Figures",
+        "learned against true W",
+    ):
         assert words in text
 
 
@@ -107,3 +113,31 @@ def test_failure_on_a_cluster_is_retried_then_reported(study: Study) -> None:
     assert not study.path(target).exists()
     shown = study.path("logs", "small", "simulate.log").read_text()
     assert "not finite" in shown or "diverge" in shown
+    assert text.count("FAILED: simulate (logs/small/simulate.log") == 1
+
+
+def test_what_failed_and_what_to_do_is_the_last_thing_on_the_screen(study: Study) -> None:
+    study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
+    text = study.snakemake("results/runs/small/simulation.zarr", rc=1)
+    said, end = text.rsplit("\nFAILED: ", 1)
+    assert "WorkflowError" in said
+    first, message, *_, last = end.strip().splitlines()
+    assert first == "simulate (logs/small/simulate.log)"
+    assert message.startswith("ngpipe simulate: ")
+    assert last == "Mend this and run the same command again: what is done stays."
+
+
+def test_a_space_in_the_path_of_project_or_study_is_no_matter(
+    tmp_path: Path, project: Path
+) -> None:
+    spaced = copy_project(project, tmp_path / "the project")
+    study = make_study(tmp_path / "my study", spaced)
+    text = study.snakemake("results/runs/small/simulation.zarr")
+    assert "simulate: 2050/2050 frames, 100 %" in text
+
+
+@needs_plugin
+def test_a_space_in_the_path_of_a_profile_is_no_matter(tmp_path: Path, project: Path) -> None:
+    study = make_study(tmp_path / "my study", copy_project(project, tmp_path / "the project"))
+    target = "results/runs/small/simulation.zarr"
+    assert "external jobid" in study.snakemake(target, "--workflow-profile", "fakecluster")

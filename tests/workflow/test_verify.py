@@ -173,3 +173,12 @@ def test_files_of_the_user_among_the_results_of_a_run_are_left_in_peace(finished
     finished.ngpipe("verify", "results/Main/")
     finished.ngpipe("figure", "Main")
     finished.ngpipe("verify", "results/Main/")
+
+
+def test_a_figure_is_verified_from_another_directory(finished_once: Study, tmp_path: Path) -> None:
+    """Files that a config names, as wiring.csv, are looked for beside it."""
+    figure = str(finished_once.path("results", "Other"))
+    other = Study(tmp_path, finished_once.project)
+    assert "every file is there" in other.ngpipe("verify", figure)
+    config = str(finished_once.path("config"))
+    assert "every file is there" in other.ngpipe("verify", figure, "--config", config)

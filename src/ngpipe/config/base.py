@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -11,6 +11,20 @@ class Section(BaseModel):
     """A part of a config: immutable, and an unknown key is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_all_defaults(cls, content: object) -> object:
+        """A section without keys, as when all of them are commented out."""
+        return {} if content is None else content
+
+
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Sections that the annotation of a key speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
 
 
 def unit(name: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ngpipe.config.base import unit_of
+from ngpipe.config.base import models_in, unit_of
 from ngpipe.config.figures import PANELS, Figures
 from ngpipe.config.systems import EXPERIMENTS
 
@@ -21,6 +21,8 @@ FILES = {
     **{f"config/experiments/<name>.yaml, system: {n}": model for n, model in EXPERIMENTS.items()},
     "config/config.yaml": Figures,
 }
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""Without it editors ignore what older schemas did not have."""
 INTRODUCTION = """\
 # Every key of the config
 
@@ -50,7 +52,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
     """All keys of a model: dotted paths, ``[]`` for items, ``<name>`` for names."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
-        nested = list(_models(field.annotation))
+        nested = list(models_in(field.annotation))
         if not nested:
             yield Key(path, unit_of(field), _default(field), field.description or "")
             continue
@@ -97,17 +99,12 @@ def write(root: Path) -> None:
 def schemas() -> dict[str, str]:
     """JSON schemas of the config files, for editors."""
     return {
-        f"{model.__name__.lower()}.schema.json": json.dumps(model.model_json_schema(), indent=2)
+        f"{model.__name__.lower()}.schema.json": json.dumps(
+            {"$schema": DIALECT, **model.model_json_schema()}, indent=2
+        )
         + "\n"
         for model in FILES.values()
     }
-
-
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models(argument)
 
 
 def _suffix(annotation: object) -> str:

@@ -247,6 +247,11 @@ class Figure(Section):
     panels: dict[Name, Panel] = Field(
         min_length=1, description="The panels by name; each also becomes <name>.svg and .png."
     )
+    about: str | None = Field(
+        None,
+        description="A sentence on what it shows and what it costs, for `ngpipe figures` and the "
+        "report; nothing is made again when it changes.",
+    )
     mosaic: tuple[tuple[str, ...], ...] | None = Field(
         None,
         description="Rows of panel names, which share the width of their row equally; a name "
@@ -317,6 +322,11 @@ class Figures(Section):
 
     figures: dict[Name, Figure] = Field(description="The figures by name: results/<name>/.")
     style: Style = Field(Style(), description="How every panel looks.")
+    without_target: Literal["all", "list"] = Field(
+        "all",
+        description="What `snakemake` does when no target is named: make all figures, or list them "
+        "with what they show and cost.",
+    )
     tensorboard: bool = Field(
         False,
         description="Whether training also writes its losses as TensorBoard events, into "

@@ -1,5 +1,6 @@
 """Read a YAML config and name all of its mistakes at once, each with its YAML path."""
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -7,7 +8,11 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ngpipe.errors import ConfigError
+from ngpipe.config.base import models_in
+from ngpipe.errors import ConfigError, did_you_mean
+
+MANY = 8
+"""Words beyond which a message names the nearest and where all are listed, not all."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,13 +34,33 @@ def content_of(path: Path) -> object:
     """
     path = Path(path)
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise ConfigError(f"no config at {path}; configs beside it: {known}")
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise ConfigError(
+            f"no config at {path}{did_you_mean(path.stem, known)}; configs beside it: "
+            f"{', '.join(known) or 'none'}"
+        )
     try:
-        content = yaml.load(path.read_text(), Loader=_UniqueKeys)
+        content = yaml.load(path.read_text(), Loader=_Strict)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    unclear = list(_unclear(content, ()))
+    if unclear:
+        raise ConfigError("\n  ".join([f"{path} is not a valid config:", *unclear]))
     return content if content is not None else {}
+
+
+def _unclear(content: object, location: tuple[str, ...]) -> Iterator[str]:
+    """Values that YAML would take for another number than people do, each with its place."""
+    if isinstance(content, _Unclear):
+        yield (
+            f"{'.'.join(location)}: YAML takes {content} for a number in base "
+            f"{60 if ':' in content else 8}; write it in base 10 and without leading zeros, or in "
+            f'quotes, "{content}", if it is a text'
+        )
+    items = content.items() if isinstance(content, Mapping) else ()
+    items = enumerate(content) if isinstance(content, list) else items
+    for key, value in items:
+        yield from _unclear(value, (*location, str(key)))
 
 
 def validate(content: object, model: type[Model], *, where: str) -> Model:
@@ -50,7 +75,7 @@ def validate(content: object, model: type[Model], *, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         mistakes = [m for m in error.errors(include_url=False) if not _follows(m)]
-        lines = [_line(mistake, content) for mistake in mistakes]
+        lines = [_line(mistake, content, model) for mistake in mistakes]
         raise ConfigError("\n  ".join([f"{where} is not a valid config:", *lines])) from error
 
 
@@ -59,14 +84,48 @@ def _follows(mistake: Mapping) -> bool:
     return mistake["type"] == "too_short" and len(mistake["input"]) >= mistake["ctx"]["min_length"]
 
 
-def _line(mistake: Mapping, content: object) -> str:
+def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
     path = ".".join(_yaml_path(mistake["loc"], content))
     message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "extra_forbidden":
+        known = _keys_at(model, mistake["loc"][:-1])
+        message = f"there is no such key{did_you_mean(mistake['loc'][-1], known)}"
+    elif mistake["type"] in ("literal_error", "union_tag_invalid"):
+        message = _unknown_word(mistake)
+    elif mistake["type"] == "dict_type" and mistake["input"] is None:
+        message = "is empty; give it entries, or leave the key out"
     if not path:
         return message
     if mistake["type"] == "missing":
         return f"{path}: {message}"
     return f"{path}: {message} (got {_short(mistake['input'])})"
+
+
+def _unknown_word(mistake: Mapping) -> str:
+    """What to say of a word that is none of those known."""
+    expected = mistake["ctx"].get("expected") or mistake["ctx"]["expected_tags"]
+    found = mistake["ctx"].get("tag", mistake["input"])
+    known = re.findall(r"'([^']*)'", expected)
+    near = did_you_mean(found, known)
+    listed = f"expected one of {expected}" if len(known) <= MANY else "config/README.md lists all"
+    return f"there is no '{found}'{near}{' ' if near else '; '}{listed}"
+
+
+def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
+    """The keys that the section at some place of a config has."""
+    models = [model]
+    for part in location:
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if fields:
+            models = [inner for annotation in fields for inner in models_in(annotation)]
+        else:  # a number or name in a collection, or the kind that pydantic puts there
+            models = [m for m in models if _kind_of(m) == part] or models
+    return {name for m in models for name in m.model_fields}
+
+
+def _kind_of(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("kind")
+    return None if field is None else field.default
 
 
 def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
@@ -95,8 +154,16 @@ def _short(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice."""
+class _Unclear(str):
+    """A scalar that YAML 1.1 takes for another number than people do: 012, 1:30."""
+
+
+class _Strict(yaml.SafeLoader):
+    """A YAML loader without surprises.
+
+    A key given twice is refused, 3e3 is a number, 012 and 1:30 are none, and ``true`` stays the
+    word it is: keys that are yes or no understand it, and no number does.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """Build a mapping; a repeated key is an error instead of a silent override."""
@@ -113,3 +180,20 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _resolve(tag: str, pattern: str, first: str) -> None:
+    """Read plain scalars of a form as what ``tag`` says, before anything else."""
+    form = re.compile(rf"^(?:{pattern})$")
+    for character in first:
+        _Strict.yaml_implicit_resolvers[character].insert(0, (tag, form))
+
+
+_BOOL = "tag:yaml.org,2002:bool"
+_Strict.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_resolve("tag:yaml.org,2002:float", r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", "+-.0123456789")
+_resolve("!unclear", r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)", "+-0123456789")
+_Strict.add_constructor("!unclear", lambda loader, node: _Unclear(loader.construct_scalar(node)))

@@ -8,7 +8,7 @@ from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import content_of, validate
 from ngpipe.config.sweep import base_of, named_points
-from ngpipe.errors import ConfigError
+from ngpipe.errors import ConfigError, did_you_mean
 
 EXPERIMENTS = {
     "assembly": Experiment,
@@ -60,5 +60,8 @@ def _load(path: Path) -> AnyExperiment:
     content = content_of(path)
     system = content.get("system", "assembly") if isinstance(content, Mapping) else "assembly"
     if system not in EXPERIMENTS:
-        raise ConfigError(f"{path}: system is {system!r}, expected one of {list(EXPERIMENTS)}")
+        near = did_you_mean(system, EXPERIMENTS)
+        raise ConfigError(
+            f"{path}: system is {system!r}, expected one of {list(EXPERIMENTS)}{near}"
+        )
     return validate(content, EXPERIMENTS[system], where=str(path))

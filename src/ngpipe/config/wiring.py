@@ -102,7 +102,11 @@ class TableSource(TextFormat, _OwnConnectome):
 class Filters(Section):
     """Which cells and synapses of a table of synapses count, applied once in this order."""
 
-    proofread: bool = Field(True, description="Only proofread cells.")
+    proofread: bool | Groups = Field(
+        True,
+        description="Only proofread cells. If words tell them that are not those of the release: "
+        "the words that count.",
+    )
     cell_type: Groups | None = Field(
         ("23P",), description="Only cells of these types. Null: of all."
     )

@@ -67,6 +67,10 @@ _NAMES = {
     "stimulus_guess": ("guess_optimal_stimulus",),
     "stimulus_search": ("activation_maximisation",),
     "targets": ("TargetActivation",),
+    "walks": (
+        "count_paths",
+        "enumerate_paths",
+    ),
     "training": ("training_mode",),
 }
 """What is public, by module."""

@@ -1,6 +1,5 @@
 """What readouts rest on: input, pairs of groups, and groups silenced -> ``attribution.zarr``."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config.readouts import Attribution, Readout
@@ -19,6 +17,7 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
 from ngpipe.steps import network_file
 from ngpipe.steps.measures import Measure, measures
+from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.connectome import Connectome
 
 
@@ -50,18 +49,19 @@ def run(
     silenced = _silenced(network, cfg)
     within = _within_reach(connectome, network)
     parts = []
-    for name, measure in measures(connectome, network, stimuli, readouts).items():
-        who = [network.groups.members(group) for group in readouts[name].groups]
-        if not within[np.concatenate(who)].any():
-            tqdm.write(
-                f"readouts.{name}: no path of at most {network.num_layers} synapses leads from a "
-                f"sensor (network.sensors) to {list(readouts[name].groups)}, so that no input adds "
-                "to it; all attributions are 0",
-                file=sys.stderr,
-            )
-        # Without itself a readout is nothing: its own groups tell nothing.
-        others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
-        parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
+    with progress(len(readouts), "attribute", unit="readout") as bar:
+        for name, measure in measures(connectome, network, stimuli, readouts).items():
+            who = [network.groups.members(group) for group in readouts[name].groups]
+            if not within[np.concatenate(who)].any():
+                say(
+                    f"readouts.{name}: no path of at most {network.num_layers} synapses leads from "
+                    f"a sensor (network.sensors) to {list(readouts[name].groups)}, so that no "
+                    "input adds to it; all attributions are 0"
+                )
+            # Without itself a readout is nothing: its own groups tell nothing.
+            others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
+            parts.append(_explained(network, measure, others, cfg).assign_coords(readout=name))
+            bar.update()
     dataset = xr.concat(parts, "readout", coords="minimal", compat="override", join="outer")
     dataset = dataset.assign_coords(sensor=network.sensory_indices.cpu().numpy())
     dataset["time"].attrs |= {"units": "steps", "long_name": "time"}

@@ -1,6 +1,5 @@
 """The same stimuli through null connectomes -> ``control.zarr``."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config.connectome import ConnectomeExperiment
@@ -19,7 +17,7 @@ from ngpipe.steps import network_file
 from ngpipe.steps.given import fit_to_given
 from ngpipe.steps.inputs import input_of
 from ngpipe.steps.measures import Measure, measures
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.nulls import permuted_weights, rewired
 from ngpipe.wiring.signs import sampled_signs
@@ -52,7 +50,7 @@ def run(
     connectome, about, network = network_file.read(directory, device)
     stimuli = store.read(directory / "stimuli.zarr", schemas.STIMULI)["stimulus"]
     if cfg.draws == 0:
-        tqdm.write("no null connectomes: control.draws is 0", file=sys.stderr)
+        say("no null connectomes: control.draws is 0")
     rng = np.random.default_rng(cfg.seed)
     values = []
     with progress(cfg.draws, "nulls", unit="null") as bar:

@@ -1,6 +1,5 @@
 """The network of a connectome, fitted to given responses if there are any -> its parameters."""
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.config import excitability
@@ -18,7 +16,7 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.steps import network_file
 from ngpipe.steps.checkpoint import Checkpoint
 from ngpipe.steps.given import fit_to_given
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.connectome import Connectome
 
 SAVED_EVERY = 50
@@ -56,7 +54,7 @@ def run(
     connectome = Connectome.load(directory / "connectome.zarr")
     model = network_file.build(connectome, network, device)
     if cfg is None:
-        tqdm.write("nothing is fitted: there is no section `fit`", file=sys.stderr)
+        say("nothing is fitted: there is no section `fit`")
         _write(model, network, _nothing(), directory, provenance)
     else:
         with Checkpoint(checkpoints / key) as checkpoint:

@@ -15,6 +15,7 @@ from ngpipe.connectome.fit import Fit, Plan, split
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
 from ngpipe.steps.inputs import pulse
+from ngpipe.wiring import columns
 
 COLUMNS = ["stimulus", "group", "value"]
 
@@ -72,23 +73,40 @@ def _read(
     cfg: excitability.Fit, stimuli: Mapping[str, Stimulus], network: MultilayeredNetwork
 ) -> pd.DataFrame:
     """The table of given responses."""
-    table = store.read_csv(Path(cfg.targets))
+    table = columns.named(
+        store.read_csv(Path(cfg.targets), text=("stimulus", "group")), cfg.targets
+    )
     missing = [name for name in COLUMNS if name not in table]
     if missing or table.empty:
         raise ConfigError(
             f"{cfg.targets} has columns {list(table)} and {len(table)} rows, expected at least one "
             f"row and columns {COLUMNS}, perhaps layer"
         )
-    table = table.astype({"stimulus": str, "group": str})
+    table = table.assign(**{name: columns.labels(table[name]) for name in ("stimulus", "group")})
+    for name, whole in (("value", False), *((("layer", True),) if "layer" in table else ())):
+        table[name] = _numbers(table[name], whole, f"{cfg.targets}: {name}")
     pulses = [name for name, stimulus in stimuli.items() if isinstance(stimulus, Pulse)]
     known = {"stimulus": ("given stimuli", pulses), "group": ("groups", network.groups.names)}
     for column, (kind, names) in known.items():
-        absent = sorted(set(table[column]) - set(names))
+        absent = sorted(set(table[column].fillna("")) - set(names))
         if absent:
             raise ConfigError(
                 f"{cfg.targets}: {column} {absent} is none of the {kind} {names[:20]}; correct it"
             )
     return table
+
+
+def _numbers(column: pd.Series, whole: bool, what: str) -> pd.Series:
+    """A column as numbers; a gap is no number."""
+    found = pd.to_numeric(column, errors="coerce")
+    wrong = ~np.isfinite(found) | ((found % 1 != 0) & whole)
+    if wrong.any():
+        row = wrong.to_numpy().argmax()
+        raise ConfigError(
+            f"{what} of row {row} is '{column.iloc[row]}', expected a "
+            f"{'whole' if whole else 'finite'} number; correct it, or leave the row out"
+        )
+    return found.astype(np.int64 if whole else np.float64)
 
 
 def _of_neurons(

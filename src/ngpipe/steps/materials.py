@@ -56,7 +56,7 @@ def _connectome(directory: Path) -> Openers:
             attribution=schemas.ATTRIBUTION,
             control=schemas.CONTROL,
         ),
-        "paths": partial(store.read_csv, directory / "paths.csv", text=("pre", "post")),
+        "paths": partial(store.read_csv, directory / "paths.csv", text=("stimulus", "pre", "post")),
         **_tables(directory, "metrics"),
     }
 

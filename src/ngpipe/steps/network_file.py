@@ -10,6 +10,7 @@ from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.parameters import parameters_of, set_parameters
 from ngpipe.errors import ArgumentError, ConfigError, StoreError
 from ngpipe.steps import parameter_file
+from ngpipe.wiring import columns
 from ngpipe.wiring.connectome import Connectome
 
 UNKNOWN = "unknown"
@@ -23,7 +24,7 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
         ConfigError: nobody to receive input, or values of groups that do not exist.
         ConnectomeError: a column that the neurons do not have.
     """
-    groups = connectome.column(cfg.groups).fillna(UNKNOWN).astype(str)
+    groups = columns.labels(connectome.column(cfg.groups)).fillna(UNKNOWN)
     for key, given in (("slopes", cfg.slopes), ("biases", cfg.biases)):
         absent = sorted(set(given) - set(groups))
         if absent:
@@ -59,9 +60,10 @@ def sensors_of(connectome: Connectome, cfg: Network) -> list[int]:
         ConfigError: there are none.
     """
     ((column, values),) = cfg.sensors.items()
-    found = connectome.column(column).isin(values).to_numpy().nonzero()[0]
+    names = columns.labels(connectome.column(column))
+    found = names.isin([columns.label(value) for value in values]).to_numpy().nonzero()[0]
     if not len(found):
-        known = sorted(map(str, connectome.column(column).dropna().unique()))
+        known = sorted(names.dropna().unique())
         raise ConfigError(
             f"network.sensors: no neuron has {column} {list(values)}; the values are {known[:20]}"
         )

@@ -1,19 +1,18 @@
 """``model.safetensors`` and ``simulation.zarr`` (activity alone) -> ``recovery.zarr``."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.recovery import Recovery
 from ngpipe.config.training import Training
 from ngpipe.steps import model_file
+from ngpipe.steps.progress import say
 
 
 def run(
@@ -32,7 +31,7 @@ def run(
     model, found = model_file.read_beside(model, simulation, training, device)
     dataset = found.labelled(read_out(model, found.recording, cfg))
     told = _types(dataset, store.read_csv(beside.with_name("training.csv")))
-    tqdm.write(f"recovery: {told}", file=sys.stderr)
+    say(f"recovery: {told}")
     notes = {**found.notes(), "types": told}
     store.write(dataset, recovery, schemas.RECOVERY, replace(provenance, notes=notes))
 

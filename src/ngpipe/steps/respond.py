@@ -1,13 +1,11 @@
 """Impulse responses of a circuit, of what it is compared with, and of a sweep -> a store."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.circuit.blocks import Circuit
@@ -18,7 +16,7 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.sweep import Value, points, spelled
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import Bar, progress, say
 from ngpipe.wiring.connectome import Connectome
 
 SAMPLES = 1000
@@ -62,16 +60,14 @@ def _tell_stepped(found: list[xr.Dataset], experiment: CircuitExperiment) -> Non
     unknown = sum(int(some["eigenvalue"].isnull().sum()) for some in found)
     runs = sum(some.sizes["run"] for some in found)
     if unknown:
-        tqdm.write(
+        say(
             f"{unknown} of {runs} runs have no eigenvalue: eigenvectors of W are nearly parallel, "
             "and which it is, is lost in rounding",
-            file=sys.stderr,
         )
     if whole and experiment.runs.engine == "linear":
-        tqdm.write(
+        say(
             f"{whole} of {runs} runs are strongly feedforward: propagation would amplify its own "
             "rounding, so they were stepped",
-            file=sys.stderr,
         )
 
 
@@ -81,7 +77,7 @@ def _point(
     value: Value,
     experiment: CircuitExperiment,
     device: torch.device,
-    bar: tqdm,
+    bar: Bar,
 ) -> xr.Dataset:
     """All runs at one point of the sweep."""
     labels: list[tuple[str, int]] = []

@@ -1,17 +1,16 @@
 """``model.safetensors`` and ``simulation.zarr`` (activity alone) -> ``rollout.zarr``."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.assembly.rollout import roll_out, warning
 from ngpipe.config.recovery import Rollout
 from ngpipe.config.training import Training
 from ngpipe.steps import model_file
+from ngpipe.steps.progress import say
 
 
 def run(
@@ -30,6 +29,6 @@ def run(
     dataset = found.labelled(roll_out(model, found.recording, cfg.n_frames))
     notes, told = found.notes(), warning(dataset)
     if told is not None:
-        tqdm.write(f"rollout: {told}", file=sys.stderr)
+        say(f"rollout: {told}")
         notes |= {"status": dataset.attrs["status"], "warning": told}
     store.write(dataset, rollout, schemas.ROLLOUT, replace(provenance, notes=notes))

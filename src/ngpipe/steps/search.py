@@ -9,8 +9,11 @@ import xarray as xr
 
 from ngpipe import schemas, store
 from ngpipe.config.stimuli import Stimulus
+from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.steps import network_file
 from ngpipe.steps.inputs import input_of
+from ngpipe.steps.progress import progress
+from ngpipe.wiring.connectome import Connectome
 
 STEPS = {"units": "steps", "long_name": "time"}
 
@@ -32,7 +35,7 @@ def run(
     config = {name: stimulus.model_dump(mode="json") for name, stimulus in stimuli.items()}
     provenance = store.Provenance("search", key, config, device=str(device))
     connectome, _, network = network_file.read(directory, device)
-    inputs = torch.stack([input_of(connectome, network, s, n) for n, s in stimuli.items()])
+    inputs = _inputs(stimuli, connectome, network)
     with torch.no_grad():
         layers = torch.stack(network.run(inputs)).permute(2, 1, 0)
     dataset = xr.Dataset(
@@ -49,3 +52,15 @@ def run(
         },
     )
     store.write(dataset, directory / "stimuli.zarr", schemas.STIMULI, provenance)
+
+
+def _inputs(
+    stimuli: Mapping[str, Stimulus], connectome: Connectome, network: MultilayeredNetwork
+) -> torch.Tensor:
+    """What every stimulus puts into the sensors, of shape (run, sensor, time)."""
+    made = []
+    with progress(len(stimuli), "search", unit="input") as bar:
+        for name, stimulus in stimuli.items():
+            made.append(input_of(connectome, network, stimulus, name))
+            bar.update()
+    return torch.stack(made)

@@ -1,12 +1,10 @@
 """Config of a simulation -> ``simulation.zarr``."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.arrays import Connectivity
@@ -16,7 +14,7 @@ from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.dynamics.saturation import Saturation
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.ensembles import weights
 
 CURVE_POINTS = 2_001
@@ -76,7 +74,7 @@ def _saturation(found: Saturation) -> dict[str, object]:
     """For the manifest; said aloud where it hides something."""
     if found.warning is None:
         return {"saturated": found.share}
-    tqdm.write(f"warning: {found.warning}", file=sys.stderr)
+    say(f"warning: {found.warning}")
     return {
         "saturated": found.share,
         "constant_senders": found.constant,

@@ -73,7 +73,10 @@ class Study:
         spec = self.figures.figures[figure]
         above = [self.panel_key(figure, panel) for panel in spec.panels]
         above += [self.movie_key(figure, panel) for panel in spec.movies()]
-        section = [spec.model_dump(mode="json"), self.figures.style.model_dump(mode="json")]
+        section = [
+            spec.model_dump(mode="json", exclude={"about"}),
+            self.figures.style.model_dump(mode="json"),
+        ]
         return chain_key("figure", section, above)
 
     def experiments_of(self, figure: str) -> list[str]:

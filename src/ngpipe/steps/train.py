@@ -1,6 +1,5 @@
 """``simulation.zarr`` -> ``model.safetensors``, ``training.csv``, ``training.zarr``."""
 
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -11,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ngpipe import schemas, store
 from ngpipe.assembly import verdict
@@ -24,8 +22,9 @@ from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
 from ngpipe.steps import model_file, recordings
-from ngpipe.steps.progress import progress
+from ngpipe.steps.progress import progress, say
 from ngpipe.steps.recordings import Opened
+from ngpipe.steps.told import Told
 from ngpipe.steps.trainer_checkpoint import TrainerCheckpoint
 
 if TYPE_CHECKING:
@@ -86,11 +85,10 @@ def _tell(found: Opened) -> None:
     recording = found.recording
     if recording.stretches is not None:
         longest = max(map(len, recording.stretches))
-        tqdm.write(
+        say(
             f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
-            file=sys.stderr,
         )
 
 
@@ -115,7 +113,7 @@ def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
         found.append(told)
     found = [f"warning: {text}" for text in found if text is not None]
     for text in found:
-        tqdm.write(text, file=sys.stderr)
+        say(text)
     return found
 
 
@@ -132,10 +130,10 @@ def _finished(trainer: Trainer, rows: list[Row]) -> tuple[AssemblyGNN, Diagnosis
         try:
             errors, told = certainty(model, trainer.recording)
         except DivergenceError as error:
-            tqdm.write(f"no standard errors of W, and no diagnosis: {error}", file=sys.stderr)
+            say(f"no standard errors of W, and no diagnosis: {error}")
             return model, None
         model.error.copy_(errors)
-        tqdm.write(told.sentence, file=sys.stderr)
+        say(told.sentence)
     return model, told
 
 
@@ -211,21 +209,26 @@ def _solve(
     board: "SummaryWriter | None",
 ) -> None:
     """Begin with the closed form; what it reaches is logged as the first steps."""
-    cfg, started = trainer.cfg, time.perf_counter()
+    cfg = trainer.cfg
+    told = Told([*(["field"] if cfg.input == "field" else []), "networks"])
 
     def report(stage: str, **reached: int | float | torch.Tensor) -> None:
-        seconds = round(time.perf_counter() - started, 3)
+        if "part" in reached:
+            told.begins(stage, reached["part"], reached["of"])
+            return
+        if "of" in reached:
+            told.on_the_way(stage, reached["done"], reached["of"])
+            return
         weights = reached.pop("connectivity", None)
-        rows.append({"step": len(rows) + 1, "seconds": seconds, "stage": stage, **reached})
+        rows.append({"step": len(rows) + 1, "seconds": told.seconds(), "stage": stage, **reached})
         if weights is not None:
             checkpoint.keep(len(rows), weights)
         _show(board, rows[-1])
-        told = ", ".join(f"{name} {value:.3g}" for name, value in reached.items())
-        tqdm.write(f"closed form: {seconds:.0f} s, {stage}: {told}", file=sys.stderr)
+        told.reached(stage, **reached)
 
     solution = ClosedForm(trainer.recording, cfg, report).solve()
     report("recording", **asdict(solution.diagnosis))
-    tqdm.write(solution.diagnosis.sentence, file=sys.stderr)
+    say(solution.diagnosis.sentence)
     distil(
         trainer.model,
         solution,

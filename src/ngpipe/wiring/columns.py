@@ -250,13 +250,15 @@ def numbered(column: pd.Series) -> tuple[np.ndarray, pd.Index, pd.Series]:
     return codes, pd.Index(words, dtype=object), pd.Series(values)
 
 
-def chosen(column: pd.Series, wanted: Iterable, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Number of each row's group, and those of the groups wanted, which :func:`label` names.
+def chosen(
+    column: pd.Series, wanted: Iterable, name: str
+) -> tuple[np.ndarray, np.ndarray, pd.Series]:
+    """Number of each row's group, those of the groups wanted, and the values of all groups.
 
     Raises:
-        ConnectomeError: a group that no row belongs to, with those there are.
+        ConnectomeError: a group that no row belongs to, with those there are; see :func:`label`.
     """
-    codes, names, _ = numbered(column)
+    codes, names, values = numbered(column)
     words = [label(value) for value in wanted]
     if pd.api.types.is_bool_dtype(column.dtype):
         words = [word.capitalize() for word in words]
@@ -266,7 +268,7 @@ def chosen(column: pd.Series, wanted: Iterable, name: str) -> tuple[np.ndarray, 
         raise ConnectomeError(
             f"{name} {few(absent)}; the values of '{column.name}' are {few(names, 12)}"
         )
-    return codes, found
+    return codes, found, values
 
 
 def is_text(column: pd.Series) -> bool:
@@ -298,12 +300,9 @@ def _refuse_missing(missing: np.ndarray, name: str) -> None:
 def _stripped(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Place of each row among the values (-1: missing), and these, without blanks around them."""
     codes, values = pd.factorize(column)
-    words = np.array([label(value) for value in values] or [""], dtype=object)
-    blank = words == ""
-    codes = np.where(codes < 0, -1, codes)
-    if blank.any() and len(codes):
-        codes = np.where(blank[codes], -1, codes)
-    return codes, words
+    words = np.array([label(value) for value in values], dtype=object)
+    blank = np.append(words == "", True)  # -1, what pandas calls missing, is the last
+    return np.where(blank[codes], -1, codes), words
 
 
 def _text(column: pd.Series) -> pd.Series:

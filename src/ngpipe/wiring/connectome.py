@@ -226,10 +226,22 @@ class Connectome:
         Raises:
             ConnectomeError: no such column, or no neuron with one of the values.
         """
-        several = isinstance(value, list | tuple | set | np.ndarray | pd.Index)
-        wanted = list(value) if several else [value]
-        codes, groups = columns.chosen(self.column(column), wanted, f"no neuron has {column}")
+        codes, groups, _ = self._chosen(column, value)
         return np.flatnonzero(np.isin(codes, groups))
+
+    def values(self, column: str, value: object) -> pd.Series:
+        """The values of a column that are called so, in the order given and as they are there.
+
+        Raises:
+            ConnectomeError: no such column, or no neuron with one of the values.
+        """
+        _, groups, values = self._chosen(column, value)
+        return values.iloc[groups].reset_index(drop=True)
+
+    def _chosen(self, column: str, value: object) -> tuple[np.ndarray, np.ndarray, pd.Series]:
+        several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
+        wanted = list(value) if several else [value]
+        return columns.chosen(self.column(column), wanted, f"no neuron has {column}")
 
     def block(
         self, post_group: Group, pre_group: Group, column: str = "cell_type"

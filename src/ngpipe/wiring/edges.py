@@ -104,6 +104,8 @@ def assemble(
         _refuse_duplicates(table[known], layout)
     if layout.sign is not None and "sign" not in neurons:
         neurons = neurons.assign(sign=sender_signs(pre, np.sign(values), len(neurons)))
+    with_edges = np.zeros(len(neurons), bool)
+    with_edges[pre] = with_edges[post] = True
     counts = {
         "rows": len(table) + sum(left_out.values()),
         **left_out,
@@ -111,7 +113,7 @@ def assemble(
         "rows_added_to_others": int(repeated),
         "edges_of_weight_0": int((weights.data == 0).sum()),
         "self_connections": int(np.count_nonzero(weights.diagonal())),
-        "neurons_without_edges": len(neurons) - len(np.union1d(pre, post)),
+        "neurons_without_edges": int((~with_edges).sum()),
     }
     return weights, neurons, unit, origin.counted(counts).noted(*notes)
 
@@ -287,7 +289,7 @@ def _kept(table: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, dict[str, 
     left_out = {}
     for name, wanted in layout.where.items():
         several = isinstance(wanted, list | tuple | set)
-        codes, groups = columns.chosen(
+        codes, groups, _ = columns.chosen(
             table[name], wanted if several else [wanted], f"where: no edge has {name}"
         )
         keep = np.isin(codes, groups)

@@ -7,13 +7,13 @@ with an even number of inhibitory hops excite and those with an odd number inhib
     E_n = P E_{n-1} + M I_{n-1}, \qquad I_n = P I_{n-1} + M E_{n-1}, \qquad E_0 = 1, \; I_0 = 0
 
 so that :math:`E_n - I_n = W^n` and :math:`E_n + I_n = |W|^n`. Powers of W are not formed: only its
-products with one column for each source, or each target where these are fewer. A path may come
-back to a neuron.
+products with one column for each source, or each target where these are fewer, from the other side
+for the last hop; sparse as long as paths reach few neurons. A path may come back to a neuron.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from scipy import sparse
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.connectome import Connectome, Group
 from ngpipe.wiring.edges import few
+
+SPARSE = 0.1
+"""Share of a state that is not 0 from which it is held dense."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Ends:
             order = connectome.column(by).iloc[neurons]
         else:
             neurons = connectome.indices(by, who)
-            order = pd.Series([who] if isinstance(who, str | int) else list(who))
+            order = connectome.values(by, who)
         if not len(neurons):
             raise ConnectomeError(f"the {name} are empty; name at least one neuron or group")
         codes, names = labelled(connectome, by, neurons, order)
@@ -195,24 +198,43 @@ def _parts(
         weights, start, read = weights.T.tocsr(), read, start
     n, columns = start.shape
     both = _by_sign(weights)
+    # The last hop is taken by what is read, which is mostly few rows, and not by the state.
+    reading = read.T.tocsr()
+    last = [reading @ rows for rows in (both[:n], both[n:])]
     found = np.zeros((2, hops if per_hop else 1, read.shape[1], columns))
     width = max(1, max_bytes // (2 * 2 * n * found.itemsize))  # two states, both signs
     for first in range(0, columns, width):
         block = slice(first, first + width)
-        excites = start[:, block].toarray()
-        states = hop_by_hop(repeat(both, hops), np.concatenate([excites, np.zeros_like(excites)]))
-        next(states)
-        for hop, state in enumerate(states):
+        excites = start[:, block].tocsr()
+        state = sparse.vstack([excites, sparse.csr_array(excites.shape)], format="csr")
+        for hop in range(hops):
             for part in (0, 1):
-                found[part, hop if per_hop else 0, :, block] += read.T @ state[part * n :][:n]
+                carried = last[part] @ state
+                at = hop if per_hop else 0
+                found[part, at, :, block] += _dense(carried)
+            if hop < hops - 1:
+                state = _thick(both @ state)
     return found.swapaxes(2, 3) if backwards else found
+
+
+def _thick(state: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:
+    """Sparse while products with it are faster so."""
+    filled = state.nnz / max(1, np.prod(state.shape)) if sparse.issparse(state) else 1.0
+    return state if filled < SPARSE else _dense(state)
+
+
+def _dense(values: sparse.csr_array | np.ndarray) -> np.ndarray:
+    return values.toarray() if sparse.issparse(values) else values
 
 
 def _by_sign(weights: sparse.csr_array) -> sparse.csr_array:
     """[[P, M], [M, P]]: each neuron twice, for what excites and for what inhibits."""
-    W = weights.astype(np.float64)
-    excites, inhibits = W.maximum(0), (-W).maximum(0)
-    return sparse.block_array([[excites, inhibits], [inhibits, excites]], format="csr")
+    n = weights.shape[0]
+    size, inhibits = np.abs(weights.data.astype(np.float64)), weights.data < 0
+    pre = weights.indices.astype(np.int64)
+    indices = np.concatenate([pre + n * inhibits, pre + n * ~inhibits])
+    ends = np.concatenate([weights.indptr, weights.indptr[1:].astype(np.int64) + weights.nnz])
+    return sparse.csr_array((np.tile(size, 2), indices, ends), shape=(2 * n, 2 * n))
 
 
 def _coordinates(connectome: Connectome, dim: str, ends: Ends, by: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from scipy import sparse
 from ngpipe.config.connectivity import File
 from ngpipe.config.files import MATRICES, TABLES, kind
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
-from ngpipe.wiring import files, matrix_files, table_files
+from ngpipe.wiring import columns, files, matrix_files, table_files
 
 KINDS = (*MATRICES, *TABLES)
 
@@ -79,6 +79,7 @@ def _from_table(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
 
 def _edge_list(cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int) -> np.ndarray:
     """An edge list with indices 0 .. n-1; repeated edges add up, as synapses do."""
+    edges = columns.named(edges, str(path))
     missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
     if missing:
         raise ConfigError(
@@ -86,12 +87,14 @@ def _edge_list(cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int) -> np
             "simulation.connectivity.pre, .post and .weight"
         )
     matrix = np.zeros((n_neurons, n_neurons))
-    for column in (cfg.pre, cfg.post):
-        ids = edges[column]
-        if not pd.api.types.is_integer_dtype(ids) or not ids.between(0, n_neurons - 1).all():
+    ends = {column: columns.plain(edges[column]) for column in (cfg.post, cfg.pre)}
+    for column, ids in ends.items():
+        whole = pd.api.types.is_integer_dtype(ids) and ids.notna().all()
+        if not whole or not ids.between(0, n_neurons - 1).all():
             raise ConfigError(
                 f"{path}: column '{column}' must hold whole numbers from 0 to {n_neurons - 1}, "
-                f"got {ids.dtype} from {ids.min()} to {ids.max()}"
+                f"got {ids.dtype} from {ids.min()} to {ids.max()}, {ids.isna().sum()} missing"
             )
-    np.add.at(matrix, (edges[cfg.post], edges[cfg.pre]), edges[cfg.weight])
+    values = columns.plain(edges[cfg.weight]).to_numpy(np.float64, na_value=np.nan)
+    np.add.at(matrix, tuple(ids.to_numpy() for ids in ends.values()), values)
     return matrix

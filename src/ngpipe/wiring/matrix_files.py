@@ -100,20 +100,21 @@ def _matlab(path: Path, variable: str | None, section: str) -> Matrix:
         for name, value in content.items()
         if not name.startswith("__") and (sparse.issparse(value) or isinstance(value, np.ndarray))
     }
-    return arrays[pick(path, _likely(arrays, variable), variable, section)]
+    return arrays[_likely(path, arrays, variable, section)]
 
 
-def _likely(arrays: dict, variable: str | None) -> list[str]:
-    """Names of square arrays of numbers; of all where the one that is named is none of these."""
+def _likely(path: Path, arrays: dict, variable: str | None, section: str) -> str:
+    """The array that is named, or the only square one of numbers."""
     square = [
         name
         for name, value in arrays.items()
-        if value.shape is not None
-        and len(value.shape) == 2
-        and value.shape[0] == value.shape[1] > 1
-        if getattr(value.dtype, "kind", "O") in "biufcV"
+        if len(value.shape or ()) == 2 and value.shape[0] == value.shape[1] > 1
+        if value.dtype.kind in "biufcV"
     ]
-    return square if variable is None or variable in square else list(arrays)
+    if not square and variable is None:
+        shapes = {name: value.shape for name, value in arrays.items()}
+        raise StoreError(f"{path} holds no square matrix, only {shapes}; write one for each file")
+    return pick(path, arrays if variable in arrays else square, variable, section)
 
 
 def _hdf(path: Path, variable: str | None, section: str) -> Matrix:
@@ -132,7 +133,7 @@ def _hdf(path: Path, variable: str | None, section: str) -> Matrix:
         file.visititems(collect)
         parts = {f"{n}/{part}" for n, v in found.items() if sparse.issparse(v) for part in _CSC}
         found = {name: item for name, item in found.items() if name not in parts}
-        item = found[pick(path, _likely(found, variable), variable, section)]
+        item = found[_likely(path, found, variable, section)]
         values = item if sparse.issparse(item) else item[()]
     if values.dtype.names == ("real", "imag"):
         return values["real"] + 1j * values["imag"]

@@ -22,7 +22,9 @@ def is_sheet(table: pd.DataFrame) -> bool:
     if table.shape[1] < 2:
         return False
     labels = columns.labels(table.iloc[:, 0]).dropna()
+    labels = labels[~labels.str.lower().isin(MARGINS)]
     rows, header = set(labels), {str(name).strip() for name in table.columns[1:]}
+    header = {name for name in header if name.lower() not in MARGINS}
     shared = len(rows & header)
     # an edge list without a header looks like a sheet of few columns, with rows of one label
     wide = len(header) > 2 and len(rows) == len(labels) and shared > 0.5 * len(header)
@@ -40,16 +42,18 @@ def sheet(
     """
     edges.check_no_rows(layout, "a sheet")
     cells, notes = _without_margins(_cells(table))
+    names = [axis.to_numpy(dtype=object) for axis in cells.axes]
+    if neurons is None and all(map(columns.CANONICAL.fullmatch, np.concatenate(names))):
+        names = [columns.plain(pd.Series(list(map(int, axis)), dtype=object)) for axis in names]
     row, column = np.nonzero(np.nan_to_num(cells.to_numpy()))
-    ends = cells.index.to_numpy()[row], cells.columns.to_numpy()[column]
+    ends = np.asarray(names[0])[row], np.asarray(names[1])[column]
     pre, post = ends if layout.rows == "pre" else ends[::-1]
     found = pd.DataFrame({"pre": pre, "post": post, "weight": cells.to_numpy()[row, column]})
     layout = replace(layout, pre="pre", post="post", weight="weight", sign=None)
     if neurons is None:
-        names = pd.unique(np.concatenate([cells.index, cells.columns]))
-        if all(map(columns.CANONICAL.fullmatch, names)):
-            names = columns.plain(pd.Series(list(map(int, names)), dtype=object))
-        neurons, layout = pd.DataFrame({"id": names}), replace(layout, id="id")
+        both = [pd.Series(axis, dtype=object) for axis in names]
+        neurons = pd.DataFrame({"id": pd.concat(both).drop_duplicates()})
+        layout = replace(layout, id="id")
     return edges.assemble(found, neurons, layout, origin.noted(*notes), "")
 
 

@@ -148,9 +148,12 @@ def _columns(group, prefix: str = "") -> dict[str, np.ndarray]:  # noqa: ANN001
         if hasattr(group[name], "keys"):
             found |= _columns(group[name], f"{prefix}{name}.")
             continue
+        if group[name].shape is None:  # an attribute without values
+            continue
         values = _decoded(group[name][()])
         if name in library:
-            values = _decoded(library[name][()])[values]
+            names = np.append(_decoded(library[name][()]).astype(object), None)
+            values = names[np.where(values < len(names), values, -1)]  # the last: no such entry
         if values.ndim == 1:
             found[prefix + name] = values
         else:

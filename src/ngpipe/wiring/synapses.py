@@ -35,7 +35,8 @@ class Release:
         position: with the position of the soma: three columns, or one of text ``[x y z]``.
         resolution: what 1 in ``position`` is [nm].
         region: with the brain region, if there is one.
-        proofread: with True, or a text that is not empty, for proofread cells; if there is one.
+        proofread: with what is known of proofreading; if there is one.
+        proofread_values: its words that say that a cell is proofread; none if it is a flag.
         unit: of ``size``.
         sha256: digests of the files as they were published, where known.
         url: where the files are.
@@ -53,6 +54,7 @@ class Release:
     resolution: tuple[float, float, float] = (1.0, 1.0, 1.0)
     region: str | None = None
     proofread: str | None = None
+    proofread_values: tuple[str, ...] = ()
     unit: str = "voxels"
     sha256: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
@@ -70,6 +72,7 @@ V1300 = Release(
     position=("pt_position_x", "pt_position_y", "pt_position_z"),
     region="region",
     proofread="proofreading_strategy",
+    proofread_values=("axon_fully_extended", "axon_interareal", "axon_partially_extended"),
     sha256={
         "cell_info_1300.feather": "68645464005865c4fc8941e7ec207e88d927eb26b9444216f405ea9533d5af5f"
     },
@@ -108,12 +111,17 @@ UNFINISHED = (864691135356398031, 864691135810708172, 864691135868118038, 864691
 proofread: their own synapses were not queried, so only those with others' are known."""
 
 
+FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "": False}
+"""How tables write that something is so, or is not."""
+
+
 @dataclass(frozen=True)
 class Filters:
     """Which cells and synapses count, in the order in which they are applied, each once.
 
     Attributes:
-        proofread: only proofread cells.
+        proofread: only proofread cells: those whose flag is set or that have one of the words of
+            the release; or the words that count in your table.
         cell_type: only cells of this type, or of one of these.
         region: only cells of this brain region.
         exclude: ids to leave out.
@@ -124,7 +132,7 @@ class Filters:
             cell may lose its last partner thereby.
     """
 
-    proofread: bool = False
+    proofread: bool | tuple[str, ...] = False
     cell_type: str | tuple[str, ...] | None = None
     region: str | None = None
     exclude: tuple[int | str, ...] = ()
@@ -275,8 +283,7 @@ def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str,
         "of_shared_id": ~ids.duplicated(keep=False) | ids.isna(),
     }
     if filters.proofread:
-        said = cells[_column(release, "proofread")]
-        tests["not_proofread"] = said.notna() & ~said.isin([False, ""])
+        tests["not_proofread"] = _proofread(cells[_column(release, "proofread")], release, filters)
     if types is not None:
         tests["of_other_type"] = _is_one_of(cells[release.cell_type], types)
     if filters.region is not None:
@@ -290,6 +297,29 @@ def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str,
         )
     tests["excluded"] = ~ids.isin(listed)
     return tests
+
+
+def _proofread(said: pd.Series, release: Release, filters: Filters) -> pd.Series:
+    """Which cells are proofread; those of which nothing is known are not.
+
+    Raises:
+        ConnectomeError: words of which it is not known whether they say so.
+    """
+    words = columns.labels(said).fillna("")
+    if filters.proofread is not True:
+        columns.chosen(said, filters.proofread, f"filters.proofread: no cell has {said.name}")
+        return words.isin({columns.label(value) for value in filters.proofread})
+    flags = words.str.lower().map(FLAGS)
+    known = words.isin(["", *release.proofread_values])
+    if flags.notna().all():
+        return flags.astype(bool)
+    if not known.all():
+        raise ConnectomeError(
+            f"column '{said.name}' holds {few(map(repr, words[~known].unique()))}, of which it is "
+            f"not known whether they mean proofread; name those that do in filters: proofread: "
+            "[...], or leave that filter out"
+        )
+    return words != ""
 
 
 def _is_one_of(column: pd.Series, wanted: str | tuple[str, ...]) -> pd.Series:
@@ -310,6 +340,9 @@ def _column(release: Release, name: str) -> str:
 def _neuron_table(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
     """``id``, ``cell_type``, position [um] and what else is known."""
     place = release.position
+    lists = [f"{place}_{axis}" for axis in range(3)]
+    if lists[0] in cells and place not in cells:  # a column of lists, which is split
+        place = lists
     if isinstance(place, str):
         number = r"([^\s,\[\]]+)"
         found = (

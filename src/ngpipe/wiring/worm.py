@@ -60,13 +60,22 @@ def standard_names(names: Iterable[str]) -> list[str]:
     return [_ROWS.sub(lambda m: f"{m[1]}{int(m[2]):02d}", str(name).strip()) for name in names]
 
 
+def short_names(names: Iterable[str]) -> list[str]:
+    """Names as most packages write them: AS01 becomes AS1."""
+    return [_ROWS.sub(lambda m: f"{m[1]}{int(m[2])}", str(name).strip()) for name in names]
+
+
 def neurons() -> pd.DataFrame:
-    """The 300 neurons: ``id``, ``cell_type`` (class), ``side``, ``role``, ``sign``."""
+    """The 300 neurons: ``id``, ``name``, ``cell_type`` (class), ``side``, ``role``, ``sign``.
+
+    ``name`` is the id as most other packages write it: VB1 for VB01.
+    """
     ids = [name for names in BY_ROLE.values() for name in names]
     kinds = [_class(name, set(ids)) for name in ids]
     return pd.DataFrame(
         {
             "id": ids,
+            "name": short_names(ids),
             "cell_type": kinds,
             "side": [_side(name, kind) for name, kind in zip(ids, kinds, strict=True)],
             "role": [role for role, names in BY_ROLE.items() for _ in names],

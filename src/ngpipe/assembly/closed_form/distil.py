@@ -46,7 +46,7 @@ def distil(
         recording: source of the visited ranges.
         cfg: how many steps the fits take.
         generator: draws neurons and activities.
-        report: told the last loss.
+        report: told how far the fits are, and the last loss.
     """
     weights, error = _with_field(model, solution, cfg, generator=generator, report=report)
     visited = recording.visited(VISITED)
@@ -74,6 +74,7 @@ def distil(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        report("networks", done=step + 1, of=steps)
     report("networks", loss=float(loss.detach()))
 
 

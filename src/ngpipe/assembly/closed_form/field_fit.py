@@ -36,7 +36,7 @@ def fit_field(
         found: the input.
         steps: of Adam.
         generator: draws sites and knots.
-        report: told the last loss.
+        report: told how far the fit is, and the last loss.
     """
     multiplicative = found.mode == "multiplicative"
     wanted = found.values.log() if multiplicative else found.values / field.rate
@@ -55,6 +55,7 @@ def fit_field(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        report("field", done=step + 1, of=steps)
     report("field", loss=float(loss.detach()))
     factor = weights.new_ones(len(weights))
     if multiplicative:

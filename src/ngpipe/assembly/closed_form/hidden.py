@@ -152,12 +152,7 @@ class Hidden:
         level = self.frames.rate[:, driven].double().square().mean(0)
         for k in range(ITERATIONS):
             last = last or k == ITERATIONS - 1
-            found = Driven.joined(
-                [
-                    self._step(driven[part], weights[part], o[part], inflation if last else None)
-                    for part in torch.arange(len(driven), device=o.device).split(self._block())
-                ]
-            )
+            found = self._stepped(driven, weights, o, report, inflation=inflation if last else None)
             report("hidden input", loss=float((found.mean_square / level).mean()))
             if additive:
                 return found
@@ -169,6 +164,17 @@ class Hidden:
             last = relative < SMALL_CHANGE
         error = None if found.error is None else found.error * scale
         return replace(found, weights=weights, values=o, error=error)
+
+    def _stepped(
+        self, rows: Tensor, weights: Tensor, o: Tensor, report: Report, *, inflation: float | None
+    ) -> Driven:
+        """One linear solve for all driven neurons, block by block."""
+        found, done = [], 0
+        for part in torch.arange(len(rows), device=o.device).split(self._block()):
+            found.append(self._step(rows[part], weights[part], o[part], inflation))
+            done += len(part)
+            report("hidden input", done=done, of=len(rows))
+        return Driven.joined(found)
 
     def _known(self, driven: Int[Tensor, " site"]) -> Float[Tensor, "site knot"]:
         """Multiplicative input that the frames know of, on the knots; 1 if they know of none."""

@@ -76,23 +76,42 @@ class ClosedForm:
 
     def solve(self) -> Solution:
         """The whole recovery."""
+        self._begin("psi of all")
         shared = self._first()
+        self._begin("groups")
         groups = grouped(self, shared)
         if not self.plain.all():
+            self._begin("first input")
             solution = self._rows_of(groups, ~self.plain, groups.solution)
             solution = self._with_input(solution)
             self._know(solution.omega)
             groups = merged(self, replace(groups, solution=solution), shared)
+        self._begin("psi, finer")
         polished = self._polished(groups)
+        self._begin("W from all frames")
         solution = self._rows_of(polished, self.plain, groups.solution, final=True)
         if not self.plain.all():
+            self._begin("input")
             solution = self._with_input(solution, final=True)
             self._know(solution.omega)
         unbiased = solution
-        if self.solver.prior == "sparse" or self.solver.dale:
+        if self._has_prior:
+            self._begin("prior")
             solution = self._with_prior(polished, solution)
         agreed = solution.diagnosis.agreed(agreement(groups.solution, unbiased, self.plain))
         return replace(solution, types=groups.types, diagnosis=agreed)
+
+    @property
+    def _has_prior(self) -> bool:
+        return self.solver.prior == "sparse" or self.solver.dale
+
+    def _begin(self, part: str) -> None:
+        """Say which of how many parts comes now."""
+        hidden = not self.plain.all()
+        parts = ["psi of all", "groups", *(["first input"] if hidden else []), "psi, finer"]
+        parts += ["W from all frames", *(["input"] if hidden else [])]
+        parts += ["prior"] if self._has_prior else []
+        self.report(part, part=parts.index(part) + 1, of=len(parts))
 
     def _first(self) -> Fit:
         """One psi for all; for noisy targets from as many frames as it takes to know W."""
@@ -292,6 +311,7 @@ class ClosedForm:
             solution.mean_square[rows] = found.mean_square
             solution.level[rows] = normal.moments.target
             missed.append(self._missed(found, fit, rows))
+            self.report("W", done=sum(map(len, missed)), of=len(members))
             if final:
                 noise = uncertainty.noise_variance(gram, found, n, missed[-1])
                 solution.noise[rows] = noise

@@ -44,10 +44,14 @@ SMALL_CHANGE = 0.1
 
 @runtime_checkable
 class Report(Protocol):
-    """Told what a stage of the solver has reached."""
+    """Told what a stage of the solver has reached, and how far it is on its way there."""
 
     def __call__(self, stage: str, **reached: int | float | Tensor) -> None:
-        """A stage's name, and some of loss, held_out, types, connectivity."""
+        """A stage's name, and some of loss, held_out, types, connectivity.
+
+        On the way ``done`` and ``of``, alone; where one of several parts begins, ``part`` and
+        ``of``.
+        """
 
 
 @dataclass
