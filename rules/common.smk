@@ -3,10 +3,12 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(str(workflow.current_basedir)).parent
 os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
@@ -48,6 +50,12 @@ def forget_dead_lock():
 
 if workflow.is_main_process:
     HELD = forget_dead_lock()
+    methods = workflow.deployment_settings.deployment_method
+    if DeploymentMethod.CONDA in methods and not shutil.which("conda"):
+        raise WorkflowError(
+            "--software-deployment-method conda: there is no `conda` on the PATH; install conda "
+            "24.7.1 or later, or leave the option out: jobs then run in the environment of Snakemake"
+        )
 
 
 CLAIMED = set()

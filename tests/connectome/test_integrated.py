@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 LinearNetwork = partial(LinearNetwork, preset="current")
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 
+pytestmark = pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 SENSORY = [4, 0, 9]
 DIVIDED = {"divisive_normalization": {"b": ["c", "d"]}}
 NETWORKS = {

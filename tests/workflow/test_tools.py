@@ -141,3 +141,12 @@ def test_a_space_in_the_path_of_a_profile_is_no_matter(tmp_path: Path, project: 
     study = make_study(tmp_path / "my study", copy_project(project, tmp_path / "the project"))
     target = "results/runs/small/simulation.zarr"
     assert "external jobid" in study.snakemake(target, "--workflow-profile", "fakecluster")
+
+
+def test_missing_conda_is_noticed_before_any_job(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    text = study.snakemake("results/Main/", "--software-deployment-method", "conda", rc=1)
+    assert "there is no `conda` on the PATH" in text
+    assert "Job stats" not in text
