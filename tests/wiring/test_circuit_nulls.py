@@ -360,10 +360,10 @@ class TestErdosRenyiOfManyNeurons:
         weights = np.zeros((3, 3))
         weights[1, 0] = weights[2, 1] = 1
         one = Connectome(weights, pd.DataFrame({"id": range(3)}))
-        drawn = [present(erdos_renyi(one, rng)).tobytes() for _ in range(1000)]
+        drawn = [present(erdos_renyi(one, rng)).tobytes() for _ in range(600)]
         counts = pd.Series(drawn).value_counts()
         edges = np.array([np.frombuffer(key, bool).sum() for key in counts.index])
-        expected = 1000 * (1 / 3) ** edges * (2 / 3) ** (6 - edges)
+        expected = 600 * (1 / 3) ** edges * (2 / 3) ** (6 - edges)
         often = expected > 5
         assert often.sum() >= 42
         off = ((counts.to_numpy() - expected) ** 2 / expected)[often].sum()
