@@ -38,7 +38,8 @@ def largest_error(made, impulse, dtype=torch.float64, response="linear"):
     """Of the vector of all activities, over its length at that time, see `respond`."""
     found = respond(made, impulse, Neurons(response=response), activity=True, dtype=dtype)
     f = {"linear": lambda v: v, "threshold_linear": lambda v: np.maximum(0, v)}[response]
-    expected = notebook_rates(made.weights, made.n_exc, impulse, f=f)[0].T
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = notebook_rates(made.weights, made.n_exc, impulse, f=f)[0].T
     # Beyond it activity counts as infinite, or leaves single precision.
     finite = np.abs(expected).max(axis=1) < (1e100 if dtype == torch.float64 else 1e30)
     off = np.linalg.norm(found.activity[0].values[finite] - expected[finite], axis=1)
@@ -140,25 +141,27 @@ cases = given(
 
 
 class TestAnyWeights:
-    @settings(max_examples=25)
+    @settings(max_examples=25, deadline=None)
     @cases
     def test_linear_neurons(self, kind, n, scale, seed):
         made = as_circuit(drawn(kind, n, scale, np.random.default_rng(seed)))
         error, found = largest_error(made, SHORT)
-        stepped = respond(made, SHORT, Neurons(response="linear"), engine="step")
         if float(found.stepped_from[0]) == 0:
-            np.testing.assert_array_equal(found.excitatory, stepped.excitatory)
+            # Sums of torch and numpy come in another order, which such networks amplify.
+            options = {"engine": "step", "activity": True}
+            stepped = respond(made, SHORT, Neurons(response="linear"), **options)
+            np.testing.assert_array_equal(found.activity, stepped.activity)
         else:
             assert error <= TOLERANCE
 
-    @settings(max_examples=25)
+    @settings(max_examples=25, deadline=None)
     @cases
     def test_units_that_rectify(self, kind, n, scale, seed):
         made = as_circuit(drawn(kind, n, scale, np.random.default_rng(seed)))
         error, found = largest_error(made, SHORT, response="threshold_linear")
         assert error <= TOLERANCE or float(found.stepped_from[0]) == 0
 
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     @cases
     def test_single_precision(self, kind, n, scale, seed):
         """Propagated in float64, so as near to the truth as float32 can say."""
