@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(str(workflow.current_basedir)).parent
-os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
+os.environ.update(NGPIPE_ROOT=str(ROOT))  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
 from ngpipe.config.figures import PANELS

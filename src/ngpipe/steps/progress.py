@@ -45,7 +45,8 @@ class Lines:
         self.interval, self.due = FIRST, self.started + FIRST
 
     def __enter__(self) -> "Lines":
-        """Begin."""
+        """Say where it begins: what was done before is not done again."""
+        self._say("")
         return self
 
     def __exit__(self, *_: object) -> None:
