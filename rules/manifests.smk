@@ -45,6 +45,6 @@ def made_again(rule):
 
 
 if workflow.is_main_process:
-    for _rule in workflow.rules:
-        if "key" in _rule.params.keys():
-            _rule.set_input(made_again(_rule))
+    for _one in workflow.rules:
+        if "key" in _one.params.keys():
+            _one.set_input(made_again(_one))
