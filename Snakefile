@@ -27,6 +27,7 @@ include: "rules/motifs.smk"
 include: "rules/compare.smk"
 include: "rules/sweep.smk"
 include: "rules/figures.smk"
+include: "rules/manifests.smk"  # after all rules that have a key
 
 
 rule all:

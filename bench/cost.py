@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, measure in METHODS.items():
                 measured = shortest(measure, case, options)
                 table.loc[len(table)] = row(case, name, measured, rate)
-                store.write_csv(table, options.out / "cost.csv")
+                store.write_csv(table, options.out / "cost.csv", listed=False)
                 seconds, peak = measured["seconds"], measured["peak_mb"]
                 print(f"{n:>6}  {name:<24}{seconds:>10.4g} s{peak:>10.0f} MB", flush=True)
     draw(table, options.out)

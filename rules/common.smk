@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(str(workflow.current_basedir)).parent
-os.environ["NGPIPE_ROOT"] = str(ROOT)  # for profiles, whose commands are found by it
+os.environ.update(NGPIPE_ROOT=str(ROOT))  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
 from ngpipe.config.figures import PANELS
@@ -76,32 +76,42 @@ def claimed(paths):
     CLAIMED.add(paths)
 
 
-def stage_key(stage):
-    """Function of params: chain key of a stage of the experiment in the wildcard."""
+def claiming(find, outputs):
+    """Function of params: the key that ``find`` finds, once the outputs are claimed."""
 
     def key(wildcards):
-        name = wildcards.experiment
-        claimed(f"results/runs/{name}/{file}" for file in stages.outputs_of(stage))
-        return STUDY.keys(name)[stage]
+        claimed(outputs(wildcards))
+        return find(wildcards)
 
+    key.find = find  # for whoever asks without an intention to write
     return key
+
+
+def stage_key(stage):
+    """Function of params: chain key of a stage of the experiment in the wildcard."""
+    names = stages.outputs_of(stage)
+    return claiming(
+        lambda wildcards: STUDY.keys(wildcards.experiment)[stage],
+        lambda wildcards: [f"results/runs/{wildcards.experiment}/{n}" for n in names],
+    )
 
 
 def picture_key(find, *suffixes):
     """Function of params: chain key of a panel or of its movie."""
+    return claiming(
+        lambda wildcards: find(wildcards.figure, wildcards.panel),
+        lambda wildcards: [
+            f"results/panels/{wildcards.figure}/{wildcards.panel}.{suffix}"
+            for suffix in suffixes
+        ],
+    )
 
-    def key(wildcards):
-        name = f"results/panels/{wildcards.figure}/{wildcards.panel}"
-        claimed(f"{name}.{suffix}" for suffix in suffixes)
-        return find(wildcards.figure, wildcards.panel)
 
-    return key
-
-
-def figure_key(wildcards):
-    """Chain key of a figure."""
-    claimed([f"results/{wildcards.figure}"])
-    return STUDY.figure_key(wildcards.figure)
+# Chain key of a figure.
+figure_key = claiming(
+    lambda wildcards: STUDY.figure_key(wildcards.figure),
+    lambda wildcards: [f"results/{wildcards.figure}"],
+)
 
 
 def shown_in(wildcards):
@@ -198,11 +208,18 @@ def swept_runs(wildcards):
     return [path for point in points for path in run_files(point)]
 
 
-def sweep_key(wildcards):
+def key_of_sweep(wildcards):
     """Chain key of the table of a sweep."""
     name = wildcards.experiment
-    claimed(f"results/sweeps/{name}.{suffix}" for suffix in ("csv", "json"))
     return stages.sweep_key(stages.swept(name, STUDY.experiments[name]))
+
+
+sweep_key = claiming(
+    key_of_sweep,
+    lambda wildcards: [
+        f"results/sweeps/{wildcards.experiment}.{suffix}" for suffix in ("csv", "json")
+    ],
+)
 
 
 def one_of(names):

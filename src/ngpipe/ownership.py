@@ -41,6 +41,12 @@ def manifest_of(store: Path) -> dict | None:
     return next(iter(_records(store)), None)
 
 
+def recorded_key(manifest: Path) -> str | None:
+    """The key that a manifest names; None where there is none of ngpipe."""
+    found = _json(manifest)
+    return found["key"] if _is_manifest(found) else None
+
+
 def written_under(store: Path) -> str | None:
     """Key under which ngpipe wrote a store that is still as it was written; else None.
 

@@ -189,9 +189,9 @@ def block_length(*trailing: int) -> int:
     return max(1, BLOCK_BYTES // (4 * int(np.prod(trailing, dtype=int))))
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a CSV table, whole or not at all."""
-    with result(path) as partial:
+def write_csv(table: pd.DataFrame, path: Path, *, listed: bool = True) -> None:
+    """Write a CSV table, whole or not at all; ``listed`` if a manifest beside it is to name it."""
+    with (result if listed else atomic)(path) as partial:
         table.to_csv(partial, index=False, float_format="%.9g")
 
 

@@ -47,7 +47,27 @@ def test_networks_that_miss_the_curves_are_said_with_a_number():
     assert rough(1e-4, 2e-3, 1e-9, 2000) is None
     assert rough(1e-4, 0.5, 0.4, 2000) is None
     told = rough(0.371, 0.437, 5e-9, 2000)
-    assert "0.37 of their mean square (expected below 0.01)" in told
-    assert "0.44 where it reached 5e-09" in told
+    assert "0.37 of their mean square (expected at most 0.01)" in told
+    assert "0.44 (expected at most 0.01) where it reached 5e-09" in told
     assert "distil_steps (now 2000)" in told
     assert rough(1e-4, 0.5, 5e-9, 2000) is not None
+
+
+@pytest.mark.parametrize(
+    ("networks", "model", "says", "not_a_word_of"),
+    [
+        (5e-5, 0.019, "held-out loss is 0.019 (expected at most 0.01)", "curves"),
+        (0.2, 1e-4, "curves by 0.2 of their mean square (expected at most 0.01)", "held-out loss"),
+    ],
+)
+def test_a_warning_of_rough_networks_names_only_what_fails(
+    networks: float, model: float, says: str, not_a_word_of: str
+) -> None:
+    warning = rough(networks, model, solution=6.6e-7, steps=2000)
+    assert warning is not None
+    assert says in warning
+    assert not_a_word_of not in warning.partition(". W is not")[0]
+
+
+def test_networks_that_fail_nowhere_are_not_warned_of() -> None:
+    assert rough(5e-5, 1e-4, solution=6.6e-7, steps=2000) is None

@@ -183,6 +183,16 @@ class TestExperiment:
         ]
         validate({"simulation": {"n_neurons": 3, "types": [{}] * 3}}, Experiment, where="good")
 
+    def test_a_type_whose_share_is_no_neuron(self):
+        assert mistakes({"simulation": {"n_neurons": 9, "types": [{}, {"share": 0.01}]}}) == [
+            "simulation.types.1.share (0.01) gives this type none of the 9 neurons; raise it, or "
+            "simulation.n_neurons"
+        ]
+
+    def test_a_share_is_a_positive_number(self):
+        (line,) = mistakes({"simulation": {"types": [{}, {"share": 0}]}})
+        assert line.startswith("simulation.types.1.share: Input should be greater than 0")
+
     def test_a_rollout_that_outlasts_the_held_out_frames(self):
         content = {"simulation": {"n_frames": 10_000}, "training": {"held_out": 0.1}}
         (line,) = mistakes({**content, "rollout": {"n_frames": 1000}})
@@ -320,8 +330,8 @@ class TestShipped:
         assert set(study.experiments) <= {p.stem for p in SHIPPED}
         for figure in study.figures.figures.values():
             for panel in figure.panels.values():
-                if panel.frame is not None:
-                    assert panel.frame <= study.experiments[panel.of].rollout.n_frames
+                if panel.kind == "rollout_scatter":
+                    assert panel.frame in study.experiments[panel.of].rollout.at
 
 
 class TestStudy:

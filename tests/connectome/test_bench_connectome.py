@@ -11,7 +11,8 @@ def test_the_benchmark_runs_at_a_tiny_size(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr(sys, "argv", ["connectome", "--small", "--threads", "1"])
     importlib.import_module("connectome").main()
-    table = capsys.readouterr().out.splitlines()[-8:-2]
+    table = capsys.readouterr().out.splitlines()[-9:-2]
     assert [line.split(",")[0].split()[0] for line in table] == [
         "forward", "forward", "divisive", "training", "search", "optic",
+        "effective",
     ]  # fmt: skip

@@ -252,6 +252,37 @@ class TestTypes:
         types = type_of_neuron(Simulation(n_neurons=1000, types=[NeuronType()] * 4))
         assert types.tolist() == [0] * 250 + [1] * 250 + [2] * 250 + [3] * 250
 
+    @given(n=st.integers(1, 400), shares=st.lists(st.floats(0.01, 100), min_size=1, max_size=9))
+    def test_shares_are_rounded_by_largest_remainder(self, n, shares):
+        cfg = Simulation(n_neurons=n, types=[NeuronType(share=share) for share in shares])
+        counts = np.bincount(type_of_neuron(cfg), minlength=len(shares))
+        left = n * np.array(shares) / sum(shares) - counts
+        assert counts.sum() == n
+        assert np.abs(left).max() < 1 + 1e-9
+        assert left.max() - left.min() <= 1 + 1e-6, "no type is rounded up before a larger rest"
+
+    @given(n=st.integers(1, 300), n_types=st.integers(1, 12), share=st.floats(0.01, 100))
+    def test_equal_shares_are_those_without_shares(self, n, n_types, share):
+        cfg = Simulation(n_neurons=n, types=[NeuronType(share=share)] * n_types)
+        assert type_of_neuron(cfg).tolist() == [i * n_types // n for i in range(n)]
+
+    def test_larger_shares_have_more_neurons(self):
+        counts = {(42, 58): [2, 3], (4, 1): [4, 1], (0.1, 0.2, 0.7): [1, 1, 3]}
+        for shares, expected in counts.items():
+            types = [NeuronType(share=share) for share in shares]
+            assert Simulation(n_neurons=5, types=types).neurons_of_types() == expected
+
+    def test_shuffled_types_go_with_no_number(self):
+        types = [NeuronType(share=share) for share in (2, 1, 1)]
+        cfg = Simulation(n_neurons=4000, types=types, shuffle_types=True)
+        found = type_of_neuron(cfg)
+        assert np.bincount(found).tolist() == [2000, 1000, 1000]
+        for tail in (found[-800:], found[:800]):  # inhibitory at 80 % excitatory; driven ones
+            np.testing.assert_allclose(np.bincount(tail) / 800, [0.5, 0.25, 0.25], atol=0.06)
+        assert (found == type_of_neuron(cfg)).all()
+        other = type_of_neuron(cfg.model_copy(update={"seed": 43}))
+        assert 0.2 < (found == other).mean() < 0.6
+
     def test_every_neuron_has_the_constants_of_its_type(self):
         types = [
             NeuronType(leak=1, self_excitation=2, sender_width=5, linear=0.5),

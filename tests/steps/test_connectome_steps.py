@@ -117,6 +117,14 @@ class TestWire:
         weights = Connectome.load(tmp_path / "connectome.zarr").weights.toarray()
         assert np.array_equal(weights, [[0, -3], [-2, 0]])
 
+    def test_what_the_reader_left_out_is_said(self, tmp_path, capsys):
+        sheet = tmp_path / "sheet.csv"
+        sheet.write_text(",a,b,total\na,0,2,2\nb,3,0,3\n")
+        section = {"source": {"kind": "file", "path": str(sheet)}, "without_sign": "excitatory"}
+        run(experiment(sheet, connectome=section), tmp_path, "wire")
+        said = capsys.readouterr().err
+        assert "ngpipe wire: note: column 'total' of the sheet left out: it holds sums" in said
+
     def test_an_absent_file_is_named(self, tmp_path):
         section = {"source": {"kind": "celegans", "path": str(tmp_path / "worm.csv")}}
         with pytest.raises(StoreError, match=r"(?s)worm\.csv does not exist.*pip install"):

@@ -25,6 +25,7 @@ CONTENT = {
         "evaluations": 2,
         "batch_frames": 16,
         "held_out": 0.3,
+        "accept_worse_than_zero": True,
         "network": {"hidden": 8},
     },
     "rollout": {"n_frames": 20, "at": [10]},

@@ -50,6 +50,13 @@ def test_what_was_done_before_does_not_count_for_the_time_left(capsys):
     assert "60/100 steps, 60 %, 80 s left" in capsys.readouterr().err
 
 
+def test_a_step_that_goes_on_says_where(capsys):
+    for done, told in ((50, "train: goes on at 50/100 steps\n"), (0, "")):
+        with Lines(100, "train", unit="step", initial=done, clock=Clock()):
+            assert capsys.readouterr().err == told
+        capsys.readouterr()
+
+
 def test_intervals_grow_to_a_minute(capsys):
     assert run(1.0, 1000, capsys) == ["train: 1000/1000 steps, 100 %, 1.0 s"]
     assert 4 <= len(run(60.0, 1000, capsys)) <= 9

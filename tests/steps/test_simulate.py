@@ -374,6 +374,24 @@ class TestSeeds:
         assert one == digest(tmp_path, run, "again", noise=noise)
         assert one == keys.tree_digest(tmp_path / "again.zarr")
 
+    def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
+        dale = {"kind": "gaussian", "excitatory": 0.75}
+        changes = {"n_neurons": 48, "connectivity": dale, "noise": 0.5}
+        ordered = run("ordered", **changes)
+        shuffled = run("shuffled", **changes, shuffle_types=True)
+        inhibitory = (shuffled["connectivity"] < 0).any("post").values
+        assert set(ordered["neuron_type"].values[inhibitory]) == {2}
+        assert set(shuffled["neuron_type"].values[inhibitory]) == {0, 1, 2}
+        gain = np.array([10.0, 4.0, 7.0])[shuffled["neuron_type"].values]
+        np.testing.assert_array_equal(shuffled["gain"].values, gain)
+        np.testing.assert_array_equal(shuffled["position"].values, ordered["position"].values)
+        again = digest(tmp_path, run, "again", **changes, shuffle_types=True)
+        assert again == keys.tree_digest(tmp_path / "shuffled.zarr")
+
+    def test_without_shares_and_shuffling_the_bytes_are_as_ever(self, run):
+        types = run(n_neurons=17, types=[*TYPES, {}, {"leak": 3}])["neuron_type"].values
+        assert types.tolist() == [i * 5 // 17 for i in range(17)]
+
     def test_another_seed_changes_start_noise_and_positions_but_not_the_wiring(self, run):
         one, other = run("one", noise=0.5), run("other", noise=0.5, seed=6)
         np.testing.assert_array_equal(one["connectivity"].values, other["connectivity"].values)

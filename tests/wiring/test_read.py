@@ -220,3 +220,38 @@ class TestRefusals:
         (tmp_path / f"e{suffix}").touch()
         found = message(StoreError, tmp_path / f"e{suffix}")
         assert f"e{suffix} needs {library}, which is not installed; {remedy}" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (",a,b\na,0,2\nb,3,0\nTotal,3,9\n", "the row 'Total' of the sheet is called like a sum"),
+        (",a,b,Sum\na,0,2,2\nb,3,0,4\n", "the column 'Sum' of the sheet is called like a sum"),
+        (",a,b,\na,0,2,1\nb,3,0,1\n", "numbers without a label: column Unnamed: 3"),
+        (",a,b,b\na,0,2,1\nb,3,0,1\n", "names b more than once"),
+    ],
+)
+def test_margins_and_headers_of_sheets_that_mislead(tmp_path, text, words):
+    path = tmp_path / "sheet.csv"
+    path.write_text(text)
+    with pytest.raises(ConnectomeError, match=words):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("to,a,b,c,d\na,0,2,0,1\nb,3,0,0,4\n", {("b", "a"): 2, ("d", "a"): 1}),
+        ("to,a,b\na,0,2\nb,3,0\nc,5,0\n", {("a", "c"): 5, ("a", "b"): 3}),
+    ],
+)
+def test_rectangular_sheets(tmp_path, text, edges):
+    """Senders in columns; most labels of one side stand on the other, and all are neurons."""
+    path = tmp_path / "sheet.csv"
+    path.write_text(text)
+    found = read(path)
+    known = {(row.pre, row.post): row.weight for row in found.edges().itertuples()}
+    assert edges.items() <= known.items()
+    assert set(found.ids) == {*text.replace("to,", ",").split("\n")[0].split(",")[1:], *"ab"} | (
+        {"c"} if "\nc" in text else set()
+    )

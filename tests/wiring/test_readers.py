@@ -34,6 +34,8 @@ def typed(values: list, dtype: str) -> pd.Series:
         values = [pad.format(value) for pad, value in zip(cycle(PADS), values, strict=False)]
     if dtype.startswith("category"):
         return pd.Series(values, dtype=object).astype("category")
+    if dtype in UNSIGNED:  # a list pandas may take through decimal numbers
+        return pd.Series(np.array(values, dtype="uint64"), dtype=dtype)
     return pd.Series(values, dtype=dtype)
 
 

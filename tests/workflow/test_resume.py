@@ -78,8 +78,9 @@ def checkpoints(study: Study) -> list[Path]:
 
 
 def first_step(text: str) -> int:
-    """The step at which a training began, from what it printed."""
-    return int(re.search(rf"train: (\d+)/{STEPS}", text)[1])
+    """The step at which a training began, from what it printed: nothing where it was the first."""
+    found = re.search(rf"train: goes on at (\d+)/{STEPS} steps", text)
+    return int(found[1]) if found else 0
 
 
 def interrupted(study: Study, start: Start) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -201,3 +202,17 @@ def test_a_job_refuses_a_config_edited_after_it_was_planned(finished: Study) -> 
     config = "config/experiments/wired.yaml"
     text = finished.ngpipe("score", config, "--key", manifest["key"], rc=1)
     assert "was planned under key" in text
+
+
+def test_without_its_records_snakemake_goes_by_the_keys_in_the_manifests(finished: Study) -> None:
+    """As after results were downloaded or copied without .snakemake/."""
+    shutil.rmtree(finished.path(".snakemake"))
+    assert finished.planned() == NONE
+    finished.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
+    assert finished.planned() == {"score": 1, **WIRED_PAGES}
+    assert finished.planned("results/Main/") == NONE
+    assert finished.planned("results/runs/wired/rollout.json") == NONE
+    assert finished.planned("--rerun-triggers", "mtime") == NONE
+    finished.edit("experiments/wired.yaml", "at: [50, 99]", "at: [50, 100]")
+    finished.edit("config.yaml", "  Other:\n", "  Other:\n    width: 6\n")
+    assert finished.planned() == {"figure": 1}

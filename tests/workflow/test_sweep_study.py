@@ -56,14 +56,14 @@ def sweep(made: Study, tmp_path: Path) -> Study:
 def test_the_table_holds_the_metrics_of_every_point(made: Study) -> None:
     table = pd.read_csv(made.path(TABLE), dtype={"setting": str}, keep_default_na=False)
     first = ["experiment", "parameter", "setting"]
-    assert list(table)[:5] == [*first, "quantity", "metric"]
+    assert list(table)[:6] == [*first, "unit", "quantity", "metric"]
     assert list(table["experiment"].unique()) == list(POINTS)
     for name, labels in POINTS.items():
         rows = table[table["experiment"] == name].reset_index(drop=True)
         assert {tuple(row) for row in rows[first[1:]].to_numpy()} == {labels}
         own = pd.read_csv(made.path("results/runs", name, "metrics.csv"), keep_default_na=False)
         assert len(own) > 5
-        pd.testing.assert_frame_equal(rows.drop(columns=first), own)
+        pd.testing.assert_frame_equal(rows.drop(columns=[*first, "unit"]), own)
     value = table.set_index(["quantity", "metric", "experiment"])["value"].sort_index()
     assert value["types", "found", TYPES] == 1
     r2 = value["connectivity", "r2"]
@@ -117,7 +117,8 @@ def test_the_table_can_be_verified(sweep: Study) -> None:
     chunk = sweep.path("results/runs/small/simulation.zarr/activity/0.0")
     content = chunk.read_bytes()
     chunk.write_bytes(b"1" + content[1:])
-    assert "runs/small/simulation.zarr was changed" in sweep.ngpipe("verify", TABLE, rc=1)
+    told = sweep.ngpipe("verify", TABLE, rc=1)
+    assert "runs/small/simulation.zarr: 'activity/0.0' is not what ngpipe wrote" in told
     chunk.write_bytes(content)
     recovery = sweep.path("results/runs", TYPES, "recovery.json")
     recovery.rename(recovery.with_suffix(".old"))

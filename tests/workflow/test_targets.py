@@ -46,7 +46,7 @@ def test_second_run_has_nothing_to_do(finished_once: Study, target: str | None) 
 def test_figure_directory_holds_panels_page_metrics_and_manifest(finished_once: Study) -> None:
     directory = finished_once.path("results", "Main")
     files = {p.name for p in directory.iterdir()} - {".snakemake_timestamp"}
-    assert files == PAGE | PANELS | {"metrics.csv", "manifest.json"}
+    assert files == PAGE | PANELS | {"metrics.csv", "manifest.json", "caption.txt"}
     assert all(p.stat().st_size for p in directory.iterdir() if p.suffix)
     manifest = json.loads((directory / "manifest.json").read_text())
     assert set(manifest["files"]) == files - {"manifest.json"}

@@ -73,11 +73,22 @@ def rough(networks: float, model: float, solution: float, steps: int) -> str | N
         solution: held-out loss of what it was fitted to.
         steps: of the fit.
     """
-    if networks <= ROUGH and model <= max(ROUGH, WORSE * solution):
+    allowed = max(ROUGH, WORSE * solution)
+    found = []
+    if not networks <= ROUGH:
+        found.append(
+            f"they miss its curves by {networks:.2g} of their mean square (expected at most "
+            f"{ROUGH:g})"
+        )
+    if not model <= allowed:
+        found.append(
+            f"their held-out loss is {model:.2g} (expected at most {allowed:.2g}) where it reached "
+            f"{solution:.2g}"
+        )
+    if not found:
         return None
     return (
-        "the networks do not say what the closed form found: they miss its curves by "
-        f"{networks:.2g} of their mean square (expected below {ROUGH:g}), and their held-out loss "
-        f"is {model:.2g} where it reached {solution:.2g}. W is not touched by it, but phi, psi, "
-        f"types and rollouts are; raise training.closed_form.distil_steps (now {steps})"
+        f"the networks do not say what the closed form found: {', and '.join(found)}. W is not "
+        "touched by it, but phi, psi, types and rollouts are; raise "
+        f"training.closed_form.distil_steps (now {steps})"
     )

@@ -70,6 +70,12 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
             f"simulation.types has {len(simulation.types)} types for "
             f"{simulation.n_neurons} neurons; lower one or raise the other"
         )
+    elif simulation and 0 in (counts := simulation.neurons_of_types()):
+        k = counts.index(0)
+        yield (
+            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
+            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
+        )
     if simulation and simulation.input and simulation.input.n_inputs > simulation.n_neurons:
         yield (
             f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "

@@ -133,9 +133,9 @@ def check_format(path: str | Path, layout: TextFormat) -> None:
         ValueError: naming the option and the file.
     """
     of = {"separator": TEXT, "comment": TEXT, "sheet": (".xlsx",)}
-    for name in TextFormat.model_fields.keys() & layout.model_fields_set:
+    for name, field in TextFormat.model_fields.items():
         usable = of.get(name, (*TEXT, ".xlsx"))
-        if getattr(layout, name) is not None and kind(path) not in usable:
+        if getattr(layout, name) != field.default and kind(path) not in usable:
             raise ValueError(
                 f"{name} says how {', '.join(usable)} are laid out, but {path} is none; leave it "
                 "out"

@@ -1,5 +1,7 @@
 """A simulated assembly: its neurons, their wiring, and how long it runs. Time is in tau."""
 
+from itertools import accumulate, pairwise
+from math import ceil
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -43,6 +45,12 @@ class NeuronType(Section):
     linear: Annotated[float, Field(json_schema_extra=unit("1"))] = Field(
         0.0, description="Slope theta_j of the linear term -theta_j x_j in what this type sends."
     )
+    share: Positive = Field(
+        1.0,
+        description="Share of the neurons that are of this type, relative to the other types: 4 "
+        "and 1 are 80 % and 20 %.",
+        json_schema_extra=unit("1"),
+    )
 
 
 class Simulation(Section):
@@ -52,7 +60,13 @@ class Simulation(Section):
     types: tuple[NeuronType, ...] = Field(
         (NeuronType(),),
         min_length=1,
-        description="Neuron types; neurons are assigned in equal, contiguous shares.",
+        description="Neuron types; each has its `share` of the neurons, equal by default.",
+    )
+    shuffle_types: bool = Field(
+        False,
+        description="Whether it is drawn at random which neurons are of which type, so that types "
+        "have nothing to do with Dale's law, blocks and input, which go by number. Default: the "
+        "first neurons are of the first type, and so on.",
     )
     connectivity: Connectivity = Field(
         Lorentz(), description="How the weights W[post, pre] come about."
@@ -73,7 +87,9 @@ class Simulation(Section):
         description="Standard deviation of the process noise added at each step (the paper's "
         "convention: not scaled with sqrt(dt)). The stored drift is the rate before noise.",
     )
-    seed: Seed = Field(42, description="Seed of initial state, noise and positions.")
+    seed: Seed = Field(
+        42, description="Seed of initial state, noise, positions and shuffled types."
+    )
 
     @model_validator(mode="after")
     def _fine_enough(self) -> "Simulation":
@@ -93,3 +109,23 @@ class Simulation(Section):
                 f"raise the {name}"
             )
         return self
+
+    def neurons_of_types(self) -> list[int]:
+        """How many neurons each type has: its share, rounded by largest remainder.
+
+        Neurons left over at equal remainders are spread evenly over the types.
+        """
+        whole = sum(t.share for t in self.types)
+        exact = [self.n_neurons * t.share / whole for t in self.types]
+        counts = [int(n) for n in exact]
+        ends = [0, *(ceil(round(end, 9)) for end in accumulate(exact))]
+        # The equal shares of floor(i * types / neurons), which divides neurons without shares.
+        evenly = [end - start for start, end in pairwise(ends)]
+
+        def claim(k: int) -> tuple[float, int]:
+            return round(exact[k] - counts[k], 9), evenly[k] - counts[k]
+
+        first = sorted(range(len(exact)), key=claim, reverse=True)
+        for k in first[: self.n_neurons - sum(counts)]:
+            counts[k] += 1
+        return counts

@@ -96,8 +96,13 @@ def _received(connectivity: Connectivity, constants: Constants) -> Callable[[Act
 
 
 def type_of_neuron(cfg: Simulation) -> np.ndarray:
-    """Index of every neuron's type: equal, contiguous shares, shape ``(neuron,)``."""
-    return np.arange(cfg.n_neurons) * len(cfg.types) // cfg.n_neurons
+    """Index of every neuron's type, in order or shuffled from the seed, shape ``(neuron,)``."""
+    types = np.repeat(np.arange(len(cfg.types)), cfg.neurons_of_types())
+    if not cfg.shuffle_types:
+        return types
+    # A stream of its own: positions, initial state and noise stay as they are in order.
+    (own,) = np.random.default_rng(cfg.seed).spawn(1)
+    return own.permutation(types)
 
 
 def constants_of(types: Sequence[NeuronType], type_index: np.ndarray) -> Constants:

@@ -100,5 +100,8 @@ def _scale_bar(ax: Axes, shown: xr.DataArray, gap: float) -> None:
 
 
 def _spread(n: int, wanted: int) -> np.ndarray:
-    """Up to ``wanted`` indices, evenly spaced over 0 .. n - 1: every type has its share."""
+    """Up to ``wanted`` indices, evenly spaced over 0 .. n - 1.
+
+    Every type has about its share, be types in order or shuffled.
+    """
     return np.unique(np.linspace(0, n - 1, min(n, wanted)).astype(int))

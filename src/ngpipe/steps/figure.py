@@ -41,7 +41,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         for suffix in ("pdf", "svg", "png"):
             compose.save(figure, partial / f"{name}.{suffix}", style)
         (partial / "caption.txt").write_text(compose.caption(spec), encoding="utf-8")
-        store.write_csv(_metrics(spec, material), partial / "metrics.csv")
+        store.write_csv(_metrics(spec, material), partial / "metrics.csv", listed=False)
         files = {p.name: keys.file_digest(p) for p in sorted(partial.iterdir())}
         runs = {p.of: store.digests(results / "runs" / p.of) for p in spec.panels.values()}
         store.write_json(

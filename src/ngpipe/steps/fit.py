@@ -83,7 +83,7 @@ def _train(run: Fit, checkpoint: Checkpoint) -> None:
     with progress(run.plan.epochs, "fit", unit="epoch", initial=run.epoch) as bar:
         for record in run:
             loss, held_out = record["loss"], record["held_out_error"]
-            bar.set_postfix(loss=f"{loss:.3g}", held_out=f"{held_out:.3g}", refresh=False)
+            bar.set_postfix_str(f"loss {loss:.3g}, held out {held_out:.3g}", refresh=False)
             bar.update()
             if checkpoint.due(run.epoch, SAVED_EVERY):
                 checkpoint.save(run.state(), run.epoch)

@@ -45,7 +45,9 @@ class Lines:
         self.interval, self.due = FIRST, self.started + FIRST
 
     def __enter__(self) -> "Lines":
-        """Begin."""
+        """Begin; says where, if some was done before."""
+        if self.initial:
+            say(f"{self.description}: goes on at {self.initial}/{self.total} {self.unit}s")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ from ngpipe.config.wiring import (
     TableSource,
     Wiring,
 )
+from ngpipe.steps.progress import say
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.generated import generated
 from ngpipe.wiring.sources import celegans, optic_lobe
@@ -36,6 +37,8 @@ def run(cfg: Wiring, output: Path, *, key: str) -> None:
         ConnectomeError: one that contradicts itself.
     """
     connectome = _read(cfg.source).signed(cfg.without_sign)
+    for note in connectome.origin.notes:
+        say(f"ngpipe wire: note: {note}")
     connectome.save(output, key, cfg.model_dump(mode="json"))
 
 

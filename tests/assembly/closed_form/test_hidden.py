@@ -115,10 +115,11 @@ def test_a_search_begins_where_the_frames_say():
     frames = replace(frames, omega=omega, mode="multiplicative")
     told = []
     search(system, frames, "multiplicative").solve(
-        DRIVEN, system.weights[DRIVEN], lambda stage, **reached: told.append(reached["loss"])
+        DRIVEN, system.weights[DRIVEN], lambda stage, **reached: told.append(reached)
     )
-    assert len(told) == 2
-    assert max(told) < 1e-8
+    losses = [reached["loss"] for reached in told if "loss" in reached]
+    assert len(losses) == 2
+    assert max(losses) < 1e-8
 
 
 def test_moments_of_knots_equal_those_of_columns_written_out():
