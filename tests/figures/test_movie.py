@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from synthetic import SAMPLES, material
 
-from ngpipe import cli, keys
+from ngpipe import cli, hashing, keys
 from ngpipe.config.figures import Style
 from ngpipe.figures import movie
 from ngpipe.steps import materials, stages
@@ -89,7 +89,7 @@ def test_the_step_writes_the_movie_and_its_manifest(tmp_path, monkeypatch):
     monkeypatch.setattr(materials, "load", lambda *_: parts)
     step.run(parts.spec, parts.style, tmp_path, tmp_path / "still", key="k" * 64)
     manifest = json.loads((tmp_path / "still.movie.json").read_text())
-    assert manifest["files"] == {"still.gif": keys.file_digest(tmp_path / "still.gif")}
+    assert manifest["files"] == {"still.gif": hashing.file_digest(tmp_path / "still.gif")}
     assert (manifest["stage"], manifest["key"]) == ("movie", "k" * 64)
     assert {p.name for p in tmp_path.iterdir()} == {"still.gif", "still.movie.json"}
 
