@@ -121,7 +121,8 @@ def test_a_panel_opens_only_what_it_draws():
 
         return open_it
 
-    results = Results({name: opener(name) for name in whole.results})
+    names = ("simulation", "recovery", "metrics", "rollout")
+    results = Results({name: opener(name) for name in names})
     compose.panel_figure(replace(whole, results=results))
     assert sorted(opened) == ["metrics", "recovery", "simulation"]
     with pytest.raises(StoreError, match="rollout"):
