@@ -1,20 +1,24 @@
 """The chain key: changes with all that a result depends on, and with nothing else."""
 
+import ast
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ngpipe import keys
+from ngpipe import hashing, keys
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import load
 from ngpipe.errors import StaleError
 from ngpipe.steps import stages
+from ngpipe.steps.systems import SYSTEMS
+from ngpipe.syntax import code_of
 
 STEPS = sorted(p.stem for p in (keys.PACKAGE / "steps").glob("*.py") if p.stem != "__init__")
 PACKAGES = sorted(keys.PACKAGE.rglob("__init__.py"))
@@ -46,8 +50,7 @@ def package(tmp_path, monkeypatch):
 
 
 def _reread():
-    for cached in (keys.source_digest, keys.closure, keys._imports):
-        cached.cache_clear()
+    keys.forget()
 
 
 def stage_keys(**content) -> dict[str, str]:
@@ -60,27 +63,27 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 class TestCanonicalJson:
     def test_is_sorted_and_without_spaces(self):
-        assert keys.canonical({"b": [1.5, None], "a": {"d": True, "c": "x"}}) == (
+        assert hashing.canonical({"b": [1.5, None], "a": {"d": True, "c": "x"}}) == (
             '{"a":{"c":"x","d":true},"b":[1.5,null]}'
         )
 
     @given(JSON)
     def test_says_everything_that_was_put_in(self, content):
-        assert json.loads(keys.canonical(content)) == content
+        assert json.loads(hashing.canonical(content)) == content
 
     @given(st.dictionaries(st.text(), JSON, max_size=5), st.randoms(use_true_random=False))
     def test_ignores_the_order_of_keys(self, content, random):
         shuffled = list(content.items())
         random.shuffle(shuffled)
-        assert keys.canonical(dict(shuffled)) == keys.canonical(content)
+        assert hashing.canonical(dict(shuffled)) == hashing.canonical(content)
 
     def test_keeps_the_order_of_lists(self):
-        assert keys.canonical([1, 2]) != keys.canonical([2, 1])
+        assert hashing.canonical([1, 2]) != hashing.canonical([2, 1])
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_refuses_what_json_cannot_say(self, value):
         with pytest.raises(ValueError, match="JSON compliant"):
-            keys.canonical({"dt": value})
+            hashing.canonical({"dt": value})
 
 
 SECTION = {"n": 3, "seed": 1}
@@ -127,14 +130,14 @@ class TestChainKey:
         store = tmp_path / "W.zarr"
         (store / "W").mkdir(parents=True)
         (store / "W" / "0.0").write_bytes(b"1234")
-        before = keys.tree_digest(store)
-        assert keys.file_digest(store) == before
+        before = hashing.tree_digest(store)
+        assert hashing.file_digest(store) == before
         (store / ".snakemake_timestamp").touch()
-        assert keys.tree_digest(store) == before
+        assert hashing.tree_digest(store) == before
         (store / "W" / "0.0").rename(store / "W" / "1.0")
-        renamed = keys.tree_digest(store)
+        renamed = hashing.tree_digest(store)
         (store / "W" / "1.0").write_bytes(b"1243")
-        assert len({before, renamed, keys.tree_digest(store)}) == 3
+        assert len({before, renamed, hashing.tree_digest(store)}) == 3
 
 
 class TestStageKeys:
@@ -195,7 +198,7 @@ class TestSource:
     def test_an_edit_reaches_the_stages_that_import_it_and_those_below(self, package):
         before = stage_keys()
         path = package / "config" / "training.py"
-        path.write_text(path.read_text() + "\n# edited\n")
+        path.write_text(path.read_text() + "\nEDITED = True\n")
         _reread()
         assert changed(before, stage_keys()) == BELOW["train"]
 
@@ -207,26 +210,25 @@ class TestSource:
         assert changed(before, stage_keys()) == BELOW["simulate"]
 
     def test_an_edit_of_the_figures_reaches_no_stage(self, package):
-        before = stage_keys(), keys.source_digest("panel")
+        before = stage_keys(), keys.source_digest("ngpipe.steps.panel")
         path = package / "figures" / "style.py"
-        path.write_text(path.read_text() + "\n# edited\n")
+        path.write_text(path.read_text() + "\nEDITED = True\n")
         _reread()
         assert before[0] == stage_keys()
-        assert before[1] != keys.source_digest("panel")
+        assert before[1] != keys.source_digest("ngpipe.steps.panel")
 
     def test_renaming_a_module_is_an_edit(self, package):
         (package / "one.py").write_text("")
         (package / "steps" / "own.py").write_text("import ngpipe.one\n")
-        before = keys.source_digest("own")
+        before = keys.source_digest("ngpipe.steps.own")
         (package / "one.py").rename(package / "two.py")
         (package / "steps" / "own.py").write_text("import ngpipe.two\n")
         _reread()
-        assert before != keys.source_digest("own")
+        assert before != keys.source_digest("ngpipe.steps.own")
 
     @pytest.mark.parametrize(
         "statement",
         [
-            "import ngpipe.dynamics.integrate",
             "import ngpipe.dynamics.integrate as solver",
             "from ngpipe.dynamics import integrate",
             "from ngpipe.dynamics.integrate import blocks",
@@ -238,16 +240,155 @@ class TestSource:
         assert keys.closure("ngpipe.own") == {
             "ngpipe",
             "ngpipe.own",
-            "ngpipe.arrays",
             "ngpipe.dynamics",
             "ngpipe.dynamics.integrate",
             "ngpipe.errors",
         }
 
+    def test_where_the_code_does_not_say_what_it_takes_annotations_count(self, package):
+        (package / "own.py").write_text("import ngpipe.dynamics.integrate\n")
+        assert {"ngpipe.dynamics.integrate", "ngpipe.arrays"} < keys.closure("ngpipe.own")
+
+    def test_the_closure_leaves_out_what_annotations_alone_name(self, package):
+        text = "from ngpipe.dynamics.integrate import blocks\n\n\ndef f(x: blocks): ...\n"
+        (package / "below.py").write_text(text)
+        (package / "own.py").write_text("import ngpipe.below as below\n\nbelow.f(1)\n")
+        assert keys.closure("ngpipe.own") == {"ngpipe", "ngpipe.own", "ngpipe.below"}
+        assert "ngpipe.dynamics.integrate" in keys.loaded_by("ngpipe.own")
+
+    def test_the_closure_has_the_types_that_a_module_itself_is_called_with(self, package):
+        text = "from ngpipe.dynamics.integrate import blocks\n\n\ndef run(x: blocks): ...\n"
+        (package / "own.py").write_text(text)
+        assert "ngpipe.dynamics.integrate" in keys.closure("ngpipe.own")
+
+    @pytest.mark.parametrize(
+        "taken", ["from ngpipe.below import blocks", "from ngpipe import below\n\nbelow.blocks"]
+    )
+    def test_what_a_module_imports_for_annotations_it_cannot_lend(self, package, taken):
+        text = "from ngpipe.dynamics.integrate import blocks\n\n\ndef f(x: blocks): ...\n"
+        (package / "below.py").write_text(text)
+        (package / "own.py").write_text(taken + "\n")
+        told = r"own takes blocks from ngpipe\.below, .* import it from ngpipe\.dynamics\.integrate"
+        with pytest.raises(StaleError, match=told):
+            keys.closure("ngpipe.own")
+
     def test_a_relative_import_is_refused(self, package):
         (package / "own.py").write_text("from . import errors\n")
         with pytest.raises(StaleError, match=r"ngpipe\.own uses a relative import"):
             keys.closure("ngpipe.own")
+
+
+def constant(node: ast.AST) -> bool:
+    """Change a number, or what is true."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, bool | int | float):
+        return False
+    node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+    return True
+
+
+def operator(node: ast.AST) -> bool:
+    """Exchange an operator, or one that compares."""
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Mod):
+        node.op = ast.Mod()
+    elif isinstance(node, ast.Compare) and not isinstance(node.ops[0], ast.IsNot):
+        node.ops[0] = ast.IsNot()
+    else:
+        return False
+    return True
+
+
+def default(node: ast.AST) -> bool:
+    """Another default of an argument, or of a key."""
+    if isinstance(node, ast.arguments) and (node.defaults or any(node.kw_defaults)):
+        node.defaults = [ast.Constant("other") for _ in node.defaults]
+        node.kw_defaults = [old and ast.Constant("other") for old in node.kw_defaults]
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Field" and node.args:
+        node.args = [ast.Constant("other")]
+    else:
+        return False
+    return True
+
+
+def decorator(node: ast.AST) -> bool:
+    """One decorator less."""
+    if not getattr(node, "decorator_list", None):
+        return False
+    node.decorator_list.pop()
+    return True
+
+
+BEHAVIOUR = (constant, operator, default, decorator)
+STAGES = sorted({stage for stages in SYSTEMS.values() for stage in stages})
+
+
+def mutated(text: str, change: Callable[[ast.AST], bool]) -> tuple[str, str] | None:
+    """A text without annotations, then with the first change of a kind; None if there is none."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Name("object")
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.Call):
+            node.keywords = [one for one in node.keywords if one.arg != "description"]
+    before = ast.unparse(tree)
+    return (before, ast.unparse(tree)) if any(map(change, ast.walk(tree))) else None
+
+
+def without_comments(text: str) -> str:
+    """Formatted anew, with other docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body[0].value.value = "Another."
+    return ast.unparse(tree)
+
+
+@pytest.fixture
+def edited(monkeypatch):
+    """Digest of the source of a stage with another text of one of its modules."""
+
+    def digest(stage: str, module: str, text: str) -> str:
+        found = keys.code
+        monkeypatch.setattr(keys, "code", lambda m: code_of(text) if m == module else found(m))
+        total = keys.source_digest(f"ngpipe.steps.{stage}")
+        monkeypatch.setattr(keys, "code", found)
+        return total
+
+    return digest
+
+
+def some_of(stage: str, change: Callable[[str], object], count: int) -> dict[str, object]:
+    """Some modules that a stage may run, the step first, with what becomes of their source."""
+    found = {}
+    for name in sorted(keys.closure(f"ngpipe.steps.{stage}"), key=lambda m: (stage not in m, m)):
+        other = change(keys.path_of(name).read_text())
+        if other is not None:
+            found[name] = other
+        if len(found) == count:
+            break
+    return found
+
+
+class TestMutations:
+    @pytest.mark.parametrize("change", BEHAVIOUR)
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_changed_behaviour_changes_the_key(self, stage, change, edited):
+        found = some_of(stage, lambda text: mutated(text, change), 3)
+        assert len(found) > 1
+        for module, (before, after) in found.items():
+            assert edited(stage, module, before) != edited(stage, module, after), module
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_comments_docstrings_and_formatting_do_not(self, stage, edited):
+        before = keys.source_digest(f"ngpipe.steps.{stage}")
+        for module, text in some_of(stage, without_comments, 6).items():
+            assert edited(stage, module, text) == before, module
+            assert edited(stage, module, f"# edited\n{text}") == before, module
 
 
 @pytest.fixture(scope="module")
@@ -279,13 +420,13 @@ class TestClosure:
     def test_covers_what_the_step_loads(self, loaded, step):
         modules = dict.fromkeys(loaded[step])
         assert f"ngpipe.steps.{step}" in modules
-        keys.check_closure(step, modules)
-        assert set(modules) <= keys.closure(f"ngpipe.steps.{step}")
+        keys.check_closure(step, loaded=modules)
+        assert set(modules) <= keys.loaded_by(f"ngpipe.steps.{step}")
 
     def test_names_a_module_that_escaped(self):
-        modules = dict.fromkeys(["numpy", "ngpipe.steps.simulate", "ngpipe.steps.train"])
+        modules = ["numpy", "ngpipe.steps.simulate", "ngpipe.steps.train"]
         with pytest.raises(StaleError, match=r"step 'simulate' loaded \['ngpipe.steps.train'\]"):
-            keys.check_closure("simulate", modules)
+            keys.check_closure("simulate", loaded=modules)
 
     def test_simulating_does_not_depend_on_how_it_is_learned(self):
         closure = keys.closure("ngpipe.steps.simulate")

@@ -200,7 +200,7 @@ class TestFigures:
         directory = tmp_path / "Fig2"
         directory.mkdir()
         (directory / "a.svg").write_text("<svg/>")
-        files = {"a.svg": ownership.keys.file_digest(directory / "a.svg")}
+        files = {"a.svg": ownership.hashing.file_digest(directory / "a.svg")}
         store.write_json(directory / "manifest.json", {"files": files, **store.record(MADE)})
         (directory / ".snakemake_timestamp").touch()
         return directory

@@ -403,7 +403,7 @@ def _step(name: str) -> ModuleType:
     """Import a step and check that its key covers all it loads; others may have run before it."""
     before = set(sys.modules)
     module = importlib.import_module(f"ngpipe.steps.{name}")
-    check_closure(name, {m: sys.modules[m] for m in set(sys.modules) - before})
+    check_closure(name, loaded=set(sys.modules) - before)
     return module
 
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ngpipe import keys
+from ngpipe import hashing
 from ngpipe.errors import StoreError
 
 CONTENT = "content"
@@ -32,7 +32,7 @@ def pending_path(path: Path) -> Path:
 
 def content_of(directory: Path) -> dict[str, list]:
     """Size and digest of every file of a store."""
-    digests = keys.tree_digests(directory)
+    digests = hashing.tree_digests(directory)
     return {name: [(directory / name).stat().st_size, d] for name, d in digests.items()}
 
 
@@ -61,7 +61,9 @@ def describes(manifest: Mapping, store: Path) -> bool:
     if CONTENT not in manifest:  # of a store that was written before manifests listed its files
         return key_within(store) == manifest["key"]
     metadata = {name: entry for name, entry in manifest[CONTENT].items() if _is_metadata(name)}
-    return all(keys.file_digest(store / name) == digest for name, (_, digest) in metadata.items())
+    return all(
+        hashing.file_digest(store / name) == digest for name, (_, digest) in metadata.items()
+    )
 
 
 def key_within(store: Path) -> str | None:
@@ -93,7 +95,7 @@ def claim(paths: Iterable[Path]) -> None:
 
 def not_ours(path: Path) -> str | None:
     """Why a path must not be overwritten; None if nothing is there, or only what ngpipe wrote."""
-    if not path.exists() or (path.is_dir() and not keys.tree_files(path)):
+    if not path.exists() or (path.is_dir() and not hashing.tree_files(path)):
         return None
     if path.is_dir():
         inside = path / "manifest.json"
@@ -102,7 +104,7 @@ def not_ours(path: Path) -> str | None:
         return None if _is_manifest(_json(path)) else "no manifest of ngpipe"
     reason = "ngpipe did not write it: no manifest beside it names it"
     for digest in _digests_of_file(path):
-        if digest == keys.file_digest(path):
+        if digest == hashing.file_digest(path):
             return None
         reason = "it was changed since ngpipe wrote it"
     return reason
@@ -120,17 +122,17 @@ def _store_changed(path: Path) -> str | None:
 def _difference(path: Path, record: Mapping) -> str | None:
     """The first file of a store that is not as its manifest says; lost ones are no loss more."""
     if CONTENT not in record:
-        same = keys.file_digest(path) == record.get("digest")
+        same = hashing.file_digest(path) == record.get("digest")
         return None if same else "it is not what the manifest beside it describes"
     written = record["stamp"]
-    for file in keys.tree_files(path):
+    for file in hashing.tree_files(path):
         name = file.relative_to(path).as_posix()
         if name not in record[CONTENT]:
             return f"it holds '{name}', which ngpipe did not write there"
         size, digest = record[CONTENT][name]
         state = file.stat()
         looked_at = _is_metadata(name) or state.st_mtime_ns > written
-        if state.st_size != size or (looked_at and keys.file_digest(file) != digest):
+        if state.st_size != size or (looked_at and hashing.file_digest(file) != digest):
             return f"'{name}' was changed since ngpipe wrote it"
     return None
 
@@ -139,13 +141,13 @@ def _figure_changed(path: Path) -> str | None:
     manifest = _json(path / "manifest.json")
     if not _is_manifest(manifest) or "files" not in manifest:
         return "its manifest.json is none of ngpipe"
-    for file in keys.tree_files(path):
+    for file in hashing.tree_files(path):
         name = file.relative_to(path).as_posix()
         if name == "manifest.json":
             continue
         if name not in manifest["files"]:
             return f"it holds '{name}', which is no part of the figure"
-        if keys.file_digest(file) != manifest["files"][name]:
+        if hashing.file_digest(file) != manifest["files"][name]:
             return f"'{name}' was changed since ngpipe wrote it"
     return None
 
@@ -195,6 +197,6 @@ def command_for(target: Path) -> str:
     """The Snakemake command that makes a result, from the directory of the study at hand."""
     where = ""
     if not Path("Snakefile").exists():
-        own = keys.PACKAGE.parents[1] / "Snakefile"
+        own = Path(__file__).parents[2] / "Snakefile"
         where = f"-s {shlex.quote(str(own)) if own.exists() else 'path/to/ngpipe/Snakefile'} "
     return f"snakemake {where}--cores 2 {shlex.quote(str(target))}"

@@ -26,7 +26,7 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from ngpipe import keys, opening, ownership
+from ngpipe import hashing, opening, ownership
 from ngpipe.errors import StoreError
 from ngpipe.ownership import manifest_path
 from ngpipe.schemas import COORDINATES, Schema
@@ -160,7 +160,7 @@ def writing(
             )
             yield Blocks(zarr.open_group(partial, mode="r+", zarr_format=2))
         manifest = _manifest(described, partial, provenance)
-        manifest["files"] = {file.name: keys.file_digest(file) for file in beside}
+        manifest["files"] = {file.name: hashing.file_digest(file) for file in beside}
         write_json(ownership.pending_path(path), manifest)
         replace(partial, path)
         write_manifest(path, manifest)
@@ -217,10 +217,10 @@ def write_table(
     write_csv(table, path)
     manifest = {
         "file": path.name,
-        "digest": keys.file_digest(path),
+        "digest": hashing.file_digest(path),
         "variables": {str(c): {"shape": [len(table)], "dtype": str(table[c].dtype)} for c in table},
         **record(provenance),
-        "files": {file.name: keys.file_digest(file) for file in beside},
+        "files": {file.name: hashing.file_digest(file) for file in beside},
     }
     write_manifest(path, manifest)
 
@@ -290,7 +290,7 @@ def result(path: Path) -> Iterator[Path]:
     ownership.claim([path])
     with atomic(path) as partial:
         yield partial
-        pending = {"file": Path(path).name, "digest": keys.file_digest(partial)}
+        pending = {"file": Path(path).name, "digest": hashing.file_digest(partial)}
         write_json(ownership.pending_path(path), pending)
 
 
@@ -350,7 +350,7 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
         for name, v in dataset.variables.items()
     }
     content = ownership.content_of(written)
-    digest = keys.digest_of({name: d for name, (_, d) in content.items()})
+    digest = hashing.digest_of({name: d for name, (_, d) in content.items()})
     return {
         "digest": digest,
         "variables": variables,
@@ -372,7 +372,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
         "Conventions": "CF-1.11",
         "title": f"ngpipe {provenance.stage}",
         "source": f"ngpipe {_version('ngpipe')}",
-        "config": keys.canonical(provenance.config),
+        "config": hashing.canonical(provenance.config),
         "key": provenance.key,
         **dataset.attrs,
     }

@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import keys, schemas, store
+from ngpipe import hashing, schemas, store
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.load import validate
@@ -142,7 +142,7 @@ def test_recovery_from_a_store_without_truth_gives_the_same_bytes(case, request,
     learn(cfg(), tmp_path)
     for name in RESULTS:
         pair = [directory / name, tmp_path / name]
-        digest = keys.tree_digest if pair[0].is_dir() else keys.file_digest
+        digest = hashing.tree_digest if pair[0].is_dir() else hashing.file_digest
         assert digest(pair[0]) == digest(pair[1]), name
 
 

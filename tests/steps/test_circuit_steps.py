@@ -11,7 +11,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ngpipe import keys, schemas, store
+from ngpipe import hashing, schemas, store
 from ngpipe.circuit import respond as respond_library
 from ngpipe.circuit.blocks import NOTEBOOK, circuit, notebook_draw
 from ngpipe.circuit.impulse import Impulse
@@ -300,16 +300,16 @@ class TestRespond:
                 assert again[measure][i] == times[measure][at[0]]
 
     def test_the_same_experiment_gives_the_same_bytes(self, finished, wired):
-        before = keys.tree_digest(wired / "connectome.zarr")
+        before = hashing.tree_digest(wired / "connectome.zarr")
         cfg = experiment()
         dumped = cfg.model_dump_json()
         np.random.seed(3)  # noqa: NPY002
         run(cfg, wired, "respond", "motifs", "compare")
         for name in ("measures.csv", "comparison.csv", "metrics.csv", "motifs.csv", "mixing.csv"):
             assert (wired / name).read_bytes() == (finished / name).read_bytes()
-        digests = [keys.tree_digest(one / "responses.zarr") for one in (finished, wired)]
+        digests = [hashing.tree_digest(one / "responses.zarr") for one in (finished, wired)]
         assert digests[0] == digests[1]
-        assert keys.tree_digest(wired / "connectome.zarr") == before
+        assert hashing.tree_digest(wired / "connectome.zarr") == before
         assert cfg.model_dump_json() == dumped
 
     def test_other_seeds_give_other_runs(self, finished):

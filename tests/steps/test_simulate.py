@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ngpipe import keys, schemas, store
+from ngpipe import hashing, schemas, store
 from ngpipe.config.simulation import Simulation
 from ngpipe.errors import ConfigError, DivergenceError
 from ngpipe.steps import simulate
@@ -372,7 +372,7 @@ class TestSeeds:
     def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, noise):
         one = digest(tmp_path, run, "one", noise=noise)
         assert one == digest(tmp_path, run, "again", noise=noise)
-        assert one == keys.tree_digest(tmp_path / "again.zarr")
+        assert one == hashing.tree_digest(tmp_path / "again.zarr")
 
     def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
         dale = {"kind": "gaussian", "excitatory": 0.75}
@@ -386,7 +386,7 @@ class TestSeeds:
         np.testing.assert_array_equal(shuffled["gain"].values, gain)
         np.testing.assert_array_equal(shuffled["position"].values, ordered["position"].values)
         again = digest(tmp_path, run, "again", **changes, shuffle_types=True)
-        assert again == keys.tree_digest(tmp_path / "shuffled.zarr")
+        assert again == hashing.tree_digest(tmp_path / "shuffled.zarr")
 
     def test_without_shares_and_shuffling_the_bytes_are_as_ever(self, run):
         types = run(n_neurons=17, types=[*TYPES, {}, {"leak": 3}])["neuron_type"].values
@@ -429,10 +429,10 @@ class TestErrors:
         self, run, tmp_path, burn_in, frame
     ):
         run()
-        before = keys.tree_digest(tmp_path)
+        before = hashing.tree_digest(tmp_path)
         with pytest.raises(DivergenceError, match=rf"at frame {frame}, .*lower simulation\.dt"):
             run(dt=3.0, burn_in=burn_in)
-        assert keys.tree_digest(tmp_path) == before
+        assert hashing.tree_digest(tmp_path) == before
 
     def test_a_connectivity_of_another_size_is_refused_before_any_work(self, run, tmp_path):
         np.save(tmp_path / "W.npy", np.zeros((3, 3)))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from studies import NOTHING, Study, kill_group
 
-from ngpipe.keys import tree_digest
+from ngpipe.hashing import tree_digest
 from ngpipe.wiring.synthetic_synapses import synthetic_tables
 
 NONE: dict[str, int] = {}

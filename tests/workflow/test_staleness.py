@@ -25,6 +25,12 @@ def touch_sources(study: Study) -> None:
         os.utime(path)
 
 
+def edit_comments(study: Study) -> None:
+    for path in study.project.joinpath("src", "ngpipe").rglob("*.py"):
+        path.write_text(f"# A comment\n{path.read_text()}")
+    study.edit_source("errors.py", "Errors a user can act on", "What users can act on")
+
+
 def touch_configs(study: Study) -> None:
     for path in study.path("config").rglob("*.*"):
         os.utime(path)
@@ -89,6 +95,7 @@ def one_weight(study: Study) -> None:
 CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "nothing": (nothing, NONE),
     "sources touched": (touch_sources, NONE),
+    "comments and a docstring of the source": (edit_comments, NONE),
     "configs and user files touched": (touch_configs, NONE),
     "source edited, then reverted": (edit_and_revert, NONE),
     "YAML comment and key order": (comment_and_key_order, NONE),

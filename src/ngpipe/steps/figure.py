@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ngpipe import keys, ownership, store
+from ngpipe import hashing, ownership, store
 from ngpipe.config.figures import Figure, Style
 from ngpipe.errors import StaleError
 from ngpipe.figures import compose
@@ -42,7 +42,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
             compose.save(figure, partial / f"{name}.{suffix}", style)
         (partial / "caption.txt").write_text(compose.caption(spec), encoding="utf-8")
         store.write_csv(_metrics(spec, material), partial / "metrics.csv", listed=False)
-        files = {p.name: keys.file_digest(p) for p in sorted(partial.iterdir())}
+        files = {p.name: hashing.file_digest(p) for p in sorted(partial.iterdir())}
         runs = {p.of: store.digests(results / "runs" / p.of) for p in spec.panels.values()}
         store.write_json(
             partial / "manifest.json",
@@ -57,7 +57,7 @@ def _copy(manifest: Path, target: Path) -> None:
     """Copy the pictures that a manifest lists, unless they were edited since they were drawn."""
     for name, digest in store.read_json(manifest)["files"].items():
         source = manifest.with_name(name)
-        if keys.file_digest(source) != digest:
+        if hashing.file_digest(source) != digest:
             raise StaleError(
                 f"{source} is not as it was drawn; move an edited copy elsewhere "
                 "and run the figure again"

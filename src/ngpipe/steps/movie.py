@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ngpipe import keys, store
+from ngpipe import hashing, store
 from ngpipe.config.figures import Panel, Style
 from ngpipe.figures import movie
 from ngpipe.steps import materials
@@ -22,5 +22,5 @@ def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -
     target = output.with_name(f"{output.name}.gif")
     with store.result(target) as partial:
         movie.save(materials.load(directory, spec, style), partial)
-    manifest = {"files": {target.name: keys.file_digest(target)}, **store.record(provenance)}
+    manifest = {"files": {target.name: hashing.file_digest(target)}, **store.record(provenance)}
     store.write_manifest(output.with_name(f"{output.name}.movie.json"), manifest)

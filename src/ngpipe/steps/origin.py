@@ -9,7 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from ngpipe import keys, ownership, schemas, store
+from ngpipe import hashing, ownership, schemas, store
 from ngpipe.config.experiment import Experiment
 from ngpipe.config.systems import AnyExperiment
 from ngpipe.errors import StoreError
@@ -41,7 +41,7 @@ def foreign(
     check_size(dataset, experiment, path)
     identity = survey.identified(dataset, survey.seen(experiment.training))
     seen = hashlib.sha256(survey.text(identity).encode()).hexdigest()
-    return Foreign(seen, keys.file_digest(path))
+    return Foreign(seen, hashing.file_digest(path))
 
 
 def with_recordings(study: Study, runs: Path, experiments: list[str]) -> Study:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ngpipe import keys, store
+from ngpipe import hashing, store
 from ngpipe.config.figures import Panel, Style
 from ngpipe.figures import compose
 from ngpipe.steps import materials
@@ -24,6 +24,6 @@ def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -
     for picture in pictures:
         with store.result(picture) as partial:
             compose.save(figure, partial, style)
-    files = {picture.name: keys.file_digest(picture) for picture in pictures}
+    files = {picture.name: hashing.file_digest(picture) for picture in pictures}
     manifest = {"files": files, **store.record(provenance)}
     store.write_manifest(output.with_name(f"{output.name}.json"), manifest)

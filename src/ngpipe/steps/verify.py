@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ngpipe import keys, store
+from ngpipe import hashing, store
 from ngpipe.errors import StaleError
 from ngpipe.ownership import command_for
 
@@ -105,7 +105,7 @@ def _experiment(
 
 
 def _file(path: Path, digest: str) -> Iterator[str]:
-    found = keys.tree_digest(path) if path.is_dir() else keys.file_digest(path)
+    found = hashing.tree_digest(path) if path.is_dir() else hashing.file_digest(path)
     if found == "absent":
         yield f"{path} is missing; run the figure again"
     elif found != digest:

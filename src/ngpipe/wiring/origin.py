@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ngpipe import keys
+from ngpipe import hashing
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Origin:
     def of_files(cls, *paths: Path, **described: str) -> "Origin":
         """The origin of what was read from these files, which are hashed in place."""
         source = described.pop("source", str(paths[0]))
-        files = {path.name: keys.file_digest(path) for path in paths}
+        files = {path.name: hashing.file_digest(path) for path in paths}
         return cls(source=source, files=files, **described)
 
     def counted(self, counts: Mapping[str, int]) -> "Origin":

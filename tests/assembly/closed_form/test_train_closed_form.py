@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ngpipe import keys, schemas, store
+from ngpipe import hashing, schemas, store
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.simulation import Simulation
 from ngpipe.config.training import Training
@@ -69,7 +69,7 @@ def learn(simulation, tmp_path):
 
 def digests(directory: Path) -> list[str]:
     model, snapshots = (directory / name for name in FILES)
-    return [keys.file_digest(model), keys.tree_digest(snapshots)]
+    return [hashing.file_digest(model), hashing.tree_digest(snapshots)]
 
 
 def record(directory: Path) -> pd.DataFrame:
