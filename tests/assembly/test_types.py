@@ -67,6 +67,19 @@ def test_a_tail_is_no_type():
     assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
 
 
+def test_neurons_in_between_do_not_join_large_types():
+    """Half of a percent of each strays to the middle: means are 20 spreads apart all the same."""
+    wide = np.linspace(-100, 100, 60)
+    features, types = curves(4, 800, noise=0.0)
+    leak, drive = 1 + types % 2, 1 + types // 2
+    rng = np.random.default_rng(5)
+    features = -leak[:, None] * wide + drive[:, None] * np.tanh(wide)
+    features = features + 0.03 * rng.normal(size=(800, 1)) * np.tanh(wide)
+    for k, side in enumerate((0.25, 0.25, -0.25, -0.25)):
+        features[np.flatnonzero(types == k)[:1]] += side * np.tanh(wide)
+    assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
+
+
 def test_no_more_types_than_allowed():
     features, _ = curves(9, 200, noise=0.001)
     assert cluster(features, Recovery(max_types=5)).max() + 1 <= 5

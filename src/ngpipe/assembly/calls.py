@@ -8,7 +8,6 @@ distribution (Efron 2004, J. Am. Stat. Assoc. 99:96).
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import false_discovery_control, norm
 
 PEAK = 1.5
 """|z|, in units of the width so far, up to which the peak is looked at."""
@@ -27,6 +26,9 @@ def called(z: Z, rate: float) -> tuple[Bool[np.ndarray, " weight"], float]:
         z: weights over their errors.
         rate: expected share of false calls.
     """
+    # Half a second to load; most steps only import this module.
+    from scipy.stats import false_discovery_control, norm
+
     width = null_width(z)
     return false_discovery_control(2 * norm.sf(np.abs(z) / width)) <= rate, width
 

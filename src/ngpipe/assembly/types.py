@@ -4,12 +4,13 @@ Neurons of one type have the same phi; the curves phi*(a_i, .) are compared wher
 data. The truth is not read.
 """
 
+from itertools import combinations
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
-from sklearn.metrics import silhouette_score
 
 from ngpipe.config.recovery import Recovery
 
@@ -21,6 +22,11 @@ FEWEST = 3
 """Neurons that a part of a cluster must have: outliers are no types."""
 GAP = 5.0
 """Gap between parts of a cluster, over the largest within one, from which they are types."""
+APART = 5.0
+"""The same of the distance between their means, over the spread within one; an even spread along a
+line, cut anywhere, reaches 3.5."""
+SHARE = 0.05
+"""Least share of a cluster that a part has whose distance in spreads counts."""
 
 Features = Float[np.ndarray, "neuron feature"]
 Labels = Int[np.ndarray, " neuron"]
@@ -48,10 +54,10 @@ def cluster(features: Features, cfg: Recovery) -> Labels:
         room = cfg.max_types - len(settled) - len(open_ones)
         inside = _best_cut(features[members], room, SUBTYPES)
         parts = _members(inside)
-        if min(map(len, parts)) < FEWEST or _gap(features[members], inside) < GAP:
-            settled.append(members)
-        else:
+        if _are_types(features[members], inside):
             open_ones += [members[part] for part in parts]
+        else:
+            settled.append(members)
     for k, members in enumerate(settled):
         labels[members] = k
     return _in_order(labels)
@@ -68,6 +74,9 @@ def _best_cut(features: Features, most: int, separation: float) -> Labels:
     spread = np.sqrt(((features - features.mean(0)) ** 2).mean())
     if len(features) < 3 or most < 2 or spread < SAME * np.sqrt((features**2).mean()):
         return np.zeros(len(features), dtype=np.int64)
+    # Loading scikit-learn takes a second, which every step would pay that never clusters.
+    from sklearn.metrics import silhouette_score
+
     tree = linkage(features, method="ward")
     distance = squareform(pdist(features))
     cuts = {k: _cut(tree, k) for k in range(2, min(most, len(features) - 1) + 1)}
@@ -82,13 +91,36 @@ def _best_cut(features: Features, most: int, separation: float) -> Labels:
     return cuts[best]
 
 
+def _are_types(features: Features, labels: Labels) -> bool:
+    """Whether parts of a cluster are types: with nothing between them, or far apart if large.
+
+    A few neurons whose functions are known poorly bridge the gap between large parts.
+    """
+    least = min(map(len, _members(labels)))
+    if least < FEWEST or labels.max() == 0:
+        return False
+    if least >= SHARE * len(labels) and _distance_in_spreads(features, labels) >= APART:
+        return True
+    return bool(_gap(features, labels) >= GAP)
+
+
+def _distance_in_spreads(features: Features, labels: Labels) -> float:
+    """Least distance of two means over the larger of their clusters' spreads along it."""
+    parts = [features[m] for m in _members(labels)]
+    found = []
+    for one, other in combinations(parts, 2):
+        between = other.mean(0) - one.mean(0)
+        along = between / np.linalg.norm(between)
+        spread = max(float((part @ along).std()) for part in (one, other))
+        found.append(float(np.linalg.norm(between)) / max(spread, np.finfo(float).tiny))
+    return min(found)
+
+
 def _gap(features: Features, labels: Labels) -> float:
-    """Smallest distance between clusters over the largest link of the tree within one; 1 if alone.
+    """Smallest distance between clusters over the largest link of the tree within one.
 
     The tree is the minimum spanning tree: single linkage.
     """
-    if labels.max() == 0:
-        return 1.0
     distance = squareform(pdist(features))
     apart = distance[labels[:, None] != labels[None, :]].min()
     links = [

@@ -110,7 +110,9 @@ def learning_curve(material: AssemblyMaterial, ax: Axes) -> Axes:
         look = {"marker": PROBLEMS.get(name, "s"), "markersize": 3, "markeredgewidth": 0.6}
         twin.plot(rows[across], rows["held_out"], color="0.45", label=name, **look)
     if not by_step:
-        twin.legend(loc="center right", handlelength=1.4, title="loss of")
+        # Curves may run anywhere: words stand on a patch that hides them.
+        patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+        twin.legend(loc="center right", handlelength=1.4, title="loss of", **patch)
     ax.set_title("training")
     return ax
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 from systems import numbers, r2, silent, simulated, training
@@ -14,21 +15,22 @@ from ngpipe.assembly.closed_form.diagnosis import (
     diagnosis,
     widened,
 )
-from ngpipe.assembly.closed_form.rows import Gram
+from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.simulation import Simulation
+from ngpipe.config.training import Training
 from ngpipe.dynamics import assembly
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.wiring.ensembles import weights
 
-GRAM = Gram(torch.diag(torch.tensor([1.0, 1.0, 1e-6, 1e-6]).double()), 1e-12)
+SPECTRUM = Spectrum(torch.tensor([[1e-6, 1e-6, 1.0, 1.0]]).double(), 1e-12)
 
 
 def told(**seen: object) -> Diagnosis:
     """Of weights of variance 1 and a residual of 1e-4 that hardly matters as noise."""
     evidence = Evidence(**{"exact": True, **seen})
-    return diagnosis(GRAM, 1e-12, 1.0, 1000, residual=1e-4, level=1.0, evidence=evidence)
+    return diagnosis(SPECTRUM, 1e-12, 1.0, 1000, residual=1e-4, level=1.0, evidence=evidence)
 
 
 def test_misfit_does_not_average_out():
@@ -121,6 +123,38 @@ def test_activity_that_dies_down_is_no_success(gain):
     assert found.diagnosis.at_most < reached + 0.1
     rests = found.diagnosis.motion < 1e-4
     assert math.isnan(found.diagnosis.expected_r2) == rests
+
+
+def orbit(seed: int, n: int = 12, n_frames: int = 2000) -> tuple[Recording, torch.Tensor]:
+    """A dozen sparse neurons whose activity nearly repeats, with two gaps, without its rate."""
+    rng = np.random.default_rng(seed)
+    w = 4 * rng.normal(0, 0.6, (n, n)) * (rng.random((n, n)) < 0.4)
+    np.fill_diagonal(w, 0)
+    x = rng.normal(0, 1, n)
+    frames = []
+    for _ in range(n_frames):
+        frames.append(x)
+        x = x + 0.01 * (-x + 1.5 * np.tanh(x) + w @ np.tanh(x))
+    pieces = (range(0, 1000), range(1003, 1500), range(1501, n_frames))
+    activity = torch.tensor(np.array(frames), dtype=torch.float32)
+    return Recording(activity, None, 0.01, 0.1, stretches=pieces), torch.from_numpy(w)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_what_the_functions_of_a_row_explain_tells_nothing_of_its_weights(seed):
+    """Activity of few directions is a function of each neuron's own: W is free, and wrong."""
+    recording, w = orbit(seed)
+    cfg = Training(solver="closed_form", target="finite_difference", held_out=0.1)
+    found = ClosedForm(recording, cfg, silent).solve()
+    off = ~torch.eye(len(w), dtype=torch.bool)
+    away = (found.weights * found.scale / math.tanh(found.transfers[0].spline.reach / 2) - w)[off]
+    assert away.square().mean() > w[off].square().mean()
+    assert found.diagnosis.at_most < 0.6
+    assert "do not identify W" in found.diagnosis.sentence or math.isnan(
+        found.diagnosis.expected_r2
+    )
+    held = (away.abs() < 2 * (found.error * found.scale.abs())[off]).double().mean()
+    assert held > 0.8
 
 
 def test_activity_that_goes_on_is_believed():

@@ -2,7 +2,8 @@ r"""What a recording can tell about W, in numbers and in a sentence, without the
 
 Three things bound the R2 of W that can be expected; the least of them counts.
 
-- Noise, and directions that activity does not visit. With l the eigenvalues of C,
+- Noise, and directions that activity does not visit. With l the eigenvalues of C, freed of what
+  the functions of the row itself explain,
 
   .. math:: R^2 = \frac{\tau^2 \bar s^2}{\tau^2 \overline{s^2} + \nu \overline{s^2 / l}},
       \qquad s = l / (l + r)
@@ -22,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.rows import Gram
+from ngpipe.assembly.closed_form.rows import Spectrum
 
 POOR = 0.9
 """Expected R2 of W below which a recording does not identify it."""
@@ -34,8 +35,8 @@ LEAST = 0.1
 """Least share of the rate that is taken to be no noise."""
 SURE = 0.99
 """R2 of W, in the worst case of misfit, from which nothing else has to confirm it."""
-COMMON = 0.1
-"""Correlation of neighbouring residuals below which they are independent."""
+COMMON = 4.0
+"""Standard errors that the correlation of neighbouring residuals exceeds if it is no chance."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,18 @@ class Diagnosis:
         left = max(0.0, 1 - share)
         return replace(self, expected_r2=self.expected_r2 * left, at_most=self.at_most * left)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether misfit may change W, so that something else has to confirm it."""
+        return self.coherent > 0 and self.at_most < SURE
+
     def agreed(self, share: float) -> "Diagnosis":
         """The same, knowing how well two rounds of the search agree on W.
 
         Where misfit may change W, psi may be wrong as well: another basis and other frames then
         give another W. Elsewhere the earlier round is just the poorer one, and says nothing.
         """
-        if self.coherent == 0 or self.at_most >= SURE:
+        if not self.in_doubt:
             return self
         least = min(self.at_most, share)
         expected = self.expected_r2 if math.isnan(self.expected_r2) else least
@@ -102,8 +108,8 @@ class Diagnosis:
     def sentence(self) -> str:
         """The same in words, with what to do about it."""
         says = (
-            f"{self.n_frames:,} frames excite {self.directions:.0f} directions of "
-            f"{self.n_neurons} (condition number {self.condition_number:.0e}); "
+            f"{self.n_frames:,} frames excite {self.directions:.0f} of the {self.n_neurons - 1} "
+            f"directions of a row (condition number {self.condition_number:.0e}); "
         )
         about = f"{self.at_most:.{5 if self.at_most > 0.99 else 2}f}"
         if math.isnan(self.expected_r2):
@@ -139,7 +145,7 @@ class Diagnosis:
 
 
 def diagnosis(
-    gram: Gram,
+    spectrum: Spectrum,
     noise: float,
     weight_variance: float,
     n_frames: int,
@@ -148,10 +154,10 @@ def diagnosis(
     level: float = 1.0,
     evidence: Evidence | None = None,
 ) -> Diagnosis:
-    """What the data can tell about some rows, from the eigenvalues of C.
+    """What the data can tell about some rows, from the eigenvalues l of C.
 
     Args:
-        gram: C and r.
+        spectrum: l and r of some of them.
         noise: nu = q s^2 / n [1/tau^2].
         weight_variance: mean squared weight as found [1/tau^2].
         n_frames: frames used.
@@ -161,21 +167,21 @@ def diagnosis(
     """
     seen = evidence or Evidence()
     misfit = seen.coherent * residual
-    values, ridge = gram.eigenvalues, gram.padding
-    expected, noise_share = _expected(gram, noise, weight_variance)
-    worst, _ = _expected(gram, misfit, weight_variance)
-    spread = max(1 - noise_share, 0.0) * weight_variance / float(gram.shares.square().mean())
+    values, ridge = spectrum.values, spectrum.padding
+    expected, noise_share = _expected(spectrum, noise, weight_variance)
+    worst, _ = _expected(spectrum, misfit, weight_variance)
+    spread = max(1 - noise_share, 0.0) * weight_variance / float(spectrum.shares.square().mean())
     told = values / (values + ridge + max(noise, misfit) / max(spread, 1e-300))
     moves = seen.motion >= REST
     most = min(1.0, expected, worst)
     if moves:
-        used = float(gram.shares.sum()) / n_frames
+        used = float(spectrum.shares.sum(1).mean()) / n_frames
         most = min(most, _confirmed(seen, residual / max(level * seen.motion, 1e-300), used))
     return Diagnosis(
         n_frames,
-        len(values),
-        float(told.sum()),
-        float((values.max() + ridge) / (values.min().clamp_min(0) + ridge)),
+        values.shape[1] + 1,
+        float(told.sum(1).mean()),
+        spectrum.condition_number,
         most if moves else math.nan,
         most,
         noise_share,
@@ -187,10 +193,10 @@ def diagnosis(
     )
 
 
-def _expected(gram: Gram, noise: float, variance: float) -> tuple[float, float]:
+def _expected(spectrum: Spectrum, noise: float, variance: float) -> tuple[float, float]:
     """R2 of W that an error nu along every direction leaves, and its share of W as found."""
-    values, share = gram.eigenvalues, gram.shares
-    sampling = noise * float((values / (values + gram.padding).square()).mean())
+    values, share = spectrum.values, spectrum.shares
+    sampling = noise * float((values / (values + spectrum.padding).square()).mean())
     spread = max(variance - sampling, 0.0) / float(share.square().mean())
     expected = spread * float(share.mean()) ** 2 / max(variance, 1e-300)
     return expected, min(1.0, sampling / max(variance, 1e-300))
@@ -216,7 +222,7 @@ def coherence(now: Float[Tensor, "frame row"], after: Float[Tensor, "frame row"]
     """
     size = (now.square().sum(1) * after.square().sum(1)).sqrt().clamp_min(1e-300)
     common = float(((now * after).sum(1) / size).mean())
-    return common if common > COMMON else 0.0
+    return common if common > COMMON / math.sqrt(now.numel()) else 0.0
 
 
 def widened(

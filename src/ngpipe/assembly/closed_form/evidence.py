@@ -10,9 +10,8 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.accumulate import residual
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence, diagnosis
 from ngpipe.assembly.closed_form.frames import Frames
-from ngpipe.assembly.closed_form.rows import Gram, RowFit
+from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
-from ngpipe.assembly.closed_form.transfer import Fit
 
 if TYPE_CHECKING:
     from ngpipe.assembly.closed_form.solve import ClosedForm
@@ -21,17 +20,16 @@ ROWS, PAIRS = 16, 300
 """Rows of W, and frames with their neighbours, that are looked at."""
 
 
-def evidence(
-    solver: "ClosedForm", solution: Solution, fit: Fit, members: Int[Tensor, " row"]
-) -> Evidence:
-    """What some rows miss on held-out frames, and have in common on neighbouring ones."""
+def evidence(solver: "ClosedForm", solution: Solution, members: Int[Tensor, " row"]) -> Evidence:
+    """What some rows, which see one psi, miss on held-out frames, and neighbours have in common."""
+    transfer = solution.transfers[int(solution.receiver_group[members[0]])]
     rows = members[:: -(-len(members) // ROWS)]
     own = RowFit(
         solution.weights[rows], solution.phi_coefficients[rows], solution.mean_square[rows]
     )
 
     def left(frames: Frames) -> Float[Tensor, "frame row"]:
-        return residual(replace(frames, phi=fit.phi), fit.transfer, own, rows)
+        return residual(replace(frames, phi=solution.phi), transfer, own, rows)
 
     known = solver.everything.chosen
     first = known[:-1][known.diff() == 1]
@@ -47,18 +45,34 @@ def evidence(
     )
 
 
-def agreement(one: Solution, other: Solution, rows: Bool[Tensor, " neuron"]) -> float:
-    """Share of the variance of W on which two rounds agree: all of their difference is an error.
+def confirmed(
+    solution: Solution, last: Solution, earlier: Solution, rows: Bool[Tensor, " neuron"]
+) -> Solution:
+    """The same, knowing how well two rounds of the search agree on W.
 
-    On the rows without a hidden input, or on all; 2 r - 1 of their correlation r, at least 0.
+    They agree on 2 r - 1 of its variance, r their correlation, at least 0: all of the difference is
+    an error. Where misfit may change W, the errors of a row are at least that large.
+
+    Args:
+        solution: what is found, under a prior if there is one.
+        last: of the last round, without a prior.
+        earlier: of the one before.
+        rows: those without a hidden input; if there are none, all count.
     """
     rows = rows if rows.any() else torch.ones_like(rows)
-    pair = torch.stack([solution.scaled()[rows].double().flatten() for solution in (one, other)])
-    return max(0.0, 2 * float(torch.corrcoef(pair)[0, 1].nan_to_num()) - 1)
+    now, before = last.scaled().double(), earlier.scaled().double()
+    together = torch.stack([now[rows].flatten(), before[rows].flatten()])
+    share = max(0.0, 2 * float(torch.corrcoef(together)[0, 1].nan_to_num()) - 1)
+    told = solution.diagnosis.agreed(share)
+    error = solution.error
+    if solution.diagnosis.in_doubt:
+        apart = (now - before).square().mean(1, keepdim=True).sqrt() / solution.scale
+        error = torch.where(error > 0, error.hypot(apart), error)
+    return replace(solution, diagnosis=told, error=error)
 
 
 def diagnosed(
-    gram: Gram,
+    spectrum: Spectrum,
     solution: Solution,
     rows: Int[Tensor, " row"],
     n_frames: int,
@@ -67,7 +81,7 @@ def diagnosed(
     """What the recording tells about the rows that see one psi."""
     left = float(solution.noise[rows].mean())
     return diagnosis(
-        gram,
+        spectrum,
         solution.inflation * left / n_frames,
         float(solution.weights[rows].square().mean()),
         n_frames,

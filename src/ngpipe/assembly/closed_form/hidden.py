@@ -92,6 +92,8 @@ class Driven:
     """Standard errors of W, if asked for."""
     noise: Float[Tensor, " site"] | None = None
     """Residual variance of the divided equation, likewise."""
+    directions: Float[Tensor, "row direction"] | None = None
+    """Mean square of activity along the directions of some of the rows, likewise."""
 
     @classmethod
     def joined(cls, parts: "list[Driven]") -> "Driven":
@@ -170,8 +172,9 @@ class Hidden:
     ) -> Driven:
         """One linear solve for all driven neurons, block by block."""
         found, done = [], 0
+        typical = uncertainty.typical(rows, self.sent.shape[1])
         for part in torch.arange(len(rows), device=o.device).split(self._block()):
-            found.append(self._step(rows[part], weights[part], o[part], inflation))
+            found.append(self._step(rows[part], weights[part], o[part], inflation, typical))
             done += len(part)
             report("hidden input", done=done, of=len(rows))
         return Driven.joined(found)
@@ -188,7 +191,9 @@ class Hidden:
         columns = self.hats.n + len(self.components) + 1
         return max(1, MEMORY_BYTES // (6 * 8 * self.sent.shape[1] * columns))
 
-    def _step(self, rows: Tensor, weights: Tensor, o: Tensor, inflation: float | None) -> Driven:
+    def _step(
+        self, rows: Tensor, weights: Tensor, o: Tensor, inflation: float | None, typical: Tensor
+    ) -> Driven:
         """One linear solve for a block of rows; change of o, or o itself if it is additive."""
         x, rate = self.frames.x[:, rows].double(), self.frames.rate[:, rows].double()
         own = self.frames.phi.basis(x) @ self.components.T
@@ -208,15 +213,16 @@ class Hidden:
             moments.own_own[:, n:, n:] += curvature[:, None, None] * fixed
         normal = Rows(self.gram, rows, moments, self._padding(n))
         found = normal.solve()
-        error = noise = None
+        error = noise = directions = None
         if inflation is not None:
             length = len(self.frames)
             noise = uncertainty.noise_variance(self.gram, found, length, found.mean_square)
             error = uncertainty.standard_errors(normal, found.weights, inflation * noise / length)
+            directions = normal.spectrum(typical).values
         # The residual of the undivided equation, near enough.
         square = found.mean_square * divisor.square().mean(0)
         phi = found.own[:, :n] @ self.components
-        return Driven(found.weights, phi, found.own[:, n:], square, error, noise)
+        return Driven(found.weights, phi, found.own[:, n:], square, error, noise, directions)
 
     def _padding(self, n: int) -> Tensor:
         """Keeps o smooth where a row receives little."""

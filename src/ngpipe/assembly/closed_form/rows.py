@@ -8,6 +8,7 @@ and W_ii = 0, are eliminated in its blocks (Golub & Van Loan, "Matrix computatio
 All in float64: the Gram matrix squares the condition number of the data.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -52,14 +53,14 @@ class Gram:
         return torch.cholesky_inverse(self.factor)
 
     @cached_property
-    def eigenvalues(self) -> Float[Tensor, " pre"]:
-        """Of C, rising, and not negative."""
-        return torch.linalg.eigvalsh(self.moment).clamp_min(0)
+    def spectrum(self) -> "Spectrum":
+        """Of C itself."""
+        return Spectrum(torch.linalg.eigvalsh(self.moment)[None].clamp_min(0), self.padding)
 
     @property
     def shares(self) -> Float[Tensor, " pre"]:
         """Share l / (l + r) of W that the ridge leaves along every eigenvector of C."""
-        return self.eigenvalues / (self.eigenvalues + self.padding)
+        return self.spectrum.shares[0]
 
     @cached_property
     def shrunk(self) -> Float[Tensor, " pre"]:
@@ -73,6 +74,31 @@ class Gram:
     def other_half(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
         """L^-T times the columns of ``right``."""
         return torch.linalg.solve_triangular(self.factor.T, right, upper=True)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean square of activity along the directions in which a row of W can be told."""
+
+    values: Float[Tensor, "row direction"]
+    """l: eigenvalues of what each of some rows is solved from, rising, not negative."""
+    padding: float
+    """r: what the ridge adds to each."""
+
+    @property
+    def shares(self) -> Float[Tensor, "row direction"]:
+        """Share l / (l + r) of W that the ridge leaves along every direction."""
+        return self.values / (self.values + self.padding)
+
+    @property
+    def condition_number(self) -> float:
+        """Largest over smallest of l + r."""
+        return float((self.values.max() + self.padding) / (self.values.min() + self.padding))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Spectrum]") -> "Spectrum":
+        """Rows of several blocks that share a Gram matrix."""
+        return cls(torch.cat([part.values for part in parts]), parts[0].padding)
 
 
 @dataclass
@@ -153,8 +179,8 @@ class Rows:
         self.forbidden = half[:, :n_rows].T / half[:, :n_rows].norm(dim=0)[:, None]
         self.eliminated = self._allowed(half[:, n_rows:].view(n, n_rows, columns).permute(1, 2, 0))
         level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
-        schur = moments.own_own - self.eliminated @ self.eliminated.mT
-        self.reduced = self._together(schur + level[:, None, None] * padding)
+        self._own = moments.own_own + level[:, None, None] * padding
+        self.reduced = self._together(self._own - self.eliminated @ self.eliminated.mT)
         self.schur, failed = torch.linalg.cholesky_ex(self.reduced)
         if failed.any():
             raise DivergenceError(
@@ -216,6 +242,20 @@ class Rows:
         forbidden = self.gram.other_half(self.forbidden.T).T
         plain = self.gram.inverse.diagonal() - forbidden.square()
         return plain + (back * torch.cholesky_solve(back, self.schur)).sum(1)
+
+    def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Spectrum:
+        """Of C without W_ii, freed of what the row's own columns explain.
+
+        Args:
+            wanted: the neurons whose rows are looked at, as far as they are among these.
+        """
+        values = [self.gram.moment.new_zeros(0, len(self.gram.moment) - 1)]
+        for k in torch.nonzero(torch.isin(self.rows, wanted))[:, 0].tolist():
+            crossed = self.moments.sent_own[:, k]
+            left = self.gram.moment - crossed @ torch.linalg.solve(self._own[k], crossed.T)
+            others = torch.arange(len(left), device=left.device) != self.rows[k]
+            values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
+        return Spectrum(torch.cat(values), self.gram.padding)
 
     def _allowed(self, half: Float[Tensor, "row k pre"]) -> Float[Tensor, "row k pre"]:
         """The part that leaves W_ii at zero."""

@@ -58,10 +58,14 @@ class Solution:
         """Mean squared residual of every row over its mean squared rate."""
         return self.mean_square / self.level
 
+    @property
+    def scale(self) -> Float[Tensor, "post pre"]:
+        """Half of the rise of psi, as every pair has it, over half of its reach."""
+        return torch.stack([t.height[t.group] for t in self.transfers])[self.receiver_group]
+
     def scaled(self) -> Float[Tensor, "post pre"]:
         """W with every psi scaled to rise from -1 to 1 over half of its reach [1/tau]."""
-        scale = [t.height[t.group] for t in self.transfers]
-        return (self.weights * torch.stack(scale)[self.receiver_group]).float()
+        return (self.weights * self.scale).float()
 
     def psi(
         self,

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared_phi, solve_rows
-from ngpipe.assembly.closed_form.evidence import agreement, diagnosed, evidence
+from ngpipe.assembly.closed_form.evidence import confirmed, diagnosed, evidence
 from ngpipe.assembly.closed_form.frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
 from ngpipe.assembly.closed_form.prior import Prior, column_signs
-from ngpipe.assembly.closed_form.rows import Gram, RowFit
+from ngpipe.assembly.closed_form.rows import Gram, RowFit, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.transfer import Fit, Report, Search
@@ -84,7 +84,6 @@ class ClosedForm:
             self._begin("first input")
             solution = self._rows_of(groups, ~self.plain, groups.solution)
             solution = self._with_input(solution)
-            self._know(solution.omega)
             groups = merged(self, replace(groups, solution=solution), shared)
         self._begin("psi, finer")
         polished = self._polished(groups)
@@ -93,13 +92,12 @@ class ClosedForm:
         if not self.plain.all():
             self._begin("input")
             solution = self._with_input(solution, final=True)
-            self._know(solution.omega)
         unbiased = solution
         if self._has_prior:
             self._begin("prior")
             solution = self._with_prior(polished, solution)
-        agreed = solution.diagnosis.agreed(agreement(groups.solution, unbiased, self.plain))
-        return replace(solution, types=groups.types, diagnosis=agreed)
+        solution = replace(solution, types=groups.types)
+        return confirmed(solution, unbiased, groups.solution, self.plain)
 
     @property
     def _has_prior(self) -> bool:
@@ -193,11 +191,11 @@ class ClosedForm:
         self.frames, self.held_out = knowing(self.frames), knowing(self.held_out)
 
     def _with_input(self, solution: Solution, *, final: bool = False) -> Solution:
-        """Hidden input of the driven neurons, and their rows anew."""
+        """Hidden input of the driven neurons, from now on known, and their rows anew."""
         frames = replace(self.frames, phi=solution.phi)
         hats = Hats(self.solver.input_knots, self.recording.duration)
         everyone = self.recording.sites.driven
-        values = solution.weights.new_empty(len(everyone), hats.n)
+        values, spectra = solution.weights.new_empty(len(everyone), hats.n), {}
         found = solution.copy()
         for k, transfer in enumerate(solution.transfers):
             mine = solution.receiver_group[everyone] == k
@@ -219,8 +217,12 @@ class ClosedForm:
             found.level[driven] = frames.rate[:, driven].double().square().mean(0)
             if final:
                 found.error[driven], found.noise[driven] = rows.error, rows.noise
-                found.told(diagnosed(hidden.gram, found, driven, len(frames)))
+                spectra[k] = Spectrum(rows.directions, hidden.gram.padding)
         found.omega = KnottedInput(hats, everyone, values, self.cfg.input_mode)
+        self._know(found.omega)
+        for k, spectrum in spectra.items():
+            mine = everyone[found.receiver_group[everyone] == k]
+            found.told(diagnosed(spectrum, found, mine, len(frames), evidence(self, found, mine)))
         return found
 
     def _polished(self, groups: Groups) -> Groups:
@@ -302,7 +304,8 @@ class ClosedForm:
         if final:
             q = uncertainty.inflation(equations, fit.transfer, members, fit.ridge)
             solution.inflation = max(solution.inflation, q)
-        own, missed = None, []
+        own, missed, spectra = None, [], []
+        typical = uncertainty.typical(members, self.recording.n_neurons)
         if self.cfg.network.one_type:
             own = shared_phi(equations, fit.transfer, members, gram)
         for rows, normal in solve_rows(equations, fit.transfer, members, gram):
@@ -318,9 +321,11 @@ class ClosedForm:
                 solution.error[rows] = uncertainty.standard_errors(
                     normal, found.weights, q * noise / n
                 )
+                spectra.append(normal.spectrum(typical))
         missed = torch.cat(missed)
         if final:
-            told = diagnosed(gram, solution, members, n, evidence(self, solution, fit, members))
+            seen = evidence(self, solution, members)
+            told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
             solution.told(told)
             found = solution.error[members], solution.weights[members]
             solution.error[members] = diagnosis.widened(*found, told, q)

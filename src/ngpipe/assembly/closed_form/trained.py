@@ -20,7 +20,7 @@ from ngpipe.assembly.closed_form.diagnosis import (
     diagnosis,
 )
 from ngpipe.assembly.closed_form.frames import Equations, Source, Transfer
-from ngpipe.assembly.closed_form.rows import Gram
+from ngpipe.assembly.closed_form.rows import Gram, Spectrum
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
@@ -69,6 +69,7 @@ def certainty(
         transfer = _transfer(model, members, Spline(PSI_BASIS, **axis))
         gram = Gram(gram_moment(equations, transfer), RIDGE)
         q = uncertainty.inflation(equations, transfer, members, RIDGE)
+        typical, spectra = uncertainty.typical(members, model.n_neurons), []
         noise, level, far = (torch.zeros_like(errors[0]) for _ in range(3))
         for rows, normal in solve_rows(equations, transfer, members, gram):
             fit = normal.solve()
@@ -77,10 +78,11 @@ def certainty(
             away = (weights[rows] - fit.weights).square()
             errors[rows] = (error.square() + away).sqrt()
             level[rows], far[rows] = normal.moments.target, away.mean(1)
+            spectra.append(normal.spectrum(typical))
         spread = float(weights[members].square().mean())
         left = float(noise[members].mean())
         found = diagnosis(
-            gram,
+            Spectrum.joined(spectra),
             q * left / n,
             spread,
             n,

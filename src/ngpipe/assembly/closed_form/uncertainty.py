@@ -27,6 +27,10 @@ SPLIT_ROWS = 16
 """Rows of W that are worked out from either half of the recording."""
 FREE = 0.05
 """Share of the frames that unknowns must leave for the residual to tell the noise."""
+SPECTRUM_ROWS = 8
+"""Most rows of W whose directions are looked at; each costs an eigenvalue problem."""
+SPECTRUM_NEURONS = 4_000
+"""Neurons beyond which, and rows together, no further row is looked at, but one."""
 HALF = 1.3
 """Least frames of half a recording, in multiples of the unknowns of a row."""
 
@@ -67,6 +71,12 @@ def standard_errors(
     # W_ii = 0 is certain.
     errors[torch.arange(len(errors), device=errors.device), rows.rows] = 0
     return errors
+
+
+def typical(members: Int[Tensor, " row"], n_neurons: int) -> Int[Tensor, " typical"]:
+    """The rows whose directions stand for those of all."""
+    n = max(1, min(SPECTRUM_ROWS, SPECTRUM_NEURONS // n_neurons))
+    return members[:: -(-len(members) // n)]
 
 
 def inflation(
