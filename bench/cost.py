@@ -203,7 +203,7 @@ def product_rate(threads: int, device: torch.device) -> float:
 def simulated(case: Case) -> None:
     """Write the store that all methods learn from."""
     torch.set_num_threads(case.threads)
-    simulate.run(case.experiment.simulation, case.simulation, key="cost", device=case.device)
+    simulate.run(case.experiment.simulation, case.simulation.parent, key="cost", device=case.device)
 
 
 def closed_form(case: Case) -> Measured:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -225,3 +226,37 @@ class TestFigures:
         assert ownership.not_ours(tmp_path / "Fig3") is None
         (tmp_path / "Fig3" / "sketch.png").write_bytes(b"mine")
         assert ownership.not_ours(tmp_path / "Fig3") is not None
+
+
+class TestWhatMakesAResult:
+    """The command that a message gives works where it is read."""
+
+    def test_in_the_study_at_hand(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for path in (Path("results/runs/x/fit.zarr"), tmp_path / "results/runs/x/fit.zarr"):
+            made = ownership.how_to_make(path)
+            assert made.startswith("make it with: snakemake -s ")
+            assert made.endswith("Snakefile --cores 2 results/runs/x/fit.zarr")
+
+    def test_in_another_directory(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "my brain" / "config").mkdir(parents=True)
+        (tmp_path / "Snakefile").touch()
+        made = ownership.how_to_make(Path("my brain/results/runs/x/fit.zarr"))
+        assert " -s " in made
+        assert made.endswith("--directory 'my brain' --cores 2 results/runs/x/fit.zarr")
+
+    def test_outside_of_any_study(self, tmp_path):
+        assert ownership.how_to_make(tmp_path / "fit.zarr") == "correct the path"
+        assert ownership.how_to_make(tmp_path / "results" / "fit.zarr") == "correct the path"
+
+    def test_from_a_recording_of_ones_own(self, dataset, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        run = Path("results/runs/mine")
+        dataset.to_zarr(run / "simulation.zarr", zarr_format=2)
+        by_hand = "ngpipe train config/experiments/mine.yaml; then recover, rollout and score"
+        assert by_hand in ownership.how_to_make(run / "recovery.zarr")
+        assert "snakemake" in ownership.how_to_make(run / "simulation.zarr")
+        shutil.rmtree(run)
+        store.write(dataset, run / "simulation.zarr", schemas.SIMULATION, MADE)
+        assert "snakemake" in ownership.how_to_make(run / "recovery.zarr")

@@ -90,9 +90,7 @@ def _no_store(path: Path) -> str:
             f"{path} is {kind_of_file(path)}, expected a zarr store, which is a directory; "
             "write its content with xarray's to_zarr under a name of its own"
         )
-    if "results" in path.parts and not path.is_absolute():
-        return f"no store at {path}; make it with: {ownership.command_for(path)}"
-    return f"no store at {path}; correct the path"
+    return f"no store at {path}; {ownership.how_to_make(path)}"
 
 
 def _unreadable(path: Path, error: Exception) -> str:

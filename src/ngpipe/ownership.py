@@ -193,10 +193,40 @@ def _json(path: Path) -> object:
         return None
 
 
+def how_to_make(path: Path) -> str:
+    """What to do about a result that is not there."""
+    place = _in_study(path)
+    return "correct the path" if place is None else f"make it with: {command_for(path)}"
+
+
 def command_for(target: Path) -> str:
-    """The Snakemake command that makes a result, from the directory of the study at hand."""
+    """The command that makes a result, from the directory at hand.
+
+    Snakemake makes nothing from a recording of the user's own: that is done by hand.
+    """
+    study, inside = _in_study(target) or (Path(), Path(target))
+    run = study / inside.parent
+    recording = run / "simulation.zarr"
+    if recording.is_dir() and target != recording and written_under(recording) is None:
+        there = "" if study == Path() else f"cd {shlex.quote(str(study))}; "
+        config = shlex.quote(f"config/experiments/{run.name}.yaml")
+        return f"{there}ngpipe train {config}; then recover, rollout and score in the same way"
     where = ""
-    if not Path("Snakefile").exists():
+    if study != Path() or not Path("Snakefile").exists():
         own = Path(__file__).parents[2] / "Snakefile"
         where = f"-s {shlex.quote(str(own)) if own.exists() else 'path/to/ngpipe/Snakefile'} "
-    return f"snakemake {where}--cores 2 {shlex.quote(str(target))}"
+    if study != Path():
+        where += f"--directory {shlex.quote(str(study))} "
+    return f"snakemake {where}--cores 2 {shlex.quote(str(inside))}"
+
+
+def _in_study(path: Path) -> tuple[Path, Path] | None:
+    """The directory of a study, as seen from here, and the path of a result in it."""
+    path = Path(path)
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    if "results" not in path.parts:
+        return None
+    at = len(path.parts) - 1 - path.parts[::-1].index("results")
+    study, inside = Path(*path.parts[:at]), Path(*path.parts[at:])
+    return None if study != Path() and not (study / "config").is_dir() else (study, inside)

@@ -207,13 +207,17 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     Raises:
         StoreError: it is absent or no table.
     """
+    if not Path(path).is_file():
+        raise StoreError(f"no table at {path}; {ownership.how_to_make(path)}")
     try:
         table = pd.read_csv(path)
         # read again as text: a group may be called NA or 01
         options = {"usecols": lambda name: name in text, "dtype": str, "na_filter": False}
         return table.assign(**pd.read_csv(path, **options)) if text else table
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise StoreError(f"no readable table at {path} ({error}); re-run its rule") from error
+        raise StoreError(
+            f"{path} is no readable table ({error}); correct it, or move it away and make it again"
+        ) from error
 
 
 def write_table(
@@ -252,11 +256,13 @@ def read_json(path: Path) -> dict:
     Raises:
         StoreError: it is absent or not JSON.
     """
+    if not Path(path).is_file():
+        raise StoreError(f"no manifest at {path}; {ownership.how_to_make(path)}")
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"no readable manifest at {path} ({error}); re-run the rule that makes it"
+            f"{path} is no readable manifest ({error}); move it away and make it again"
         ) from error
 
 

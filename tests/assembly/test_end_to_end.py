@@ -24,7 +24,7 @@ def recover(directory: Path, simulation: dict, training: dict) -> pd.Series:
     content = {"simulation": {**SYSTEM, **simulation}, "training": training}
     cfg = validate(content, Experiment, where="test")
     path = directory / "simulation.zarr"
-    simulate.run(cfg.simulation, path, key="k", device=CPU)
+    simulate.run(cfg.simulation, directory, key="k", device=CPU)
     train.run(cfg.training, directory, key="k", device=CPU, checkpoints=directory)
     recording = recordings.load(path, cfg.training, CPU)
     model = model_file.read(directory / "model.safetensors", recording)

@@ -166,7 +166,7 @@ def test_the_schema_refuses_what_the_models_refuse():
 
 
 def test_describing_needs_no_heavy_library():
-    """The command line imports it for every ``--help``."""
+    """The command line imports it for the ``--help`` of every stage."""
     script = (
         "import sys, ngpipe.config.describe; print(sorted({'torch', 'xarray'} & {*sys.modules}))"
     )

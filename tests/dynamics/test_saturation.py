@@ -58,8 +58,7 @@ def test_simulate_says_so_and_writes_it_down(tmp_path, capsys, gain):
         connectivity={"kind": "gaussian", "excitatory": 1.0},
         initial_std=1.0,
     )
-    path = tmp_path / "simulation.zarr"
-    simulate.run(cfg, path, key="k", device=torch.device("cpu"))
+    simulate.run(cfg, tmp_path, key="k", device=torch.device("cpu"))
     notes = store.read_json(tmp_path / "simulation.json")["notes"]
     told = "activity is saturated" in capsys.readouterr().err
     assert told == ("warning" in notes) == (gain > 1)

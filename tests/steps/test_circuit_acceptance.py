@@ -37,7 +37,7 @@ def result(microns, tmp_path_factory):
         }
         cfg = validate(content, CircuitExperiment, where="test")
         directory = tmp_path_factory.mktemp("circuit")
-        wire.run(cfg.connectome, directory / "connectome.zarr", key=KEY)
+        wire.run(cfg.connectome, directory, key=KEY)
         respond.run(cfg, directory, key=KEY, device=torch.device("cpu"))
         compare.run(cfg, directory, key=KEY)
         return directory

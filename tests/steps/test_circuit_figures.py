@@ -41,7 +41,7 @@ def results(tmp_path_factory) -> Path:
         where="test",
     )
     directory = tmp_path_factory.mktemp("circuit")
-    wire.run(one.connectome, directory / "connectome.zarr", key=KEY)
+    wire.run(one.connectome, directory, key=KEY)
     respond.run(one, directory, key=KEY, device=torch.device("cpu"))
     motifs.run(one.motifs, directory, key=KEY)
     compare.run(one, directory, key=KEY)

@@ -60,7 +60,7 @@ STAGES = ("wire", "respond", "motifs", "compare")
 def run(cfg: CircuitExperiment, directory: Path, *names: str) -> Path:
     """Stages by name, in the order given."""
     calls = {
-        "wire": lambda: wire.run(cfg.connectome, directory / "connectome.zarr", key=KEY),
+        "wire": lambda: wire.run(cfg.connectome, directory, key=KEY),
         "respond": lambda: respond.run(cfg, directory, key=KEY, device=CPU),
         "motifs": lambda: motifs.run(cfg.motifs, directory, key=KEY),
         "compare": lambda: compare.run(cfg, directory, key=KEY),

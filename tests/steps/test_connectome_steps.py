@@ -54,9 +54,9 @@ def experiment(targets: Path, **changes) -> ConnectomeExperiment:
 def run(cfg: ConnectomeExperiment, directory: Path, *names: str) -> None:
     """Stages by name, in the order given."""
     calls = {
-        "wire": lambda: wire.run(cfg.connectome, directory / "connectome.zarr", key=CPU["key"]),
+        "wire": lambda: wire.run(cfg.connectome, directory, key=CPU["key"]),
         "fit": lambda: fit.run(
-            *(cfg.network, cfg.fit, cfg.stimuli, directory),
+            *(cfg.network, cfg.fit, cfg.fitted_to, directory),
             **CPU,
             checkpoints=directory / "checkpoints",
         ),
@@ -201,7 +201,9 @@ class TestFit:
     def test_a_network_of_another_connectome_is_refused(self, copy, targets):
         section = {"source": {"kind": "generated", "radius": 1, "seed": 4}}
         run(experiment(targets, connectome=section), copy, "wire")
-        with pytest.raises(StoreError, match=r"belongs to another connectome.*re-run the rule"):
+        with pytest.raises(
+            StoreError, match=r"belongs to another connectome.*run the step `fit` again"
+        ):
             network_of(copy)
 
     def test_values_of_no_group_are_named(self, copy, targets):

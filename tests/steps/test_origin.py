@@ -201,9 +201,18 @@ def test_an_earlier_simulation_is_a_recording_unless_it_was_planned_with(here):
     assert step("train", "--key", stages.key_of(experiment, "train")) == 0
 
 
+def test_what_was_not_trained_is_made_by_hand(here, capfd):
+    (RUN / "model.safetensors").unlink()
+    assert step("recover") == 1
+    told = "no model at results/runs/mine/model.safetensors; make it with: ngpipe train config/exp"
+    assert told in capfd.readouterr().err
+
+
 def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
     figures = {"F": {"panels": {"curve": {"kind": "learning_curve", "of": "mine"}}}}
     Path("config/config.yaml").write_text(yaml.safe_dump({"figures": figures}))
+    assert cli.main(["figure", "F"]) == 1
+    assert "1 panels of figure F are not drawn; run: ngpipe panel F curve" in capfd.readouterr().err
     assert cli.main(["panel", "F", "curve"]) == 0
     assert cli.main(["figure", "F"]) == 0
     assert cli.main(["verify", "results/F"]) == 0

@@ -42,8 +42,8 @@ def run(tmp_path):
     """run(**changes) -> the store of a small simulation, loaded."""
 
     def simulated(name: str = "simulation", **changes):
-        path = tmp_path / f"{name}.zarr"
-        simulate.run(section(**changes), path, key="k" * 64, device=CPU)
+        path = tmp_path / name / "simulation.zarr"
+        simulate.run(section(**changes), path.parent, key="k" * 64, device=CPU)
         return store.read(path, schemas.SIMULATION).load()
 
     return simulated
@@ -51,7 +51,7 @@ def run(tmp_path):
 
 def digest(tmp_path, run, name, **changes) -> str:
     run(name, **changes)
-    return store.read_json(tmp_path / f"{name}.json")["digest"]
+    return store.read_json(tmp_path / name / "simulation.json")["digest"]
 
 
 def by_hand(x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -307,7 +307,8 @@ class TestInput:
         other = INPUTS[name] | {"seed": 77}
         run("other", input=other)
         tables = [
-            store.read(tmp_path / f"{n}.zarr", {})["external_input"] for n in ("one", "other")
+            store.read(tmp_path / n / "simulation.zarr", {})["external_input"]
+            for n in ("one", "other")
         ]
         assert np.abs(tables[0] - tables[1]).values[:, :4].mean() > 0.02
 
@@ -344,7 +345,7 @@ class TestStore:
 
     def test_holds_its_resolved_config_and_key(self, run, tmp_path):
         run()
-        manifest = store.read_json(tmp_path / "simulation.json")
+        manifest = store.read_json(tmp_path / "simulation" / "simulation.json")
         assert Simulation.model_validate(manifest["config"]) == section()
         assert manifest["stage"] == "simulate"
         assert manifest["key"] == "k" * 64
@@ -372,7 +373,7 @@ class TestSeeds:
     def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, noise):
         one = digest(tmp_path, run, "one", noise=noise)
         assert one == digest(tmp_path, run, "again", noise=noise)
-        assert one == hashing.tree_digest(tmp_path / "again.zarr")
+        assert one == hashing.tree_digest(tmp_path / "again" / "simulation.zarr")
 
     def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
         dale = {"kind": "gaussian", "excitatory": 0.75}
@@ -386,7 +387,7 @@ class TestSeeds:
         np.testing.assert_array_equal(shuffled["gain"].values, gain)
         np.testing.assert_array_equal(shuffled["position"].values, ordered["position"].values)
         again = digest(tmp_path, run, "again", **changes, shuffle_types=True)
-        assert again == hashing.tree_digest(tmp_path / "shuffled.zarr")
+        assert again == hashing.tree_digest(tmp_path / "shuffled" / "simulation.zarr")
 
     def test_without_shares_and_shuffling_the_bytes_are_as_ever(self, run):
         types = run(n_neurons=17, types=[*TYPES, {}, {"leak": 3}])["neuron_type"].values

@@ -21,7 +21,7 @@ TRAINING = Training(
 
 def trained(directory: Path, **options: Path) -> pd.DataFrame:
     simulation = Simulation(n_neurons=12, n_frames=600, burn_in=10)
-    simulate.run(simulation, directory / "simulation.zarr", **CPU)
+    simulate.run(simulation, directory, **CPU)
     train.run(TRAINING, directory, checkpoints=directory / "checkpoints", **CPU, **options)
     return pd.read_csv(directory / "training.csv")
 

@@ -188,11 +188,12 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
     before = json.loads(manifest.read_text())["key"]
     editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
 
-    sound, failing = "def _score(options", "def _score(o):\n    1 / 0\n\n\ndef _sound(options"
-    editable.edit_source("cli.py", sound, failing)
+    sound = "    module.run(*parts"
+    failing = f"    1 / (name != 'score')\n{sound}"
+    editable.edit_source("commands/stage.py", sound, failing)
     assert "ZeroDivisionError" in editable.snakemake("results/Other/", rc=1)
 
-    editable.edit_source("cli.py", failing, sound)
+    editable.edit_source("commands/stage.py", failing, sound)
     assert editable.planned("results/Other/") == stale
     assert "runs/wired/metrics" in editable.ngpipe("verify", "results/Other/", rc=1)
     assert NOTHING not in editable.snakemake("results/Other/")

@@ -48,10 +48,9 @@ def refusal(verdict: Verdict, cfg: Training) -> str:
     if cfg.solver != "closed_form":
         more += ", or train longer (training.steps)"
     return (
-        f"the model is useless: its mean squared error on held-out frames is "
-        f"{verdict.loss / verdict.zero:.3g} times that of predicting no change at all, so its W, "
-        f"types and functions mean nothing; {more}. To go on all the same set "
-        "training.accept_worse_than_zero: true"
+        f"the model is useless: its loss on held-out frames is {verdict.loss:.4g}, that of "
+        f"predicting no change at all {verdict.zero:.4g}, so its W, types and functions mean "
+        f"nothing; {more}. To go on all the same set training.accept_worse_than_zero: true"
     )
 
 

@@ -54,6 +54,13 @@ class ConnectomeExperiment(Section):
             raise ValueError("; ".join(mistakes))
         return self
 
+    @property
+    def fitted_to(self) -> dict[str, Pulse]:
+        """Given stimuli, responses to which can be fitted; without a fit they count for nothing."""
+        if self.fit is None:
+            return {}
+        return {name: s for name, s in self.stimuli.items() if isinstance(s, Pulse)}
+
     def _unknown_stimuli(self) -> list[str]:
         named = {f"readouts.{name}.stimulus": r.stimulus for name, r in self.readouts.items()}
         wrong = [

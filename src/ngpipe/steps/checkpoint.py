@@ -12,6 +12,9 @@ import torch
 from ngpipe import store
 from ngpipe.errors import BusyError
 
+CHECKPOINTS = Path("checkpoints")
+"""Where checkpoints are, in the directory of the study."""
+
 
 class Checkpoint:
     """The directory ``checkpoints/<chain key>/``, held by one process at a time.

@@ -83,7 +83,7 @@ def _anew(
 ) -> xr.DataArray:
     """Fit a null in place; the stimuli that the readouts need, searched in it."""
     if experiment.fit is not None:
-        fit_to_given(network, experiment.fit, experiment.stimuli, _to_the_end)
+        fit_to_given(network, experiment.fit, experiment.fitted_to, _to_the_end)
     names = list(dict.fromkeys(r.stimulus for r in experiment.readouts.values()))
     found = [input_of(connectome, network, experiment.stimuli[name], name) for name in names]
     dims = ("run", "sensor", "time")

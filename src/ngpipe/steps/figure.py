@@ -9,7 +9,7 @@ import pandas as pd
 
 from ngpipe import hashing, ownership, store
 from ngpipe.config.figures import Figure, Style
-from ngpipe.errors import StaleError
+from ngpipe.errors import StaleError, StoreError
 from ngpipe.figures import compose
 from ngpipe.steps import materials
 
@@ -37,6 +37,7 @@ def run(
     material = {
         panel: materials.load(results / "runs" / p.of, p, style) for panel, p in spec.panels.items()
     }
+    _check_drawn(name, spec, results / "panels" / name)
     target = results / name
     ownership.claim([target])
     partial = results / f".{name}.tmp{os.getpid()}"
@@ -61,6 +62,17 @@ def run(
         store.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_drawn(name: str, spec: Figure, panels: Path) -> None:
+    """Name the panels that are not drawn, with the commands that draw them."""
+    drawn = {("panel", p): panels / f"{p}.json" for p in spec.panels}
+    drawn |= {("movie", p): panels / f"{p}.movie.json" for p in spec.movies()}
+    commands = [f"ngpipe {step} {name} {p}" for (step, p), m in drawn.items() if not m.is_file()]
+    if commands:
+        raise StoreError(
+            f"{len(commands)} panels of figure {name} are not drawn; run: {'; '.join(commands)}"
+        )
 
 
 def _copy(manifest: Path, target: Path) -> None:

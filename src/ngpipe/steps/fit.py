@@ -10,11 +10,11 @@ import xarray as xr
 
 from ngpipe import schemas, store
 from ngpipe.config import excitability
-from ngpipe.config.stimuli import Stimulus
+from ngpipe.config.stimuli import Pulse
 from ngpipe.connectome.fit import Fit
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.steps import network_file
-from ngpipe.steps.checkpoint import Checkpoint
+from ngpipe.steps.checkpoint import CHECKPOINTS, Checkpoint
 from ngpipe.steps.given import fit_to_given
 from ngpipe.steps.progress import progress, say
 from ngpipe.wiring.connectome import Connectome
@@ -26,19 +26,19 @@ SAVED_EVERY = 50
 def run(
     network: excitability.Network,
     cfg: excitability.Fit | None,
-    stimuli: Mapping[str, Stimulus],
+    stimuli: Mapping[str, Pulse],
     directory: Path,
     *,
     key: str,
     device: torch.device,
-    checkpoints: Path,
+    checkpoints: Path = CHECKPOINTS,
 ) -> None:
     """Build the network, fit it if there is something to fit it to, and write its parameters.
 
     Args:
         network: what the neurons do.
         cfg: what is fitted to which responses; None: nothing.
-        stimuli: inputs by name.
+        stimuli: given inputs by name.
         directory: holds the connectome; the parameters go there.
         key: chain key; names the checkpoint.
         device: where to compute.

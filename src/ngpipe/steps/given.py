@@ -10,7 +10,7 @@ import xarray as xr
 
 from ngpipe import store
 from ngpipe.config import excitability
-from ngpipe.config.stimuli import Pulse, Stimulus
+from ngpipe.config.stimuli import Pulse
 from ngpipe.connectome.fit import Fit, Plan, split
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
@@ -23,7 +23,7 @@ COLUMNS = ["stimulus", "group", "value"]
 def fit_to_given(
     network: MultilayeredNetwork,
     cfg: excitability.Fit,
-    stimuli: Mapping[str, Stimulus],
+    stimuli: Mapping[str, Pulse],
     follow: Callable[[Fit], None],
 ) -> xr.Dataset:
     """Fit a network in place; returns losses, and given and fitted responses.
@@ -31,7 +31,7 @@ def fit_to_given(
     Args:
         network: the network.
         cfg: what is fitted to which responses.
-        stimuli: inputs by name.
+        stimuli: given inputs by name.
         follow: runs the fit to its end.
 
     Raises:
@@ -70,7 +70,7 @@ def fit_to_given(
 
 
 def _read(
-    cfg: excitability.Fit, stimuli: Mapping[str, Stimulus], network: MultilayeredNetwork
+    cfg: excitability.Fit, stimuli: Mapping[str, Pulse], network: MultilayeredNetwork
 ) -> pd.DataFrame:
     """The table of given responses."""
     table = columns.named(
@@ -85,8 +85,10 @@ def _read(
     table = table.assign(**{name: columns.labels(table[name]) for name in ("stimulus", "group")})
     for name, whole in (("value", False), *((("layer", True),) if "layer" in table else ())):
         table[name] = _numbers(table[name], whole, f"{cfg.targets}: {name}")
-    pulses = [name for name, stimulus in stimuli.items() if isinstance(stimulus, Pulse)]
-    known = {"stimulus": ("given stimuli", pulses), "group": ("groups", network.groups.names)}
+    known = {
+        "stimulus": ("given stimuli", list(stimuli)),
+        "group": ("groups", network.groups.names),
+    }
     for column, (kind, names) in known.items():
         absent = sorted(set(table[column].fillna("")) - set(names))
         if absent:

@@ -30,18 +30,12 @@ def run(path: Path) -> None:
         StoreError: there is nothing at ``path``, or it is damaged.
     """
     if not path.exists():
-        raise StoreError(_nothing(path))
+        raise StoreError(f"there is nothing at {path}; {ownership.how_to_make(path)}")
     for line in _lines(path):
         sys.stdout.write(line + "\n")
     if _is_store(path):
         sys.stdout.flush()
         _look(path)
-
-
-def _nothing(path: Path) -> str:
-    if "results" in path.parts and not path.is_absolute():
-        return f"there is nothing at {path}; make it with: {ownership.command_for(path)}"
-    return f"there is nothing at {path}; correct the path"
 
 
 def _lines(path: Path) -> Lines:

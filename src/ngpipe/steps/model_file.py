@@ -54,14 +54,11 @@ def read(path: Path, recording: Recording) -> AssemblyGNN:
     return model.to(recording.activity.device)
 
 
-def read_beside(
-    path: Path, simulation: Path, cfg: Training, device: torch.device
-) -> tuple[AssemblyGNN, Opened]:
+def read_beside(directory: Path, cfg: Training, device: torch.device) -> tuple[AssemblyGNN, Opened]:
     """The model and the recording beside it, if they belong together.
 
     Args:
-        path: the model.
-        simulation: the recording.
+        directory: holds both.
         cfg: the training section of today's config.
         device: where both go.
 
@@ -70,6 +67,7 @@ def read_beside(
         StaleError: the model was trained on another recording, or to read it in another way;
             names what differs.
     """
+    path, simulation = directory / "model.safetensors", directory / "simulation.zarr"
     about, state = parameter_file.read(path, "model", "train")
     now = cfg.model_dump(mode="json")
     for key in READ_BY:

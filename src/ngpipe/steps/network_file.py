@@ -116,5 +116,5 @@ def read(directory: Path, device: torch.device) -> tuple[Connectome, Network, Mu
     try:
         network.load_state_dict({**network.state_dict(), **state})
     except ArgumentError as error:
-        raise StoreError(f"{path}: {error}; re-run the rule `fit`") from error
+        raise StoreError(f"{path}: {error}; run the step `fit` again") from error
     return connectome, cfg, network

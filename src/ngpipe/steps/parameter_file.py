@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ngpipe import store
+from ngpipe import ownership, store
 from ngpipe.errors import StoreError
 
 
@@ -22,17 +22,20 @@ def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> 
         partial.write_bytes(save(tensors, metadata=metadata))
 
 
-def read(path: Path, what: str, rule: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read(path: Path, what: str, step: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What the parameters belong to, and tensors by name; messages say ``what`` the file should be.
 
     Raises:
         StoreError: the file is absent, truncated, or not one of ngpipe.
     """
+    if not path.is_file():
+        raise StoreError(f"no {what} at {path}; {ownership.how_to_make(path)}")
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["ngpipe"])
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{path} is not a {what} of ngpipe ({error}); re-run the rule `{rule}`"
+            f"{path} is not a {what} of ngpipe ({error}); move it away and run the step "
+            f"`{step}` again"
         ) from error

@@ -18,22 +18,29 @@ from ngpipe.steps.progress import say
 def run(
     cfg: Recovery,
     training: Training,
-    simulation: Path,
-    model: Path,
-    recovery: Path,
+    directory: Path,
     *,
     key: str,
     device: torch.device,
 ) -> None:
-    """Read a trained model out, without the truth."""
+    """Read a trained model out, without the truth.
+
+    Args:
+        cfg: what is read out, and how.
+        training: how the model was trained.
+        directory: holds recording and model; the store goes there.
+        key: chain key.
+        device: where to compute.
+    """
     provenance = store.Provenance("recover", key, cfg.model_dump(), str(device))
-    beside = model
-    model, found = model_file.read_beside(model, simulation, training, device)
+    model, found = model_file.read_beside(directory, training, device)
     dataset = found.labelled(read_out(model, found.recording, cfg))
-    told = _types(dataset, store.read_csv(beside.with_name("training.csv")))
+    told = _types(dataset, store.read_csv(directory / "training.csv"))
     say(f"recovery: {told}")
     notes = {**found.notes(), "types": told}
-    store.write(dataset, recovery, schemas.RECOVERY, replace(provenance, notes=notes))
+    store.write(
+        dataset, directory / "recovery.zarr", schemas.RECOVERY, replace(provenance, notes=notes)
+    )
 
 
 def _types(recovery: xr.Dataset, training: pd.DataFrame) -> str:
@@ -45,7 +52,7 @@ def _types(recovery: xr.Dataset, training: pd.DataFrame) -> str:
     if found.empty or int(found.iloc[-1]) == n:
         return f"{n} types" if n > 1 else "one type"
     return (
-        f"{n} types by the phi* of the trained networks, but the closed form told "
-        f"{int(found.iloc[-1])} apart before the networks were fitted to it; the number of types "
-        "cannot be told for certain: compare both with recovery.n_types"
+        f"{f'{n} types' if n > 1 else 'one type'} by the phi* of the trained networks, but the "
+        f"closed form told {int(found.iloc[-1])} apart before the networks were fitted to it; the "
+        "number of types cannot be told for certain: compare both with recovery.n_types"
     )

@@ -7,28 +7,35 @@ import torch
 
 from ngpipe import schemas, store
 from ngpipe.assembly.rollout import roll_out, warning
-from ngpipe.config.recovery import Rollout
 from ngpipe.config.training import Training
 from ngpipe.steps import model_file
 from ngpipe.steps.progress import say
 
 
 def run(
-    cfg: Rollout,
+    n_frames: int,
     training: Training,
-    simulation: Path,
-    model: Path,
-    rollout: Path,
+    directory: Path,
     *,
     key: str,
     device: torch.device,
 ) -> None:
-    """Predict held-out activity from one frame on."""
-    provenance = store.Provenance("rollout", key, {"n_frames": cfg.n_frames}, str(device))
-    model, found = model_file.read_beside(model, simulation, training, device)
-    dataset = found.labelled(roll_out(model, found.recording, cfg.n_frames))
+    """Predict held-out activity from one frame on.
+
+    Args:
+        n_frames: how many frames.
+        training: how the model was trained.
+        directory: holds recording and model; the store goes there.
+        key: chain key.
+        device: where to compute.
+    """
+    provenance = store.Provenance("rollout", key, {"n_frames": n_frames}, str(device))
+    model, found = model_file.read_beside(directory, training, device)
+    dataset = found.labelled(roll_out(model, found.recording, n_frames))
     notes, told = found.notes(), warning(dataset)
     if told is not None:
         say(f"rollout: {told}")
         notes |= {"status": dataset.attrs["status"], "warning": told}
-    store.write(dataset, rollout, schemas.ROLLOUT, replace(provenance, notes=notes))
+    store.write(
+        dataset, directory / "rollout.zarr", schemas.ROLLOUT, replace(provenance, notes=notes)
+    )

@@ -17,8 +17,7 @@ from ngpipe.steps import survey
 def run(
     reference: Reference,
     at: tuple[int, ...],
-    run_directory: Path,
-    metrics: Path,
+    directory: Path,
     *,
     key: str,
 ) -> None:
@@ -27,16 +26,16 @@ def run(
     Args:
         reference: published values, ``{quantity: {metric: value}}``.
         at: frames after the start at which the rollout is scored.
-        run_directory: holds the stores of the experiment.
-        metrics: the table to write; ``learning_curve.csv`` goes beside it.
+        directory: holds the stores of the experiment; ``metrics.csv`` and ``learning_curve.csv`` go
+            there.
         key: chain key.
     """
     provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
-    recorded = run_directory / "simulation.zarr"
+    recorded = directory / "simulation.zarr"
     truth = store.read(recorded, schemas.SIMULATION)
-    recovery = store.read(run_directory / "recovery.zarr", schemas.RECOVERY)
-    rollout = store.read(run_directory / "rollout.zarr", schemas.ROLLOUT)
-    history = store.read(run_directory / "training.zarr", schemas.TRAINING)
+    recovery = store.read(directory / "recovery.zarr", schemas.RECOVERY)
+    rollout = store.read(directory / "rollout.zarr", schemas.ROLLOUT)
+    history = store.read(directory / "training.zarr", schemas.TRAINING)
 
     results = {"recovery": recovery, "rollout": rollout, "training": history}
     _check_of_one(results, truth, recorded)
@@ -54,9 +53,9 @@ def run(
     curve = pd.DataFrame({"step": history["step"].values})
     if "connectivity" in truth:
         curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
-    curve_path = metrics.with_name("learning_curve.csv")
+    curve_path = directory / "learning_curve.csv"
     store.write_csv(curve, curve_path)
-    store.write_table(table, metrics, provenance, beside=[curve_path])
+    store.write_table(table, directory / "metrics.csv", provenance, beside=[curve_path])
 
 
 def _check_of_one(results: Mapping[str, xr.Dataset], truth: xr.Dataset, recorded: Path) -> None:

@@ -23,8 +23,9 @@ DISC_CENTRE = (0.5, 1.6)
 """Where neurons without input lie when others have one: beside the unit square."""
 
 
-def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) -> None:
+def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> None:
     """Simulate the assembly a config describes and write its store."""
+    path = directory / "simulation.zarr"
     notes: dict[str, object] = {}
     provenance = store.Provenance("simulate", key, cfg.model_dump(), str(device), notes)
     types = assembly.type_of_neuron(cfg)
@@ -52,7 +53,7 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
     with (
         torch.inference_mode(),
         progress(cfg.burn_in + cfg.n_frames, "simulate", unit="frame") as bar,
-        store.writing(dataset, simulation, schemas.SIMULATION, provenance) as out,
+        store.writing(dataset, path, schemas.SIMULATION, provenance) as out,
     ):
         length = store.block_length(cfg.n_neurons)
         for _, x, _ in blocks(frames, cfg.burn_in, length=length, first=-cfg.burn_in):

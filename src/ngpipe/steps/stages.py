@@ -20,7 +20,8 @@ from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
-from ngpipe.steps.systems import SYSTEMS, Stage
+from ngpipe.steps import parts
+from ngpipe.steps.systems import SYSTEMS, Stage, stage_called
 
 METRICS = {"metrics.csv"}
 """What a figure reads of each of its experiments."""
@@ -158,7 +159,7 @@ def _files_missing(experiments: Mapping[str, AnyExperiment]) -> list[str]:
 def named_files(experiment: AnyExperiment) -> list[tuple[str, Path]]:
     """Files of the user, with the stage that reads them."""
     stages = stages_of(experiment).items()
-    return [(name, file) for name, stage in stages for file in stage.files(experiment)]
+    return [(name, file) for name, stage in stages for file in parts.files(stage, experiment)]
 
 
 def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
@@ -273,7 +274,8 @@ def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> d
         upstream = [keys[above] for above in stage.above]
         if recording is not None and name == "score":
             upstream.append(recording.whole)
-        keys[name] = chain_key(name, stage.section(experiment), upstream, stage.files(experiment))
+        section, files = parts.covered(stage, experiment), parts.files(stage, experiment)
+        keys[name] = chain_key(name, section, upstream, files)
     return keys
 
 
@@ -294,7 +296,7 @@ def key_of(experiment: AnyExperiment, stage: str, recording: Foreign | None = No
 
 def outputs_of(stage: str) -> tuple[str, ...]:
     """Results of a stage, whichever system it is of."""
-    return next(stages[stage].outputs for stages in SYSTEMS.values() if stage in stages)
+    return stage_called(stage).outputs
 
 
 def making(experiment: AnyExperiment, files: Collection[str]) -> list[str]:

@@ -1,148 +1,171 @@
-"""The stages of each system: what they leave, what they build on, what of the config they read.
+"""The stages of each system: one record each, from which command line, keys and rules are fed.
 
 No stage imports this module, so a stage's key depends on the config sections it reads and on no
-other. Imports no torch: Snakemake loads it for every job.
+other. Imports the standard library only: every ``ngpipe --help`` loads it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.connectivity import File
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.experiment import Experiment
-from ngpipe.config.inputs import Video
-from ngpipe.config.systems import AnyExperiment
-from ngpipe.config.wiring import GeneratedSource, SynapseSource, SyntheticSource, TableSource
-from ngpipe.wiring.places import SOURCES, packaged
-
-
-def _no_files(_: AnyExperiment) -> list[Path]:
-    return []
+WHOLE = ""
+"""As a part of an experiment: all of it."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a system."""
+    """One stage of a system.
 
+    Its module in ``ngpipe.steps`` has a function ``run(*parts, directory, key=...)``. Parts of an
+    experiment are named by the path of their keys, as ``rollout.at``.
+    """
+
+    does: str
+    """A sentence for the command line."""
     outputs: tuple[str, ...]
     """What it leaves in results/runs/<experiment>/."""
     above: tuple[str, ...]
     """Stages whose results it reads."""
-    section: Callable[[AnyExperiment], object]
-    """The part of the config that it reads, JSON-like."""
-    files: Callable[[AnyExperiment], list[Path]] = _no_files
-    """Files of the user that it reads."""
+    reads: tuple[str, ...]
+    """Parts of the config that its key covers."""
+    takes: tuple[str, ...] | None = None
+    """Parts that ``run`` is called with, if others; keys of stages above cover what these add."""
+    files: tuple[str, ...] = ()
+    """Parts that name files of the user, whose content its key covers; some may not be there."""
+    computes: bool = False
+    """Whether ``run`` takes a ``device``."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further arguments of ``run``: directories, with a sentence for the command line."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the config that ``run`` is called with."""
+        return self.reads if self.takes is None else self.takes
 
 
-def _part(*names: str) -> Callable[[AnyExperiment], object]:
-    """Sections of the config: one alone as it is, several by name."""
-
-    def read(experiment: AnyExperiment) -> object:
-        whole = experiment.model_dump(mode="json")
-        return whole[names[0]] if len(names) == 1 else {name: whole[name] for name in names}
-
-    return read
-
-
-def _score(experiment: Experiment) -> dict:
-    whole = experiment.model_dump(mode="json")
-    return {"reference": whole["reference"], "at": whole["rollout"]["at"]}
-
-
-def _rollout(experiment: Experiment) -> dict:
-    return {"n_frames": experiment.rollout.n_frames}
-
-
-def _fit(experiment: ConnectomeExperiment) -> dict:
-    """Given stimuli count where something is fitted to the responses to them."""
-    whole = experiment.model_dump(mode="json")
-    section = {name: whole[name] for name in ("network", "fit")}
-    if experiment.fit is not None:
-        given = {name: s for name, s in whole["stimuli"].items() if s["kind"] == "pulse"}
-        section["stimuli"] = given
-    return section
-
-
-def _simulated(experiment: Experiment) -> list[Path]:
-    parts = experiment.simulation.connectivity, experiment.simulation.input
-    return [Path(part.path) for part in parts if isinstance(part, File | Video)]
-
-
-def _wired(experiment: ConnectomeExperiment | CircuitExperiment) -> list[Path]:
-    """Files named; without a name, the one that an installed package carries."""
-    source = experiment.connectome.source
-    if isinstance(source, GeneratedSource | SyntheticSource):
-        return []
-    if isinstance(source, SynapseSource):
-        return [Path(source.synapses.path), Path(source.cells.path)]
-    if source.path is None:
-        file = packaged(SOURCES[source.kind])
-        return [] if file is None else [file]
-    neurons = source.neurons if isinstance(source, TableSource) else None
-    return [Path(source.path), *([] if neurons is None else [Path(neurons.path)])]
-
-
-def _fitted(experiment: ConnectomeExperiment) -> list[Path]:
-    return [Path(experiment.fit.targets)] if experiment.fit else []
-
+_WIRE = Stage(
+    "read or generate the connectome of an experiment",
+    outputs=("connectome.zarr", "connectome.json"),
+    above=(),
+    reads=("connectome",),
+    files=(
+        *("connectome.source.path", "connectome.source.neurons.path"),
+        *("connectome.source.synapses.path", "connectome.source.cells.path"),
+    ),
+)
 
 SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
     "assembly": {
         "simulate": Stage(
-            ("simulation.zarr", "simulation.json"), (), _part("simulation"), _simulated
+            "simulate the assembly of an experiment",
+            outputs=("simulation.zarr", "simulation.json"),
+            above=(),
+            reads=("simulation",),
+            files=("simulation.connectivity.path", "simulation.input.path"),
+            computes=True,
         ),
         "train": Stage(
-            ("model.safetensors", "training.csv", "training.zarr", "training.json"),
-            ("simulate",),
-            _part("training"),
+            "train the model, resuming from its checkpoint",
+            outputs=("model.safetensors", "training.csv", "training.zarr", "training.json"),
+            above=("simulate",),
+            reads=("training",),
+            computes=True,
+            options={
+                "tensorboard": "also write the losses as TensorBoard events into this directory"
+            },
         ),
-        "recover": Stage(("recovery.zarr", "recovery.json"), ("train",), _part("recovery")),
-        "rollout": Stage(("rollout.zarr", "rollout.json"), ("train",), _rollout),
+        "recover": Stage(
+            "read the trained model out, without the truth",
+            outputs=("recovery.zarr", "recovery.json"),
+            above=("train",),
+            reads=("recovery",),
+            takes=("recovery", "training"),
+            computes=True,
+        ),
+        "rollout": Stage(
+            "predict held-out activity",
+            outputs=("rollout.zarr", "rollout.json"),
+            above=("train",),
+            reads=("rollout.n_frames",),
+            takes=("rollout.n_frames", "training"),
+            computes=True,
+        ),
         "score": Stage(
-            ("metrics.csv", "metrics.json", "learning_curve.csv"), ("recover", "rollout"), _score
+            "compare recovery and rollout with the truth",
+            outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
+            above=("recover", "rollout"),
+            reads=("reference", "rollout.at"),
         ),
     },
     "connectome": {
-        "wire": Stage(("connectome.zarr", "connectome.json"), (), _part("connectome"), _wired),
+        "wire": _WIRE,
         "fit": Stage(
-            ("network.safetensors", "fit.zarr", "fit.json"),
-            ("wire",),
-            _fit,
-            _fitted,
+            "build its network, and fit it to given responses",
+            outputs=("network.safetensors", "fit.zarr", "fit.json"),
+            above=("wire",),
+            reads=("network", "fit", "fitted_to"),
+            files=("fit.targets",),
+            computes=True,
         ),
-        "search": Stage(("stimuli.zarr", "stimuli.json"), ("fit",), _part("stimuli")),
+        "search": Stage(
+            "find or make the stimuli that drive it",
+            outputs=("stimuli.zarr", "stimuli.json"),
+            above=("fit",),
+            reads=("stimuli",),
+            computes=True,
+        ),
         "attribute": Stage(
-            ("attribution.zarr", "attribution.json"),
-            ("search",),
-            _part("readouts", "attribution"),
+            "explain responses by input, connections, groups",
+            outputs=("attribution.zarr", "attribution.json"),
+            above=("search",),
+            reads=("readouts", "attribution"),
+            computes=True,
         ),
         "control": Stage(
-            ("control.zarr", "control.json"), ("search",), _part("readouts", "control")
+            "compare responses with those of null connectomes",
+            outputs=("control.zarr", "control.json"),
+            above=("search",),
+            reads=("readouts", "control"),
+            takes=(WHOLE,),
+            computes=True,
         ),
         "tabulate": Stage(
-            (
+            "write responses, active paths and effects as tables",
+            outputs=(
                 *("metrics.csv", "metrics.json", "responses.csv", "paths.csv"),
                 *("silencing.csv", "contributions.csv"),
             ),
-            ("attribute", "control"),
-            _part("paths", "reference"),
+            above=("attribute", "control"),
+            reads=("paths", "reference"),
         ),
     },
     "circuit": {
-        "wire": Stage(("connectome.zarr", "connectome.json"), (), _part("connectome"), _wired),
+        "wire": _WIRE,
         "respond": Stage(
-            ("responses.zarr", "responses.json"),
-            ("wire",),
-            _part("network", "neurons", "impulse", "runs", "conditions", "sweep"),
+            "run a circuit, and what it is compared with, on a pulse",
+            outputs=("responses.zarr", "responses.json"),
+            above=("wire",),
+            reads=("network", "neurons", "impulse", "runs", "conditions", "sweep"),
+            takes=(WHOLE,),
+            computes=True,
         ),
-        "motifs": Stage(("motifs.csv", "motifs.json", "mixing.csv"), ("wire",), _part("motifs")),
+        "motifs": Stage(
+            "count motifs of a connectome and of nulls",
+            outputs=("motifs.csv", "motifs.json", "mixing.csv"),
+            above=("wire",),
+            reads=("motifs",),
+        ),
         "compare": Stage(
-            ("metrics.csv", "metrics.json", "measures.csv", "comparison.csv"),
-            ("respond",),
-            _part("measures", "reference"),
+            "measure responses of a circuit and compare them",
+            outputs=("metrics.csv", "metrics.json", "measures.csv", "comparison.csv"),
+            above=("respond",),
+            reads=("measures", "reference"),
+            takes=(WHOLE,),
         ),
     },
 }
 """Stages by system, in the order in which they run."""
+
+
+def stage_called(name: str) -> Stage:
+    """A stage by its name, whichever system it is of."""
+    return next(stages[name] for stages in SYSTEMS.values() if name in stages)

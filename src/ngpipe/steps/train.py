@@ -22,6 +22,7 @@ from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
 from ngpipe.steps import model_file, recordings
+from ngpipe.steps.checkpoint import CHECKPOINTS
 from ngpipe.steps.progress import progress, say
 from ngpipe.steps.recordings import Opened
 from ngpipe.steps.told import Told
@@ -40,7 +41,7 @@ def run(
     *,
     key: str,
     device: torch.device,
-    checkpoints: Path,
+    checkpoints: Path = CHECKPOINTS,
     tensorboard: Path | None = None,
 ) -> None:
     """Train from the checkpoint of this key if there is one, else from the start.

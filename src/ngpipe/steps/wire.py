@@ -24,12 +24,12 @@ from ngpipe.wiring.synthetic_synapses import synthetic
 from ngpipe.wiring.tables import read
 
 
-def run(cfg: Wiring, output: Path, *, key: str) -> None:
+def run(cfg: Wiring, directory: Path, *, key: str) -> None:
     """Write a connectome, each weight with the sign of its sender.
 
     Args:
         cfg: where it comes from, and what senders without a known sign do.
-        output: the store to write.
+        directory: the store goes there.
         key: chain key.
 
     Raises:
@@ -39,7 +39,7 @@ def run(cfg: Wiring, output: Path, *, key: str) -> None:
     connectome = _read(cfg.source).signed(cfg.without_sign)
     for note in connectome.origin.notes:
         say(f"ngpipe wire: note: {note}")
-    connectome.save(output, key, cfg.model_dump(mode="json"))
+    connectome.save(directory / "connectome.zarr", key, cfg.model_dump(mode="json"))
 
 
 def _read(source: Source) -> Connectome:

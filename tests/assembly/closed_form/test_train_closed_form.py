@@ -45,11 +45,11 @@ def training(solver: str, **changes: object) -> Training:
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("simulated") / "simulation.zarr"
+    directory = tmp_path_factory.mktemp("simulated")
     types = [{"leak": 1}, {"leak": 2}]
     cfg = Simulation(n_neurons=N, n_frames=1500, burn_in=50, noise=1.0, types=types)
-    simulate.run(cfg, path, **CPU)
-    return path
+    simulate.run(cfg, directory, **CPU)
+    return directory / "simulation.zarr"
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_the_other_solver_is_untouched(learn):
 def test_hidden_inputs_of_all_neurons_or_of_one_type(tmp_path, n_inputs, sees, types):
     movie = {"kind": "movie", "n_inputs": n_inputs, "n_images": 5, "n_blobs": 2}
     cfg = Simulation(n_neurons=16, n_frames=3000, burn_in=50, noise=1.0, types=types, input=movie)
-    simulate.run(cfg, tmp_path / "simulation.zarr", **CPU)
+    simulate.run(cfg, tmp_path, **CPU)
     learned = training("closed_form").model_dump() | {
         "input": "field",
         "field": {"hidden": 16, "hidden_layers": 2},

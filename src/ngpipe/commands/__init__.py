@@ -1,0 +1,1 @@
+"""What the subcommands of ``ngpipe`` do, each loaded when it is asked for."""

@@ -1,0 +1,46 @@
+"""What a command says to the user: notes, that it is still at work, and what went wrong."""
+
+import errno
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from ngpipe.errors import NgpipeError, NgpipeWarning
+from ngpipe.steps.progress import alive
+
+
+@contextmanager
+def watched(command: str) -> Iterator[None]:
+    """While a command runs: its warnings are notes, and a long silence is broken."""
+    with alive(command), warnings.catch_warnings():
+        warnings.showwarning = _noting(command, warnings.showwarning)
+        yield
+
+
+def trouble(error: Exception) -> str | None:
+    """What to tell the user of an error; None: it is a bug."""
+    if isinstance(error, NgpipeError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); use fewer neurons, frames or batch_frames"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"no space left to write {error.filename or 'results'}; free some "
+            "and run the same command again: nothing is half-written"
+        )
+    return None
+
+
+def _noting(command: str, otherwise: Callable) -> Callable:
+    """How to show warnings: those of ngpipe as a sentence, without the source they came from."""
+
+    def show(message: Warning, *about: object, **more: object) -> None:
+        if isinstance(message, NgpipeWarning):
+            tqdm.write(f"ngpipe {command}: note: {message}", file=sys.stderr)
+        else:
+            otherwise(message, *about, **more)
+
+    return show
