@@ -29,6 +29,7 @@ _NAMES = {
         "get_neuron_activation",
         "input_from_df",
     ),
+    "grouping": ("group_paths",),
     "integrated": (
         "conductance",
         "integrated_gradients",
@@ -55,6 +56,11 @@ _NAMES = {
     "plots": (
         "plot_activity_by_column",
         "plot_timeseries",
+    ),
+    "pruning": (
+        "connected_components",
+        "filter_paths",
+        "remove_excess_neurons",
     ),
     "schedule": (
         "activate",
