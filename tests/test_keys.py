@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,56 @@ class TestStageKeys:
         after = all_keys(study(figures, one={"recovery": {"n_types": 3}}))
         assert before == all_keys(study(figures, one={}))
         assert not set(before) & set(after)
+
+
+CIRCUIT = {
+    kind: {"kind": kind, "of": "one"}
+    for kind in ("spectra", "effects", "response_sweep", "mixing", "weight_distribution")
+}
+CIRCUIT["response_sweep"]["parameter"] = "network.gain"
+
+
+class TestPanels:
+    @pytest.mark.parametrize(
+        ("changed", "stale"),
+        [
+            ({"motifs": {"seed": 3}}, {"mixing"}),
+            ({"measures": {"threshold_ratio": 0.1}}, CIRCUIT.keys() - {"weight_distribution"}),
+            ({"runs": {"seeds": 3}}, CIRCUIT.keys()),
+        ],
+    )
+    def test_depend_on_the_results_that_they_read_alone(self, study, changed, stale):
+        experiment = {"system": "circuit", "sweep": {"network.gain": [0.001]}}
+
+        def found(content: dict) -> dict[str, str]:
+            opened = stages.open_study(study({"F": {"panels": CIRCUIT}}, one=content))
+            return {panel: opened.panel_key("F", panel) for panel in CIRCUIT}
+
+        before, after = found(experiment), found(experiment | changed)
+        assert {panel for panel in before if before[panel] != after[panel]} == stale
+
+    @pytest.mark.parametrize(
+        ("module", "stale"),
+        [
+            ("figures.traces", {"activity"}),
+            ("figures.functions", {"phi"}),
+            ("figures.structure", {"activity", "phi"}),
+            ("figures.times", set()),
+            ("wiring.swaps", set()),
+            ("config.circuit", set()),
+            ("figures.compose", {"activity", "phi"}),
+        ],
+    )
+    def test_depend_on_their_own_drawing(self, study, monkeypatch, module, stale):
+        panels = {kind: {"kind": kind, "of": "one"} for kind in ("activity", "phi")}
+        opened = stages.open_study(study({"F": {"panels": panels}}, one={}))
+        before = {panel: opened.panel_key("F", panel) for panel in panels}
+        code = keys.code
+        other = replace(code(f"ngpipe.{module}"), digest="edited")
+        edited = {f"ngpipe.{module}": other}
+        monkeypatch.setattr(keys, "code", lambda name: edited.get(name) or code(name))
+        after = {panel: opened.panel_key("F", panel) for panel in panels}
+        assert {panel for panel in before if before[panel] != after[panel]} == stale
 
 
 class TestSource:

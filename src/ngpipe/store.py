@@ -268,9 +268,10 @@ def read_manifests(directory: Path) -> dict[str, dict]:
     return {stem: m for stem, m in found.items() if isinstance(m, dict) and ours <= set(m)}
 
 
-def digests(directory: Path) -> dict[str, str]:
-    """Digest of every result in a directory, by stem, from its manifests."""
-    return {stem: manifest["digest"] for stem, manifest in read_manifests(directory).items()}
+def digests(directory: Path, stages: Collection[str] | None = None) -> dict[str, str]:
+    """Digest of every result in a directory, or of those of some stages, by stem."""
+    found = read_manifests(directory)
+    return {s: m["digest"] for s, m in found.items() if stages is None or m["stage"] in stages}
 
 
 @contextmanager
