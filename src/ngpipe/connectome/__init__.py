@@ -42,6 +42,7 @@ _NAMES = {
         "ablation",
         "occlusion",
     ),
+    "loopless": ("effconn_without_loops",),
     "network": (
         "LinearNetwork",
         "MultilayeredNetwork",
@@ -76,6 +77,10 @@ _NAMES = {
     "walks": (
         "count_paths",
         "enumerate_paths",
+    ),
+    "tracing": (
+        "el_within_n_steps",
+        "find_paths_of_length",
     ),
     "training": ("training_mode",),
 }
