@@ -40,7 +40,8 @@ from ngpipe.config.wiring import Wiring
 from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning, did_you_mean
 from ngpipe.keys import check_closure
 from ngpipe.ownership import claim
-from ngpipe.steps import stages
+from ngpipe.steps import new, stages
+from ngpipe.steps.new import SYSTEMS
 from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
@@ -134,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--config", type=Path, help="default: config/ beside results/")
     figures = add("figures", "list the figures: what they show, and how to make one", _figures)
     figures.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
+    begin = add("new", "write a starting study: a directory with a config that runs", _new)
+    begin.add_argument("directory", type=Path, help="e.g. my_study")
+    begin.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0], help="what it is about")
     inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
     inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
@@ -376,6 +380,10 @@ def _verify_figure(options: argparse.Namespace) -> str:
         key=study.figure_key(options.figure.name),
     )
     return f"{len(figure.panels)} panels from {', '.join(experiments)}"
+
+
+def _new(options: argparse.Namespace) -> None:
+    sys.stdout.write(new.run(options.directory, options.system))
 
 
 def _figures(options: argparse.Namespace) -> None:
