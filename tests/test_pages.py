@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from ngpipe import connectome
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import STATUSES, measure
 from ngpipe.config.circuit import NullName
@@ -113,6 +114,14 @@ def test_every_variable_of_the_responses_is_told():
     assert names(told) == list(RESPONSES)
     for row, variable in zip(told, RESPONSES.values(), strict=True):
         assert (row[1], row[3]) == (", ".join(variable.dims), variable.units), row
+
+
+def test_every_function_on_paths_is_told():
+    told = names(under(section("networks.md", "### Tables of paths"), "name"))
+    modules = ("walks", "path_filters", "path_groups", "path_search", "path_weights")
+    known = [name for module in modules for name in connectome._NAMES[module]]
+    assert sorted(told) == sorted([*known, "contribution_by_path_lengths"])
+    assert all(getattr(connectome, name).__name__ == name for name in told)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Connectome-constrained networks: fit, drive, attribute, trace.
 
-The public names of connectome_interpreter's module activation_maximisation, so that a script works
-by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
-of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
-ensembles and variants (``ensembles``), parameters as tables (``parameters``).
+The public names of connectome_interpreter's module activation_maximisation and of what it has for
+tables of paths, so that a script works by changing its import, and what goes beyond them. Further
+parts by module: objectives and penalties of a search (``objectives``, ``penalties``), fits that can
+be followed and resumed (``fit``), ensembles and variants (``ensembles``), parameters as tables
+(``parameters``).
 
 Names are looked up when they are used: importing one module loads no other, and the key of a step
 covers what the step needs and nothing else (:mod:`ngpipe.keys`).
@@ -52,7 +53,22 @@ _NAMES = {
         "activations_to_df_batched",
         "get_activations_for_path",
     ),
+    "path_filters": (
+        "connected_components",
+        "filter_paths",
+        "remove_excess_neurons",
+    ),
+    "path_groups": ("group_paths",),
+    "path_search": (
+        "el_within_n_steps",
+        "find_paths_of_length",
+    ),
+    "path_weights": (
+        "contribution_by_path_lengths_data",
+        "effconn_without_loops",
+    ),
     "plots": (
+        "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
