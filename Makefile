@@ -4,6 +4,7 @@
 # make docs    write config/README.md and workflow/schemas from the config models
 # make clean   remove what can be had again: the environment and logs; results stay
 # make clean-results  remove results and checkpoints too, after asking: days of training perhaps
+# make site    set up and build the documentation as a site in site/, to be opened in a browser
 # make bench   set up and measure speed, side by side
 # make bench-cost  the same for time and memory against the number of neurons; takes long
 
@@ -12,7 +13,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint docs bench bench-cost clean clean-results
+.PHONY: help test lint docs site bench bench-cost clean clean-results
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +38,13 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/python -m ngpipe.config.describe
+
+$(VENV)/site: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[site]'
+	@touch $@
+
+site: $(VENV)/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d $(VENV)/doctrees docs site
 
 bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py

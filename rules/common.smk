@@ -14,7 +14,8 @@ ROOT = Path(str(workflow.current_basedir)).parent
 os.environ.update(NGPIPE_ROOT=str(ROOT))  # for profiles, whose commands are found by it
 sys.path.insert(0, str(ROOT / "src"))
 
-from ngpipe.config.figures import PANELS
+from ngpipe.config.figures import KINDS
+from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.ownership import claim
@@ -118,7 +119,7 @@ def shown_in(wildcards):
     """What the panels of a figure show, for the report."""
     figure = STUDY.figures.figures[wildcards.figure]
     panels = [
-        f"{name}: {PANELS[panel.kind].replace('`', '')} (experiment {panel.of})"
+        f"{name}: {KINDS[panel.kind].shows.replace('`', '')} (experiment {panel.of})"
         for name, panel in figure.panels.items()
     ]
     return "\n".join([*filter(None, [figure.about]), *panels])
@@ -158,20 +159,33 @@ def movie_panels():
 
 
 def figure_runs(wildcards):
-    """All results of the experiments a figure draws on."""
+    """All results that the panels of a figure read, and the metrics of its experiments."""
     panels = STUDY.figures.figures[wildcards.figure].panels.values()
-    return list(dict.fromkeys(path for panel in panels for path in shown_by(panel)))
+    files = [path for panel in panels for path in shown_by(panel)]
+    for name in STUDY.experiments_of(wildcards.figure):
+        files += run_paths(name, ["metrics.csv", "metrics.json"])
+    return list(dict.fromkeys(files))
 
 
 def panel_run(wildcards):
-    """All results of the experiment a panel draws on."""
+    """All results that a panel reads."""
     return shown_by(STUDY.figures.figures[wildcards.figure].panels[wildcards.panel])
 
 
 def shown_by(panel):
-    """All results of the experiment of a panel, and the table of its sweep if it shows that."""
-    table = [f"results/sweeps/{panel.of}.{suffix}" for suffix in ("csv", "json")]
-    return run_files(panel.of) + (table if panel.kind == "sweep" else [])
+    """The results that a panel reads, a store with its manifest."""
+    files = []
+    for name in KINDS[panel.kind].reads:
+        if name == SWEPT:
+            files += [
+                f"results/sweeps/{panel.of}.{suffix}" for suffix in ("csv", "json")
+            ]
+        else:
+            manifest = (
+                [name.replace(".zarr", ".json")] if name.endswith(".zarr") else []
+            )
+            files += run_paths(panel.of, [name, *manifest])
+    return files
 
 
 def run_files(experiment):

@@ -2,10 +2,12 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,56 @@ class TestStageKeys:
         assert not set(before) & set(after)
 
 
+CIRCUIT = {
+    kind: {"kind": kind, "of": "one"}
+    for kind in ("spectra", "effects", "response_sweep", "mixing", "weight_distribution")
+}
+CIRCUIT["response_sweep"]["parameter"] = "network.gain"
+
+
+class TestPanels:
+    @pytest.mark.parametrize(
+        ("changed", "stale"),
+        [
+            ({"motifs": {"seed": 3}}, {"mixing"}),
+            ({"measures": {"threshold_ratio": 0.1}}, CIRCUIT.keys() - {"weight_distribution"}),
+            ({"runs": {"seeds": 3}}, CIRCUIT.keys()),
+        ],
+    )
+    def test_depend_on_the_results_that_they_read_alone(self, study, changed, stale):
+        experiment = {"system": "circuit", "sweep": {"network.gain": [0.001]}}
+
+        def found(content: dict) -> dict[str, str]:
+            opened = stages.open_study(study({"F": {"panels": CIRCUIT}}, one=content))
+            return {panel: opened.panel_key("F", panel) for panel in CIRCUIT}
+
+        before, after = found(experiment), found(experiment | changed)
+        assert {panel for panel in before if before[panel] != after[panel]} == stale
+
+    @pytest.mark.parametrize(
+        ("module", "stale"),
+        [
+            ("figures.traces", {"activity"}),
+            ("figures.functions", {"phi"}),
+            ("figures.structure", {"activity", "phi"}),
+            ("figures.times", set()),
+            ("wiring.swaps", set()),
+            ("config.circuit", set()),
+            ("figures.compose", {"activity", "phi"}),
+        ],
+    )
+    def test_depend_on_their_own_drawing(self, study, monkeypatch, module, stale):
+        panels = {kind: {"kind": kind, "of": "one"} for kind in ("activity", "phi")}
+        opened = stages.open_study(study({"F": {"panels": panels}}, one={}))
+        before = {panel: opened.panel_key("F", panel) for panel in panels}
+        code = keys.code
+        other = replace(code(f"ngpipe.{module}"), digest="edited")
+        edited = {f"ngpipe.{module}": other}
+        monkeypatch.setattr(keys, "code", lambda name: edited.get(name) or code(name))
+        after = {panel: opened.panel_key("F", panel) for panel in panels}
+        assert {panel for panel in before if before[panel] != after[panel]} == stale
+
+
 class TestSource:
     def test_an_edit_reaches_the_stages_that_import_it_and_those_below(self, package):
         before = stage_keys()
@@ -348,6 +400,25 @@ def without_comments(text: str) -> str:
     return ast.unparse(tree)
 
 
+def types_renamed(text: str) -> str | None:
+    """What annotations and descriptions alone use, under another name; None if there is nothing."""
+    names = {one.bound for one in code_of(text).annotating} - {"TYPE_CHECKING"}
+    tree = ast.parse(text)
+    annotations = []
+    for node in ast.walk(tree):
+        annotations += [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.keyword) and node.arg == "description":
+            annotations.append(node.value)
+        if isinstance(node, ast.alias) and (node.asname or node.name) in names:
+            node.asname = f"{node.asname or node.name}_"
+    for node in (part for one in annotations if one for part in ast.walk(one)):
+        if isinstance(node, ast.Name) and node.id in names:
+            node.id += "_"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = re.sub("|".join(rf"\b{n}\b" for n in names) or "$^", r"\g<0>_", node.value)
+    return ast.unparse(tree) if names else None
+
+
 @pytest.fixture
 def edited(monkeypatch):
     """Digest of the source of a stage with another text of one of its modules."""
@@ -389,6 +460,15 @@ class TestMutations:
         for module, text in some_of(stage, without_comments, 6).items():
             assert edited(stage, module, text) == before, module
             assert edited(stage, module, f"# edited\n{text}") == before, module
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_other_names_of_imported_types_do_not(self, stage, edited):
+        before = keys.source_digest(f"ngpipe.steps.{stage}")
+        found = some_of(stage, types_renamed, 6)
+        assert len(found) > 1
+        for module, text in found.items():
+            assert text != keys.path_of(module).read_text()
+            assert edited(stage, module, text) == before, module
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pytest
 import xarray as xr
 import yaml
 
-from ngpipe import connectome
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import STATUSES, measure
 from ngpipe.config.circuit import NullName
@@ -28,6 +27,7 @@ from ngpipe.wiring.nulls import NULLS
 from ngpipe.wiring.synapses import RELEASES
 
 DOCS = Path(__file__).parents[1] / "docs"
+FIRST_PAGES = [DOCS.parent / "README.md", DOCS / "start.md"]
 CONFIGS = [
     pytest.param(content, id=f"{page.name}-{number}")
     for page in sorted(DOCS.glob("*.md"))
@@ -61,6 +61,23 @@ def under(text: str, head: str) -> list[list[str]]:
 def names(rows: list[list[str]]) -> list[str]:
     """What is set as code in the first column."""
     return [name for row in rows for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+def test_the_gallery_shows_every_figure():
+    """With its command and the experiments it draws on, and no other."""
+    figures = yaml.safe_load((DOCS.parent / "config" / "config.yaml").read_text())["figures"]
+    sections = re.split(r"^### ", (DOCS / "gallery.md").read_text(), flags=re.M)[1:]
+    shown = {text.split("\n")[0]: text for text in sections}
+    assert set(shown) == set(figures)
+    for name, figure in figures.items():
+        assert f"    make {name}\n" in shown[name]
+        linked = set(re.findall(r"experiments/(\w+)\.yaml", shown[name]))
+        assert linked == {panel["of"].split("~")[0] for panel in figure["panels"].values()}
+
+
+def test_both_first_pages_open_the_stores_in_the_same_way():
+    first = [re.findall(r"```python\n(.*?)```", p.read_text(), re.S)[0] for p in FIRST_PAGES]
+    assert first[0] == first[1]
 
 
 def test_configs_are_found():
@@ -114,14 +131,6 @@ def test_every_variable_of_the_responses_is_told():
     assert names(told) == list(RESPONSES)
     for row, variable in zip(told, RESPONSES.values(), strict=True):
         assert (row[1], row[3]) == (", ".join(variable.dims), variable.units), row
-
-
-def test_every_function_on_paths_is_told():
-    told = names(under(section("networks.md", "### Tables of paths"), "name"))
-    modules = ("walks", "path_filters", "path_groups", "path_search", "path_weights")
-    known = [name for module in modules for name in connectome._NAMES[module]]
-    assert sorted(told) == sorted([*known, "contribution_by_path_lengths"])
-    assert all(getattr(connectome, name).__name__ == name for name in told)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from ngpipe.config.circuit import (
 )
 from ngpipe.config.describe import describe
 from ngpipe.config.excitability import Fit, Network
-from ngpipe.config.figures import Figure
+from ngpipe.config.figures import KINDS, Figure
 from ngpipe.config.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
@@ -40,7 +40,8 @@ from ngpipe.config.wiring import Wiring
 from ngpipe.errors import ConfigError, DeviceError, NgpipeError, NgpipeWarning, did_you_mean
 from ngpipe.keys import check_closure
 from ngpipe.ownership import claim
-from ngpipe.steps import stages
+from ngpipe.steps import new, stages
+from ngpipe.steps.new import SYSTEMS
 from ngpipe.steps.progress import alive
 
 _CONFIG_HELP = "the config directory (default: config)"
@@ -134,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--config", type=Path, help="default: config/ beside results/")
     figures = add("figures", "list the figures: what they show, and how to make one", _figures)
     figures.add_argument("--config", type=Path, default=Path("config"), help=_CONFIG_HELP)
+    begin = add("new", "write a starting study: a directory with a config that runs", _new)
+    begin.add_argument("directory", type=Path, help="e.g. my_study")
+    begin.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0], help="what it is about")
     inspect = add("inspect", "print what a run, store or file is, holds and comes from", _inspect)
     inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
     return parser
@@ -278,7 +282,9 @@ def _panel(options: argparse.Namespace) -> None:
     spec = stages.spec_of(figure, options.panel)
     key = _key(options, study, lambda study: study.panel_key(options.name, options.panel))
     output = Path("results/panels") / options.name / options.panel
-    _step("panel").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
+    _step("panel", KINDS[spec.kind].module).run(
+        spec, study.figures.style, Path("results/runs") / spec.of, output, key=key
+    )
 
 
 def _movie(options: argparse.Namespace) -> None:
@@ -291,13 +297,18 @@ def _movie(options: argparse.Namespace) -> None:
         )
     key = _key(options, study, lambda study: study.movie_key(options.name, options.panel))
     output = Path("results/panels") / options.name / options.panel
-    _step("movie").run(spec, study.figures.style, Path("results/runs") / spec.of, output, key=key)
+    _step("movie", KINDS[spec.kind].module).run(
+        spec, study.figures.style, Path("results/runs") / spec.of, output, key=key
+    )
 
 
 def _figure(options: argparse.Namespace) -> None:
     study, figure = _figure_of(options, options.name)
     key = _key(options, study, lambda study: study.figure_key(options.name))
-    _step("figure").run(options.name, figure, study.figures.style, Path("results"), key=key)
+    drawn = {KINDS[panel.kind].module for panel in figure.panels.values()}
+    stages_of = study.beneath(options.name)
+    step, style = _step("figure", *drawn), study.figures.style
+    step.run(options.name, figure, style, Path("results"), stages=stages_of, key=key)
 
 
 def _key(
@@ -365,10 +376,14 @@ def _verify_figure(options: argparse.Namespace) -> str:
     _step("verify").run(
         options.figure,
         runs,
-        {name: study.keys(name) for name in experiments},
+        study.beneath(options.figure.name),
         key=study.figure_key(options.figure.name),
     )
     return f"{len(figure.panels)} panels from {', '.join(experiments)}"
+
+
+def _new(options: argparse.Namespace) -> None:
+    sys.stdout.write(new.run(options.directory, options.system))
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -399,11 +414,18 @@ def _figure_of(options: argparse.Namespace, name: str) -> tuple[stages.Study, Fi
     return study, study.figures.figures[name]
 
 
-def _step(name: str) -> ModuleType:
-    """Import a step and check that its key covers all it loads; others may have run before it."""
+def _step(name: str, *drawn: str) -> ModuleType:
+    """Import a step and check that its key covers all it loads; others may have run before it.
+
+    Args:
+        name: of the step.
+        drawn: modules that it is to load by name.
+    """
     before = set(sys.modules)
     module = importlib.import_module(f"ngpipe.steps.{name}")
-    check_closure(name, loaded=set(sys.modules) - before)
+    for other in drawn:
+        importlib.import_module(other)
+    check_closure(name, *drawn, loaded=set(sys.modules) - before)
     return module
 
 

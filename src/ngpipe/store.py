@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dask.array
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -30,6 +30,9 @@ from ngpipe import hashing, opening, ownership
 from ngpipe.errors import StoreError
 from ngpipe.ownership import manifest_path
 from ngpipe.schemas import COORDINATES, Schema
+
+if TYPE_CHECKING:
+    import dask.array
 
 BLOCK_BYTES = 16 * 2**20
 """Largest chunk of a store: one read of this size is quick and fits any memory."""
@@ -179,8 +182,11 @@ class Blocks:
         self._group[name][start : start + len(block)] = block
 
 
-def empty(*shape: int) -> dask.array.Array:
+def empty(*shape: int) -> "dask.array.Array":
     """A float32 variable whose values are to come block by block; takes no memory."""
+    # Half a second to load, for the steps that write piece by piece alone.
+    import dask.array
+
     return dask.array.empty(shape, dtype="float32", chunks=_chunks(shape, itemsize=4))
 
 
@@ -262,9 +268,10 @@ def read_manifests(directory: Path) -> dict[str, dict]:
     return {stem: m for stem, m in found.items() if isinstance(m, dict) and ours <= set(m)}
 
 
-def digests(directory: Path) -> dict[str, str]:
-    """Digest of every result in a directory, by stem, from its manifests."""
-    return {stem: manifest["digest"] for stem, manifest in read_manifests(directory).items()}
+def digests(directory: Path, stages: Collection[str] | None = None) -> dict[str, str]:
+    """Digest of every result in a directory, or of those of some stages, by stem."""
+    found = read_manifests(directory)
+    return {s: m["digest"] for s, m in found.items() if stages is None or m["stage"] in stages}
 
 
 @contextmanager

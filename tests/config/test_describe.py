@@ -15,7 +15,7 @@ from ngpipe.config import describe
 from ngpipe.config.circuit import CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
-from ngpipe.config.figures import PANELS, Figures, Kind
+from ngpipe.config.figures import KINDS, Figures, Kind
 from ngpipe.config.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
@@ -121,10 +121,10 @@ def test_the_help_of_a_command_gives_unit_default_and_meaning():
 
 
 def test_every_kind_of_panel_is_explained():
-    assert tuple(PANELS) == get_args(Kind)
+    assert tuple(KINDS) == get_args(Kind)
     reference = describe.reference()
-    for kind, text in PANELS.items():
-        assert f"| `{kind}` | {text} |" in reference
+    for name, kind in KINDS.items():
+        assert f"| `{name}` | {kind.shows} |" in reference
 
 
 @pytest.mark.parametrize("path", ["config/README.md", *(f"workflow/schemas/{n}" for n in
@@ -152,7 +152,7 @@ def test_they_are_generated_where_they_belong(tmp_path):
 
 def test_rows_of_the_reference_are_not_cut_by_bars():
     rows = [line for line in describe.reference().splitlines() if line.startswith("| `")]
-    assert len(rows) == len(KEYS) + len(PANELS)
+    assert len(rows) == len(KEYS) + len(KINDS)
     cells = {len(re.split(r"(?<!\\)\|", row)) for row in rows}
     assert cells == {4, 6}
 

@@ -1,6 +1,6 @@
 """Panels drawn on their own, and what can be measured of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -9,10 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from ngpipe.config.figures import Style
+from ngpipe.config.figures import KINDS, Panel, Style
+from ngpipe.figures.material import results_of
 from ngpipe.figures.style import new_figure, styled
 
 STYLE = Style(dpi=100)
+
+
+def read_by(spec: Panel, material: type, results: Mapping[str, object]) -> dict[str, object]:
+    """Those of some results that a panel says it reads."""
+    known = {name: one.file for name, one in results_of(material).items()}
+    return {name: r for name, r in results.items() if known[name] in KINDS[spec.kind].reads}
 
 
 def panel(draw: Callable, size: tuple[float, float] = (3.4, 2.6), **options) -> Figure:

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from drawing import read_by
 
 from ngpipe import schemas
 from ngpipe.config.figures import Panel, Style
-from ngpipe.figures.material import Material
+from ngpipe.figures.assembly import AssemblyMaterial
 
 N, T = 70, 900
 SIDE = 6
@@ -24,7 +25,7 @@ def positions() -> np.ndarray:
     return np.concatenate([np.stack([x.ravel(), y.ravel()], axis=1), circle])
 
 
-def material(kind: str, **changes) -> Material:
+def material(kind: str, **changes) -> AssemblyMaterial:
     rng = np.random.default_rng(0)
     x = np.linspace(-6, 6, 41)
     weights = rng.standard_cauchy((N, N)).clip(-9, 9)
@@ -117,4 +118,4 @@ def material(kind: str, **changes) -> Material:
     }
     how = {"spec": spec, "style": Style(dpi=60)}
     how.update({name: changes.pop(name) for name in how if name in changes})
-    return Material(parts | changes, **how)
+    return AssemblyMaterial(read_by(how["spec"], AssemblyMaterial, parts | changes), **how)

@@ -1,19 +1,20 @@
 """Panels of the circuit system: the right numbers in the right place, and no run left out."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from drawing import clipped, overlapping, texts
+from drawing import clipped, overlapping, read_by, texts
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from ngpipe.config.circuit import Impulse, Measures
-from ngpipe.config.figures import CIRCUIT_PANELS, Panel, Style
+from ngpipe.config.circuit import Impulse
+from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures import compose
 from ngpipe.figures.circuit import CircuitMaterial
@@ -62,7 +63,7 @@ def responses() -> xr.Dataset:
             ),
         },
         {"time": TIMES, "sample": TIMES[::2], "shown": list(KNOWN)},
-        {"n_exc": N_EXC},
+        {"n_exc": N_EXC, "config": json.dumps({"impulse": IMPULSE.model_dump(mode="json")})},
     )
 
 
@@ -165,9 +166,7 @@ def results() -> dict[str, object]:
         "comparison": comparison(),
         "motifs": motif_table(),
         "mixing": sweeps,
-        "metrics": pd.DataFrame(),
-        "impulse": IMPULSE,
-        "measured": Measures(threshold_ratio=0.02),
+        "manifest": {"config": {"measures": {"threshold_ratio": 0.02}}},
     }
 
 
@@ -177,7 +176,7 @@ def material(results):
 
     def make(kind: str, **spec) -> CircuitMaterial:
         panel = Panel(kind=kind, of="one", **{**NEEDED.get(kind, {}), **spec})
-        return CircuitMaterial(results, spec=panel, style=STYLE)
+        return CircuitMaterial(read_by(panel, CircuitMaterial, results), spec=panel, style=STYLE)
 
     return make
 
@@ -215,7 +214,7 @@ def row(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table[np.logical_and.reduce([known[key] == value for key, value in where.items()])]
 
 
-@pytest.mark.parametrize("kind", CIRCUIT_PANELS)
+@pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wide):
     narrow = (4.8, 2.6) if kind == "response_times" else None
@@ -244,12 +243,13 @@ def test_files_are_called_by_their_names_and_not_at_any_length(material, results
 
 
 def test_what_has_one_name_has_one_colour(material, results):
-    colors = material("spectra").colors()
+    colors = material("mixing").null_colors()
     assert colors["observed"] == to_rgba(STYLE.learned_color)
     assert list(colors) == [*KNOWN, *NULLS]
     assert len(set(colors.values())) == len(colors)
     motifs = results["motifs"].replace({"null": {"degree": "one_removed"}})
-    assert list(given(material("spectra"), motifs=motifs).colors()) == [*KNOWN, "erdos_renyi"]
+    assert list(given(material("mixing"), motifs=motifs).null_colors()) == [*KNOWN, "erdos_renyi"]
+    assert material("spectra").colors() == {name: colors[name] for name in KNOWN}
 
 
 class TestNetwork:

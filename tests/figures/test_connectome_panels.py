@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from drawing import read_by
 
-from ngpipe.config.figures import CONNECTOME_PANELS, Panel, Style
+from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import StoreError
 from ngpipe.figures import compose
 from ngpipe.figures import connectome as panels
@@ -64,7 +65,6 @@ def results():
         "attribution": attribution,
         "control": control,
         "paths": _paths(),
-        "metrics": pd.DataFrame(),
     }
 
 
@@ -93,7 +93,8 @@ def material(results):
     def make(kind: str, **spec) -> ConnectomeMaterial:
         needed = {k: v for k, v in NEEDED.items() if k not in spec}
         panel = Panel(kind=kind, of="one", **needed, **spec)
-        return ConnectomeMaterial(results, spec=panel, style=Style(dpi=60))
+        known = read_by(panel, ConnectomeMaterial, results)
+        return ConnectomeMaterial(known, spec=panel, style=Style(dpi=60))
 
     return make
 
@@ -113,7 +114,7 @@ def image_of(ax: mpl.axes.Axes) -> np.ndarray:
     return np.ma.filled(shown[0].get_array(), np.nan)
 
 
-@pytest.mark.parametrize("kind", CONNECTOME_PANELS)
+@pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "connectome"])
 def test_every_kind_is_drawn_and_titled(material, kind):
     ax = drawn(material(kind))
     assert ax.get_title(loc="left")

@@ -81,8 +81,8 @@ class TestImages:
         assert [t.get_text() for t in ax.get_xticklabels()] == [f"frame {first}", *others]
 
     def test_both_fields_have_the_scale_of_the_whole_true_movie(self):
-        truth = material("true_input").simulation["external_input"].values[:, DRIVEN]
-        learned = material("true_input").recovery["external_input"].values[:, DRIVEN]
+        truth = material("input_movie").simulation["external_input"].values[:, DRIVEN]
+        learned = material("input_movie").recovery["external_input"].values[:, DRIVEN]
         assert learned.max() > 1.1 * truth.max(), "else the test would not tell"
         for kind in (*FIELDS, "input_movie"):
             for image in drawn(kind).images:

@@ -9,12 +9,13 @@ import pytest
 from drawing import overlapping, texts
 from synthetic import material
 
-from ngpipe.config.figures import ASSEMBLY_PANELS, PANELS, Figure, Panel, Style
+from ngpipe.config.figures import KINDS, Figure, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures import compose
 from ngpipe.figures.headlines import shortened
 from ngpipe.figures.material import Results
 
+ASSEMBLY = [name for name, kind in KINDS.items() if kind.system == "assembly"]
 WIDE = ("impulse_response", "response_times", "effects")
 
 
@@ -49,12 +50,12 @@ def test_wide_panels_take_more_of_a_page_without_a_mosaic():
 
 
 def test_a_page_of_every_kind_without_a_mosaic_has_room_for_all():
-    spec = Figure(panels=panels(*ASSEMBLY_PANELS))
+    spec = Figure(panels=panels(*ASSEMBLY))
     figure = page(spec)
     widths = [ax.get_window_extent().width / figure.dpi for ax in figure.axes]
     assert min(w for w in widths if w > 0.2) > 0.4, "narrower ones are colour bars"
     titles = [t for t in texts(figure) if "bf" in t.get_text()]
-    assert len(titles) == len(ASSEMBLY_PANELS)
+    assert len(titles) == len(ASSEMBLY)
     assert not overlapping(titles)
     assert all(t.get_window_extent().x1 <= figure.bbox.x1 for t in titles)
 
@@ -101,7 +102,10 @@ def test_shortened_texts_keep_both_ends(length):
 def test_a_caption_names_every_panel_in_reading_order():
     spec = Figure(panels=panels("psi", "phi"), mosaic=(("phi", ".", "psi"),))
     lines = compose.caption(spec).splitlines()
-    assert lines == [f"(a) phi, of e: {PANELS['phi']}.", f"(b) psi, of e: {PANELS['psi']}."]
+    assert lines == [
+        f"(a) phi, of e: {KINDS['phi'].shows}.",
+        f"(b) psi, of e: {KINDS['psi'].shows}.",
+    ]
 
 
 def test_a_panel_opens_only_what_it_draws():
@@ -117,7 +121,8 @@ def test_a_panel_opens_only_what_it_draws():
 
         return open_it
 
-    results = Results({name: opener(name) for name in whole.results})
+    names = ("simulation", "recovery", "metrics", "rollout")
+    results = Results({name: opener(name) for name in names})
     compose.panel_figure(replace(whole, results=results))
     assert sorted(opened) == ["metrics", "recovery", "simulation"]
     with pytest.raises(StoreError, match="rollout"):

@@ -7,14 +7,14 @@ from pydantic import ValidationError
 from synthetic import N, material
 
 from ngpipe import schemas
-from ngpipe.config.figures import ASSEMBLY_PANELS, Figure, Panel, Style
+from ngpipe.config.figures import KINDS, Figure, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures import compose
 from ngpipe.figures.quicklook import quick_look
 from ngpipe.steps import stages
 
 
-@pytest.mark.parametrize("kind", ASSEMBLY_PANELS)
+@pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "assembly"])
 def test_a_panel_has_a_title_labels_and_ink_inside_the_page(kind):
     figure = compose.panel_figure(material(kind))
     ax = figure.axes[0]

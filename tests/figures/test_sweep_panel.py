@@ -31,7 +31,7 @@ def table(settings: list[str], values: list[float], published: float | None = No
 def material(found: pd.DataFrame, metric: str = "r2") -> SweepMaterial:
     asked = {"parameter": NOISE, "quantity": "connectivity", "metric": metric}
     spec = Panel(kind="sweep", of="one", **asked)
-    return SweepMaterial({"table": found, "metrics": pd.DataFrame()}, spec, Style())
+    return SweepMaterial({"table": found}, spec, Style())
 
 
 def drawn(*arguments, **options):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.figures import CIRCUIT_PANELS, Panel, Style
+from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.config.load import validate
 from ngpipe.figures import compose
 from ngpipe.steps import compare, materials, motifs, respond, wire
@@ -52,7 +52,7 @@ def load(results: Path, kind: str, **spec):
     return materials.load(results, Panel(kind=kind, of="one", **spec), Style(dpi=60))
 
 
-@pytest.mark.parametrize("kind", CIRCUIT_PANELS)
+@pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 def test_every_kind_draws_what_the_steps_wrote(results, kind):
     spec = {"parameter": "network.probability"} if kind == "response_sweep" else {}
     ax = compose.panel_figure(load(results, kind, **spec)).axes[0]

@@ -10,9 +10,11 @@ from studies import NOTHING, Study
 
 NONE: dict[str, int] = {}
 PAGES = {"panel": 4, "figure": 2}
-SCORED = {"score": 2, **PAGES}
-ALL = {"simulate": 2, "train": 2, "recover": 2, "rollout": 2, **SCORED}
+SCORED = {"score": 2, "panel": 2, "figure": 2}
+"""`activity` reads the recording alone, `rollout` the rollout."""
+ALL = {"simulate": 2, "train": 2, "recover": 2, "rollout": 2, "score": 2, **PAGES}
 WIRED_PAGES = {"panel": 1, "figure": 1}
+WIRED_SCORED = {"score": 1, "figure": 1}
 WIRED_TRAINED = {"train": 1, "recover": 1, "rollout": 1, "score": 1, **WIRED_PAGES}
 
 
@@ -104,10 +106,17 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "source of simulate": (edit("steps/simulate.py"), ALL),
     "source of the integrator": (edit("dynamics/integrate.py"), ALL),
     "shared source": (edit("store.py"), ALL),
-    "source of train": (edit("steps/train.py"), {k: n for k, n in ALL.items() if k != "simulate"}),
+    "source of train": (
+        edit("steps/train.py"),
+        {"train": 2, "recover": 2, "rollout": 2, **SCORED, "panel": 3},
+    ),
     "source of recover": (edit("assembly/readout.py"), {"recover": 2, **SCORED}),
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
-    "source of a panel": (edit("figures/traces.py"), PAGES),
+    "source of two panels": (edit("figures/traces.py"), {"panel": 2, "figure": 2}),
+    "source of all pages": (edit("figures/headlines.py"), PAGES),
+    "source of panels of other systems": (edit("figures/times.py"), NONE),
+    "source of nulls": (edit("wiring/swaps.py"), NONE),
+    "config of another system": (edit("config/circuit.py"), NONE),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
     "style": (config("config.yaml", "dpi: 50", "dpi: 60"), PAGES),
     "spec of one panel": (
@@ -140,7 +149,7 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     ),
     "frames scored": (
         config("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]"),
-        {"score": 1, **WIRED_PAGES},
+        WIRED_SCORED,
     ),
     "two values swapped": (swapped_in_one_section, WIRED_TRAINED),
     "two values of a panel swapped": (swapped_panel_numbers, {"panel": 1, "figure": 1}),
@@ -174,7 +183,7 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
 
     The failure comes from outside the config and the source of the step, as a full disk would.
     """
-    stale = {"score": 1, **WIRED_PAGES}
+    stale = WIRED_SCORED
     manifest = editable.path("results", "Other", "manifest.json")
     before = json.loads(manifest.read_text())["key"]
     editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
@@ -216,7 +225,7 @@ def test_without_its_records_snakemake_goes_by_the_keys_in_the_manifests(finishe
     shutil.rmtree(finished.path(".snakemake"))
     assert finished.planned() == NONE
     finished.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
-    assert finished.planned() == {"score": 1, **WIRED_PAGES}
+    assert finished.planned() == WIRED_SCORED
     assert finished.planned("results/Main/") == NONE
     assert finished.planned("results/runs/wired/rollout.json") == NONE
     assert finished.planned("--rerun-triggers", "mtime") == NONE

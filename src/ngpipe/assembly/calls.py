@@ -8,10 +8,9 @@ distribution (Efron 2004, J. Am. Stat. Assoc. 99:96).
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import false_discovery_control, norm
 
 PEAK = 1.5
-"""|z|, in units of the width so far, up to which the peak is looked at."""
+"""Absolute z, in units of the width so far, up to which the peak is looked at."""
 BINS = 30
 WIDEST = 4.0
 """Width of a peak beyond which there is none: weights spread that far, not errors."""
@@ -27,6 +26,9 @@ def called(z: Z, rate: float) -> tuple[Bool[np.ndarray, " weight"], float]:
         z: weights over their errors.
         rate: expected share of false calls.
     """
+    # Half a second to load; most steps only import this module.
+    from scipy.stats import false_discovery_control, norm
+
     width = null_width(z)
     return false_discovery_control(2 * norm.sf(np.abs(z) / width)) <= rate, width
 
@@ -35,7 +37,7 @@ def null_width(z: Z) -> float:
     """Width of the peak of z at zero, at least 1; 1 if there is no peak.
 
     The logarithm of the counts near zero falls as :math:`z^2 / 2 w^2`; w by weighted least squares,
-    over |z| up to ``PEAK`` w, in turn.
+    over absolute z up to ``PEAK`` w, in turn.
     """
     width = 1.0
     for _ in range(ROUNDS):

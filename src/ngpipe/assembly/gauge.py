@@ -23,9 +23,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from torch import Tensor
 
 from ngpipe.arrays import Connectivity, PerNeuron
@@ -289,6 +286,11 @@ def smoothed(
     (Rasmussen & Williams 2006, chapters 2 and 5).
     """
     spread = max(float(values.var() - error**2), 1e-3 * error**2)
+    # Loading scikit-learn takes a second, which every step would pay that reads no model out.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
     kernel = ConstantKernel(spread, (1e-2 * spread, 1e2 * spread)) * Matern(
         0.2, (1e-2, 1e1), nu=1.5
     )

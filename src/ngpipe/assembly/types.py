@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
-from sklearn.metrics import silhouette_score
 
 from ngpipe.config.recovery import Recovery
 
@@ -75,6 +74,9 @@ def _best_cut(features: Features, most: int, separation: float) -> Labels:
     spread = np.sqrt(((features - features.mean(0)) ** 2).mean())
     if len(features) < 3 or most < 2 or spread < SAME * np.sqrt((features**2).mean()):
         return np.zeros(len(features), dtype=np.int64)
+    # Loading scikit-learn takes a second, which every step would pay that never clusters.
+    from sklearn.metrics import silhouette_score
+
     tree = linkage(features, method="ward")
     distance = squareform(pdist(features))
     cuts = {k: _cut(tree, k) for k in range(2, min(most, len(features) - 1) + 1)}

@@ -66,4 +66,6 @@ Groups = Annotated[tuple[str, ...], Field(min_length=1)]
 """Cell types, or other groups of neurons."""
 ActivityLevel = Annotated[float, Field(ge=0, json_schema_extra=unit("activity"))]
 Columns = Annotated[int, Field(ge=0, json_schema_extra=unit("columns"))]
+OBSERVED = "observed"
+"""The condition that every experiment of a circuit has: the connectome as it is."""
 NEAR = "Only neurons within so many columns of the centre of a hexagonal lattice."

@@ -5,12 +5,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ngpipe.config.base import Count, Name, Number, Positive, Section, Seed, Weight, unit
+from ngpipe.config.base import (
+    OBSERVED,
+    Count,
+    Name,
+    Number,
+    Positive,
+    Section,
+    Seed,
+    Weight,
+    unit,
+)
 from ngpipe.config.sweep import Sweep, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
-OBSERVED = "observed"
-"""The condition that every experiment has: the connectome as it is."""
 SWEPT = ("network", "neurons")
 """Sections whose keys can be swept; all else is the same in every run."""
 

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ngpipe.config.base import models_in, unit_of
-from ngpipe.config.figures import PANELS, Figures
+from ngpipe.config.figures import KINDS, Figures
 from ngpipe.config.systems import EXPERIMENTS
 
 FILES = {
@@ -85,7 +85,7 @@ def reference() -> str:
         ]
         parts.append("")
     parts.append("## Panel kinds\n\n| kind | what is drawn |\n|---|---|")
-    parts += [f"| `{kind}` | {text} |" for kind, text in PANELS.items()]
+    parts += [f"| `{name}` | {kind.shows} |" for name, kind in KINDS.items()]
     return "\n".join(parts) + "\n"
 
 

@@ -1,119 +1,27 @@
 """Which figure is made of which panels of which experiments: config/config.yaml."""
 
-from collections.abc import Mapping
 from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ngpipe.config.base import Count, Groups, Name, Positive, Section, Step, unit
-from ngpipe.config.circuit import OBSERVED
+from ngpipe.config.base import OBSERVED, Count, Groups, Name, Positive, Section, Step, unit
+from ngpipe.config.panels import panel_kinds
 from ngpipe.config.sweep import ExperimentName
 
 Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 
-ASSEMBLY_PANELS = {
-    "activity": "activity of some neurons, offset",
-    "true_connectivity": "true W, with its first 20 x 20 entries enlarged",
-    "learned_connectivity": "learned W, on the colour scale of the true one",
-    "connectivity_scatter": "learned against true W, as a density, with R2 and slope",
-    "calibration": "share of the true W inside its intervals against their nominal share; inset: "
-    "z = (learned - true) / standard error over the standard normal distribution; with false "
-    "discoveries and power where some true W are zero",
-    "latents": "latent vectors a_i, coloured by true type",
-    "phi": "phi*(a_i, x) of all neurons over the true functions",
-    "psi": "psi* over the true function; of all neurons or pairs of types, coloured by true type, "
-    "where it depends on them",
-    "learning_curve": "R2 of W and held-out loss during training",
-    "rollout": "predicted over held-out activity of some neurons",
-    "rollout_scatter": "predicted against held-out activity, all neurons, at one frame",
-    "input_map": "true Omega of all neurons at their positions, at one frame",
-    "activity_map": "activity of all neurons at their positions, at some frames",
-    "input_scatter": "learned against true Omega of the driven neurons, as a density, with R2 and "
-    "slope of Omega and of its square root",
-    "true_input": "the true field Omega(x, y, t) of the driven neurons at some frames",
-    "learned_input": "the learned field at the sampled frames nearest to them, on the colour scale "
-    "of the true one",
-    "input_movie": "true and learned field side by side at one frame, and <name>.gif, a movie of "
-    "all",
-}
-CONNECTOME_PANELS = {
-    "type_weights": "what a neuron of each group receives from all of each other group",
-    "fit_scatter": "fitted against given responses, stimuli trained on and held out told apart",
-    "stimulus": "input of the sensors: of each group over time, or at one step on the hexagonal "
-    "lattice (`layer`)",
-    "responses": "mean activity of each group over time to one stimulus",
-    "response_columns": "activity of groups along the columns of the lattice, at one step",
-    "response_map": "activity of some groups on the hexagonal lattice, at one step",
-    "attribution": "what each sensor adds to a readout: by group over time, or on the lattice",
-    "paths": "the active paths between groups, layer by layer, excitation and inhibition told "
-    "apart",
-    "silencing": "what a readout loses when each group is silenced",
-    "control": "readouts of the connectome and of null connectomes",
-}
-CIRCUIT_PANELS = {
-    "circuit_matrix": "W of one condition (`observed`), of the first seed: excitatory neurons "
-    "first, and where the connectome is from",
-    "weight_distribution": "sizes of the measured weights and of the random ones, as densities",
-    "impulse_response": "activity of the first seed over time: means and single neurons, with the "
-    "time to baseline; of `observed` and the first other condition",
-    "response_times": "times to baseline of all seeds and conditions, with mean-field prediction, "
-    "difference from `observed` and p; runs without a time apart",
-    "spectra": "eigenvalues of W of the first seed, conditions together, with the limit beyond "
-    "which activity grows",
-    "response_sweep": "times to baseline against a swept parameter, conditions together, with "
-    "mean-field prediction; runs without a time apart",
-    "effects": "differences of time to baseline, `observed` - condition, of all seeds, with effect "
-    "size and number of pairs",
-    "motif_scores": "z of pairs of connections and of triads against each null of `motifs`",
-    "mixing": "what is left of the connectome against sweeps of the nulls that exchange partners",
-}
-OF_SYSTEM: Mapping[str, Mapping[str, str]] = {
-    "assembly": ASSEMBLY_PANELS,
-    "connectome": CONNECTOME_PANELS,
-    "circuit": CIRCUIT_PANELS,
-}
-"""Panel kinds of each system."""
-SWEEP: Literal["sweep"] = "sweep"
-"""The kind of panel that shows experiments of any system whose points are experiments too."""
-POINT_PANELS = {
-    SWEEP: "a metric at every value of one swept key, with the published value; of systems "
-    "assembly and connectome",
-}
-PANELS = {kind: text for kinds in OF_SYSTEM.values() for kind, text in kinds.items()} | POINT_PANELS
-"""What can be drawn: the panel kinds."""
-
-Kind = Literal[tuple(PANELS)]
-MOVIE: Kind = "input_movie"
-"""The kind of panel that also becomes a movie."""
-READOUTS = ("attribution", "silencing")
-"""Kinds of panel that show one readout."""
-STIMULI = ("stimulus", "responses", "response_columns", "response_map", "paths")
-"""Kinds of panel that show one stimulus and the activity it causes."""
-CONDITIONS = (
-    *("circuit_matrix", "impulse_response", "response_times", "spectra", "response_sweep"),
-    "effects",
-)
-"""Kinds of panel that show some conditions of a circuit."""
-SWEEPS = ("response_sweep", SWEEP)
-"""Kinds of panel that show one swept parameter."""
+KINDS = panel_kinds()
+"""What can be drawn: the panel kinds by name."""
+Kind = Literal[tuple(KINDS)]
 COLUMNS = 3
 """Columns of a page without a mosaic."""
-WIDE: Mapping[str, int] = {
-    **dict.fromkeys(("true_input", "learned_input", "paths"), 3),
-    **dict.fromkeys(("impulse_response", "response_times", "effects", "motif_scores"), 2),
-    "response_map": 2,
-}
-"""Columns that kinds of panel take there; others take one."""
 
 
-def _listed(kinds: tuple[str, ...]) -> str:
-    return ", ".join(f"`{kind}`" for kind in kinds)
-
-
-def system_of(kind: Kind) -> str:
-    """The system whose experiments a kind of panel can show."""
-    return next(system for system, kinds in OF_SYSTEM.items() if kind in kinds)
+def _for(option: str) -> str:
+    """The kinds of panel that need an option or heed it."""
+    kinds = (name for name, kind in KINDS.items() if option in (*kind.needs, *kind.takes))
+    return ", ".join(f"`{name}`" for name in kinds)
 
 
 class Style(Section):
@@ -154,34 +62,31 @@ class Panel(Section):
     )
     frame: Frame | None = Field(
         None,
-        description="Frame after the start, for `rollout_scatter`; frame of the recording, for "
-        "`input_map` and `input_movie` (null: 0).",
+        description=f"Frame, for {_for('frame')}: after the start of the rollout where it must be "
+        "named, else of the recording (null: 0).",
     )
     at: Annotated[tuple[Frame, ...], Field(min_length=1)] | None = Field(
         None,
-        description="Frames shown, for `activity_map` (null: 0), `true_input` and `learned_input` "
-        "(null: five, evenly spread over the recording).",
+        description=f"Frames shown, for {_for('at')}. Null: frame 0 where activity is shown, five "
+        "spread evenly over the recording where an input is.",
     )
     frames: Count | None = Field(
         None,
-        description="Frames shown, for `activity` and `rollout`.",
+        description=f"Frames shown, for {_for('frames')}.",
         json_schema_extra=unit("frames"),
     )
-    neurons: Count | None = Field(
-        None, description="Neurons shown, for `activity`, `rollout` and `impulse_response`."
-    )
+    neurons: Count | None = Field(None, description=f"Neurons shown, for {_for('neurons')}.")
     reach: Positive | None = Field(
         None,
-        description="Largest activity shown, for `phi` and `psi`. Null: what a typical neuron "
+        description=f"Largest activity shown, for {_for('reach')}. Null: what a typical neuron "
         "visits, and for one psi at most 12.",
     )
-    stimulus: Name | None = Field(None, description=f"Which stimulus, for {_listed(STIMULI)}.")
-    readout: Name | None = Field(None, description=f"Which readout, for {_listed(READOUTS)}.")
+    stimulus: Name | None = Field(None, description=f"Which stimulus, for {_for('stimulus')}.")
+    readout: Name | None = Field(None, description=f"Which readout, for {_for('readout')}.")
     groups: Groups | None = Field(
         None,
-        description="Groups shown, in this order, for `type_weights`, `stimulus`, `responses`, "
-        "`response_columns`, `response_map`, `attribution` and `silencing`; for `paths`, where "
-        "they lead. Null: the `top` largest, most active or most affected.",
+        description=f"Groups shown, in this order, for {_for('groups')}; of paths, where they "
+        "lead. Null: the `top` largest, most active or most affected.",
     )
     layer: Step | None = Field(
         None,
@@ -195,15 +100,17 @@ class Panel(Section):
     )
     conditions: Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
         None,
-        description=f"Conditions shown, in this order, for {_listed(CONDITIONS)}. Null: those that "
+        description=f"Conditions shown, in this order, for {_for('conditions')}. Null: those that "
         "the kind names, or all.",
     )
     parameter: str | None = Field(
         None,
-        description=f"Key of the experiment's `sweep` that is across, for {_listed(SWEEPS)}.",
+        description=f"Key of the experiment's `sweep` that is across, for {_for('parameter')}.",
     )
-    quantity: str | None = Field(None, description="Quantity of metrics.csv, for `sweep`.")
-    metric: str | None = Field(None, description="Metric of it, for `sweep`.")
+    quantity: str | None = Field(
+        None, description=f"Quantity of metrics.csv, for {_for('quantity')}."
+    )
+    metric: str | None = Field(None, description=f"Metric of it, for {_for('metric')}.")
     size: tuple[Positive, Positive] | None = Field(
         None,
         description="Width and height of the panel on its own. Null: those of the style.",
@@ -211,13 +118,9 @@ class Panel(Section):
     )
 
     @model_validator(mode="after")
-    def _frame_given(self) -> "Panel":
-        if self.kind == "rollout_scatter" and self.frame is None:
-            raise ValueError("a rollout_scatter panel needs `frame`")
-        needed = {"stimulus": STIMULI, "readout": READOUTS, "parameter": SWEEPS}
-        needed |= dict.fromkeys(("quantity", "metric"), (SWEEP,))
-        for key, kinds in needed.items():
-            if self.kind in kinds and getattr(self, key) is None:
+    def _options_given(self) -> "Panel":
+        for key in KINDS[self.kind].needs:
+            if getattr(self, key) is None:
                 raise ValueError(f"a {self.kind} panel needs `{key}`")
         return self
 
@@ -237,7 +140,7 @@ class Panel(Section):
     def columns(self, width: float) -> int:
         """How many columns of this width [inch] a page without a mosaic gives to the panel."""
         if self.size is None:
-            return WIDE.get(self.kind, 1)
+            return KINDS[self.kind].columns
         return min(COLUMNS, max(1, round(self.size[0] / width)))
 
 
@@ -296,7 +199,7 @@ class Figure(Section):
 
     def movies(self) -> list[str]:
         """Names of the panels that are movies too."""
-        return [name for name, panel in self.panels.items() if panel.kind == MOVIE]
+        return [name for name, panel in self.panels.items() if KINDS[panel.kind].movie]
 
     def layout(self) -> list[list[str]]:
         """Rows of panel names; "." marks an empty place."""

@@ -1,10 +1,9 @@
 """Connectome-constrained networks: fit, drive, attribute, trace.
 
-The public names of connectome_interpreter's module activation_maximisation and of what it has for
-tables of paths, so that a script works by changing its import, and what goes beyond them. Further
-parts by module: objectives and penalties of a search (``objectives``, ``penalties``), fits that can
-be followed and resumed (``fit``), ensembles and variants (``ensembles``), parameters as tables
-(``parameters``).
+The public names of connectome_interpreter's module activation_maximisation, so that a script works
+by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
+of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
+ensembles and variants (``ensembles``), parameters as tables (``parameters``).
 
 Names are looked up when they are used: importing one module loads no other, and the key of a step
 covers what the step needs and nothing else (:mod:`ngpipe.keys`).
@@ -30,6 +29,7 @@ _NAMES = {
         "get_neuron_activation",
         "input_from_df",
     ),
+    "grouping": ("group_paths",),
     "integrated": (
         "conductance",
         "integrated_gradients",
@@ -42,6 +42,7 @@ _NAMES = {
         "ablation",
         "occlusion",
     ),
+    "loopless": ("effconn_without_loops",),
     "network": (
         "LinearNetwork",
         "MultilayeredNetwork",
@@ -53,24 +54,14 @@ _NAMES = {
         "activations_to_df_batched",
         "get_activations_for_path",
     ),
-    "path_filters": (
+    "plots": (
+        "plot_activity_by_column",
+        "plot_timeseries",
+    ),
+    "pruning": (
         "connected_components",
         "filter_paths",
         "remove_excess_neurons",
-    ),
-    "path_groups": ("group_paths",),
-    "path_search": (
-        "el_within_n_steps",
-        "find_paths_of_length",
-    ),
-    "path_weights": (
-        "contribution_by_path_lengths_data",
-        "effconn_without_loops",
-    ),
-    "plots": (
-        "contribution_by_path_lengths",
-        "plot_activity_by_column",
-        "plot_timeseries",
     ),
     "schedule": (
         "activate",
@@ -86,6 +77,10 @@ _NAMES = {
     "walks": (
         "count_paths",
         "enumerate_paths",
+    ),
+    "tracing": (
+        "el_within_n_steps",
+        "find_paths_of_length",
     ),
     "training": ("training_mode",),
 }

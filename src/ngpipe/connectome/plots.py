@@ -6,7 +6,7 @@ would make every result of this package depend on how figures look (:mod:`ngpipe
 later version has a slider, there is one picture beside another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from ngpipe.connectome.frames import activity_by_column
-from ngpipe.connectome.path_weights import contribution_by_path_lengths_data
 from ngpipe.errors import ArgumentError
 
 LOOKS = {"font_type": "font", "linecolor": "axis_color", "papercolor": "paper"}
@@ -141,55 +140,6 @@ def plot_timeseries(  # noqa: PLR0913 (the signature of existing scripts)
         **{k: float(v) for k, v in _renamed("sizing", sizes, SIZES).items()},
     )
     return figures.small_multiples(table, look)
-
-
-def contribution_by_path_lengths(
-    steps: Iterable[Any],
-    inidx: Any,  # noqa: ANN401
-    outidx: Any,  # noqa: ANN401
-    outidx_map: Mapping[Any, Any] | None = None,
-    inidx_map: Mapping[Any, Any] | None = None,
-    width: int = 800,
-    height: int = 400,
-) -> Any:  # noqa: ANN401
-    """What sources give an average target, by the length of paths: a line for each group.
-
-    Args:
-        steps: see :func:`ngpipe.connectome.contribution_by_path_lengths_data`, with equation.
-        inidx: the sources.
-        outidx: the targets.
-        outidx_map: group of each target; default: every target on its own.
-        inidx_map: group of each source, in place of ``outidx_map``.
-        width: of the figure [pixels].
-        height: of the figure [pixels].
-
-    Returns:
-        A ``matplotlib.figure.Figure``.
-
-    Raises:
-        ArgumentError: as :func:`ngpipe.connectome.contribution_by_path_lengths_data`.
-    """
-    table = contribution_by_path_lengths_data(steps, inidx, outidx, outidx_map, inidx_map)
-    column = table.columns[1]
-    drawn = pd.DataFrame(
-        {
-            "panel": column.replace("_", " "),
-            "line": table[column],
-            "hue": table[column].astype(str),
-            "x": table["path_length"],
-            "y": table["value"],
-        }
-    )
-    figures = _figures()
-    look = figures.Look(
-        x_label="length of paths [hops]",
-        y_label="contribution to an average target",
-        limits=_limits(pd.concat([drawn["y"], pd.Series([0.0])]), None, None),
-        size=(float(width), float(height)),
-        markers=True,
-        whole_x=True,
-    )
-    return figures.small_multiples(drawn, look)
 
 
 def _long(df: pd.DataFrame, slider_dim: str | None) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -158,5 +157,8 @@ def _pulses(cfg: Pulses, times: np.ndarray) -> np.ndarray:
     generator = np.random.default_rng(cfg.seed)
     step = times[1] - times[0]
     triggers = generator.poisson(cfg.rate * step, (len(times), cfg.n_inputs))
+    # Half a second to load, for this one kind of input.
+    from scipy.signal import lfilter
+
     trace = lfilter([1.0], [1.0, -np.exp(-step / cfg.decay)], triggers, axis=0)
     return cfg.baseline + cfg.amplitude * trace

@@ -1,6 +1,7 @@
 """Panels of the circuit system: what they draw from, and those of its network."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,12 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
 from ngpipe.config.circuit import OBSERVED, Impulse, Measures
-from ngpipe.config.figures import Panel, Style
+from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Result
+from ngpipe.figures.material import Material, Result
 from ngpipe.figures.rows import legend_below
 from ngpipe.figures.scale import color_scale
 from ngpipe.figures.style import small_text
+from ngpipe.schemas import RESPONSES
 from ngpipe.wiring.connectome import Connectome
 
 Color = tuple[float, float, float, float]
@@ -36,21 +38,17 @@ STRONG = 0.9
 
 
 @dataclass(frozen=True)
-class CircuitMaterial:
+class CircuitMaterial(Material):
     """The results of one experiment, and how to draw them."""
 
-    results: Mapping[str, object]
-    spec: Panel
-    style: Style
-    connectome: ClassVar[Connectome] = Result()
-    responses: ClassVar[xr.Dataset] = Result()
-    measures: ClassVar[pd.DataFrame] = Result()
-    comparison: ClassVar[pd.DataFrame] = Result()
-    motifs: ClassVar[pd.DataFrame] = Result()
-    mixing: ClassVar[pd.DataFrame] = Result()
-    metrics: ClassVar[pd.DataFrame] = Result()
-    impulse: ClassVar[Impulse] = Result()
-    measured: ClassVar[Measures] = Result()
+    connectome: ClassVar[Connectome] = Result("connectome.zarr", load=Connectome.load)
+    responses: ClassVar[xr.Dataset] = Result("responses.zarr", RESPONSES)
+    measures: ClassVar[pd.DataFrame] = Result("measures.csv")
+    comparison: ClassVar[pd.DataFrame] = Result("comparison.csv")
+    motifs: ClassVar[pd.DataFrame] = Result("motifs.csv")
+    mixing: ClassVar[pd.DataFrame] = Result("mixing.csv")
+    manifest: ClassVar[dict] = Result("metrics.json")
+    """Of what was measured."""
 
     @property
     def source(self) -> str:
@@ -59,9 +57,15 @@ class CircuitMaterial:
         return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
     @property
+    def impulse(self) -> Impulse:
+        """The pulse that was run."""
+        return Impulse(**json.loads(self.responses.attrs["config"])["impulse"])
+
+    @property
     def threshold(self) -> float:
         """Activity of excitatory neurons below which they are back at baseline, which is 0."""
-        return self.measured.threshold_ratio * self.impulse.strength
+        measured = Measures(**self.manifest["config"]["measures"])
+        return measured.threshold_ratio * self.impulse.strength
 
     @property
     def n_exc(self) -> int:
@@ -128,15 +132,21 @@ class CircuitMaterial:
         return self.responses[variable][names.index(condition)].values
 
     def colors(self) -> dict[str, Color]:
+        """Colour of every condition."""
+        return self._colored(self.known)
+
+    def null_colors(self) -> dict[str, Color]:
         """Colour of every condition and null, which have one colour where they have one name."""
+        return self._colored([*self.known, *self.motifs["null"].dropna().unique()])
+
+    def _colored(self, names: Sequence[str]) -> dict[str, Color]:
         observed = to_rgba(self.style.learned_color)
         colormap = mpl.colormaps[self.style.type_colormap]
         steps = np.arange(colormap.N) if colormap.N <= 20 else np.linspace(0, 0.95, 8)
         palette = [tuple(map(float, color)) for color in colormap(steps)]
         palette = [c for c in palette if np.linalg.norm(np.subtract(c, observed)) > ALIKE]
-        names = dict.fromkeys([*self.known, *self.motifs["null"].dropna().unique()])
-        names.pop(OBSERVED)
-        others = {str(name): palette[k % len(palette)] for k, name in enumerate(names)}
+        different = (name for name in dict.fromkeys(names) if name != OBSERVED)
+        others = {str(name): palette[k % len(palette)] for k, name in enumerate(different)}
         return {OBSERVED: observed, **others}
 
     def title(self, ax: Axes, text: str) -> None:
@@ -147,6 +157,34 @@ class CircuitMaterial:
 def spoken(name: str) -> str:
     """A name as it is written in panels."""
     return NAMES.get(name, name.replace("_", " "))
+
+
+PANELS = (
+    PanelKind(
+        "circuit_matrix",
+        system="circuit",
+        shows="W of one condition (`observed`), of the first seed: excitatory neurons first, "
+        "and where the connectome is from",
+        reads=("connectome.zarr", "responses.zarr", "measures.csv"),
+        takes=("conditions",),
+    ),
+    PanelKind(
+        "weight_distribution",
+        system="circuit",
+        shows="sizes of the measured weights and of the random ones, as densities",
+        reads=("connectome.zarr", "responses.zarr"),
+    ),
+    PanelKind(
+        "spectra",
+        system="circuit",
+        shows="eigenvalues of W of the first seed, conditions together, with the limit beyond"
+        " which activity grows",
+        reads=("connectome.zarr", "responses.zarr", "measures.csv"),
+        takes=("conditions",),
+    ),
+)
+MATERIAL = CircuitMaterial
+"""What they draw from."""
 
 
 def circuit_matrix(material: CircuitMaterial, ax: Axes) -> Axes:

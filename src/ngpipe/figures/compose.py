@@ -1,7 +1,8 @@
 """From panel specs to figures: one panel alone, or all of them on one page."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import chain, product
 from pathlib import Path
 from string import ascii_lowercase
@@ -10,81 +11,30 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ngpipe.config.figures import PANELS as KINDS
+from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.config.figures import Figure as FigureSpec
-from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import ConfigError
-from ngpipe.figures import (
-    circuit,
-    connectome,
-    functions,
-    impulse,
-    inputs,
-    motifs,
-    structure,
-    sweeps,
-    times,
-    traces,
-)
-from ngpipe.figures.circuit import CircuitMaterial
-from ngpipe.figures.connectome import ConnectomeMaterial
 from ngpipe.figures.headlines import Headline, fit_headlines
 from ngpipe.figures.material import Material
-from ngpipe.figures.points import SweepMaterial, sweep
 from ngpipe.figures.style import new_figure, styled
 
-AnyMaterial = Material | ConnectomeMaterial | CircuitMaterial | SweepMaterial
-PANELS: Mapping[str, Callable[[AnyMaterial, Axes], Axes]] = {
-    "activity": traces.activity,
-    "true_connectivity": structure.true_connectivity,
-    "learned_connectivity": structure.learned_connectivity,
-    "connectivity_scatter": structure.connectivity_scatter,
-    "calibration": structure.calibration,
-    "latents": functions.latents,
-    "phi": functions.phi,
-    "psi": functions.psi,
-    "learning_curve": structure.learning_curve,
-    "rollout": traces.rollout,
-    "rollout_scatter": traces.rollout_scatter,
-    "input_map": inputs.input_map,
-    "activity_map": inputs.activity_map,
-    "input_scatter": inputs.input_scatter,
-    "true_input": inputs.true_input,
-    "learned_input": inputs.learned_input,
-    "input_movie": inputs.input_movie,
-    "type_weights": connectome.type_weights,
-    "fit_scatter": connectome.fit_scatter,
-    "stimulus": connectome.stimulus,
-    "responses": connectome.responses,
-    "response_columns": connectome.response_columns,
-    "response_map": connectome.response_on_lattice,
-    "attribution": connectome.attribution,
-    "paths": connectome.paths,
-    "silencing": connectome.silencing,
-    "control": connectome.control,
-    "circuit_matrix": circuit.circuit_matrix,
-    "weight_distribution": circuit.weight_distribution,
-    "impulse_response": impulse.impulse_response,
-    "response_times": times.response_times,
-    "spectra": circuit.spectra,
-    "response_sweep": sweeps.response_sweep,
-    "effects": times.effects,
-    "motif_scores": motifs.motif_scores,
-    "mixing": motifs.mixing,
-    "sweep": sweep,
-}
+
+def material_of(kind: str) -> type[Material]:
+    """The class of what panels of a kind draw from; loads the module that draws them."""
+    return import_module(KINDS[kind].module).MATERIAL
 
 
-def draw_panel(material: AnyMaterial, ax: Axes, letter: str = "") -> Headline:
+def draw_panel(material: Material, ax: Axes, letter: str = "") -> Headline:
     """Draw the panel that ``material.spec`` describes; returns what stands over it."""
-    PANELS[material.spec.kind](material, ax)
+    kind = KINDS[material.spec.kind]
+    getattr(import_module(kind.module), kind.function)(material, ax)
     title = ax.get_title(loc="left")
     if material.spec.title is not None:
         title = material.spec.title.replace("{}", title)
     return Headline(ax, title, letter)
 
 
-def panel_figure(material: AnyMaterial) -> Figure:
+def panel_figure(material: Material) -> Figure:
     """One panel on its own.
 
     Raises:
@@ -96,7 +46,7 @@ def panel_figure(material: AnyMaterial) -> Figure:
         return _drawn(figure, [draw_panel(material, figure.subplots())])
 
 
-def page(spec: FigureSpec, style: Style, material: Mapping[str, AnyMaterial]) -> Figure:
+def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Figure:
     """All panels of a figure on one page, lettered in reading order.
 
     Args:
@@ -123,7 +73,7 @@ def caption(spec: FigureSpec) -> str:
     """What the page shows: a sentence a panel, under its letter."""
     order = dict.fromkeys(name for row in spec.layout() for name in row if name != ".")
     lines = [
-        f"({letter}) {name}, of {spec.panels[name].of}: {KINDS[spec.panels[name].kind]}."
+        f"({letter}) {name}, of {spec.panels[name].of}: {KINDS[spec.panels[name].kind].shows}."
         for letter, name in zip(_letters(), order, strict=False)
     ]
     return "\n".join(lines) + "\n"

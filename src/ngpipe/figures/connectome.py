@@ -1,6 +1,5 @@
 """Panels of the connectome system: what of its results each draws."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,11 +9,12 @@ import xarray as xr
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 
-from ngpipe.config.figures import Panel, Style
+from ngpipe import schemas
+from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.lattice import hexagonal_map
 from ngpipe.figures.layered import layered_paths
-from ngpipe.figures.material import Result
+from ngpipe.figures.material import Material, Result
 from ngpipe.figures.responses import effect_bars, response_map
 from ngpipe.figures.responses import fit_scatter as draw_fit
 from ngpipe.figures.rows import say_nothing
@@ -29,19 +29,15 @@ AFTER_INPUT = 1
 
 
 @dataclass(frozen=True)
-class ConnectomeMaterial:
+class ConnectomeMaterial(Material):
     """The results of one experiment, and how to draw them."""
 
-    results: Mapping[str, object]
-    spec: Panel
-    style: Style
-    connectome: ClassVar[Connectome] = Result()
-    fit: ClassVar[xr.Dataset] = Result()
-    stimuli: ClassVar[xr.Dataset] = Result()
-    attribution: ClassVar[xr.Dataset] = Result()
-    control: ClassVar[xr.Dataset] = Result()
-    paths: ClassVar[pd.DataFrame] = Result()
-    metrics: ClassVar[pd.DataFrame] = Result()
+    connectome: ClassVar[Connectome] = Result("connectome.zarr", load=Connectome.load)
+    fit: ClassVar[xr.Dataset] = Result("fit.zarr", schemas.FIT)
+    stimuli: ClassVar[xr.Dataset] = Result("stimuli.zarr", schemas.STIMULI)
+    attribution: ClassVar[xr.Dataset] = Result("attribution.zarr", schemas.ATTRIBUTION)
+    control: ClassVar[xr.Dataset] = Result("control.zarr", schemas.CONTROL)
+    paths: ClassVar[pd.DataFrame] = Result("paths.csv", text=("stimulus", "pre", "post"))
 
     def shown(self, known: np.ndarray, size: np.ndarray) -> list[str]:
         """Groups of the panel in its order; else the ``top`` largest, the largest first.
@@ -91,6 +87,92 @@ class ConnectomeMaterial:
                 f"{self.spec.of} have no columns u, v; take kind 'responses', or leave out `layer`"
             )
         return table.loc[neurons, ["u", "v"]].reset_index(drop=True)
+
+
+PANELS = (
+    PanelKind(
+        "type_weights",
+        system="connectome",
+        shows="what a neuron of each group receives from all of each other group",
+        reads=("connectome.zarr", "stimuli.zarr"),
+        takes=("groups", "top"),
+    ),
+    PanelKind(
+        "fit_scatter",
+        system="connectome",
+        shows="fitted against given responses, stimuli trained on and held out told apart",
+        reads=("fit.zarr",),
+    ),
+    PanelKind(
+        "stimulus",
+        system="connectome",
+        shows="input of the sensors: of each group over time, or at one step on the hexagonal"
+        " lattice (`layer`)",
+        reads=("connectome.zarr", "stimuli.zarr"),
+        needs=("stimulus",),
+        takes=("groups", "layer", "top"),
+    ),
+    PanelKind(
+        "responses",
+        system="connectome",
+        shows="mean activity of each group over time to one stimulus",
+        reads=("stimuli.zarr",),
+        needs=("stimulus",),
+        takes=("groups", "top"),
+    ),
+    PanelKind(
+        "response_columns",
+        system="connectome",
+        shows="activity of groups along the columns of the lattice, at one step",
+        reads=("connectome.zarr", "stimuli.zarr"),
+        needs=("stimulus",),
+        takes=("groups", "layer", "top"),
+    ),
+    PanelKind(
+        "response_map",
+        system="connectome",
+        shows="activity of some groups on the hexagonal lattice, at one step",
+        reads=("connectome.zarr", "stimuli.zarr"),
+        needs=("stimulus",),
+        takes=("groups", "layer", "top"),
+        columns=2,
+        draws="response_on_lattice",
+    ),
+    PanelKind(
+        "attribution",
+        system="connectome",
+        shows="what each sensor adds to a readout: by group over time, or on the lattice",
+        reads=("connectome.zarr", "stimuli.zarr", "attribution.zarr"),
+        needs=("readout",),
+        takes=("groups", "layer", "top"),
+    ),
+    PanelKind(
+        "paths",
+        system="connectome",
+        shows="the active paths between groups, layer by layer, excitation and inhibition "
+        "told apart",
+        reads=("stimuli.zarr", "paths.csv"),
+        needs=("stimulus",),
+        takes=("groups", "layer", "top"),
+        columns=3,
+    ),
+    PanelKind(
+        "silencing",
+        system="connectome",
+        shows="what a readout loses when each group is silenced",
+        reads=("attribution.zarr",),
+        needs=("readout",),
+        takes=("groups", "top"),
+    ),
+    PanelKind(
+        "control",
+        system="connectome",
+        shows="readouts of the connectome and of null connectomes",
+        reads=("control.zarr",),
+    ),
+)
+MATERIAL = ConnectomeMaterial
+"""What they draw from."""
 
 
 def type_weights(material: ConnectomeMaterial, ax: Axes) -> Axes:

@@ -9,7 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
-from ngpipe.figures.material import Material, labelled
+from ngpipe.config.panels import PanelKind
+from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.material import labelled
 from ngpipe.figures.rows import legend_below
 from ngpipe.figures.structure import annotate
 from ngpipe.figures.style import type_colors
@@ -20,7 +22,34 @@ MOST_RECEIVERS = 4
 """Types of receivers whose transfer functions are drawn."""
 
 
-def latents(material: Material, ax: Axes) -> Axes:
+PANELS = (
+    PanelKind(
+        "latents",
+        system="assembly",
+        shows="latent vectors a_i, coloured by true type",
+        reads=("simulation.zarr", "recovery.zarr"),
+    ),
+    PanelKind(
+        "phi",
+        system="assembly",
+        shows="phi*(a_i, x) of all neurons over the true functions",
+        reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
+        takes=("reach",),
+    ),
+    PanelKind(
+        "psi",
+        system="assembly",
+        shows="psi* over the true function; of all neurons or pairs of types, coloured by "
+        "true type, where it depends on them",
+        reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
+        takes=("reach",),
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""What they draw from."""
+
+
+def latents(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The first two latent dimensions of every neuron, coloured by true type."""
     points, types = material.recovery["latent"].values, material.shown_types()
     x, y = points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
@@ -36,7 +65,7 @@ def latents(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def phi(material: Material, ax: Axes) -> Axes:
+def phi(material: AssemblyMaterial, ax: Axes) -> Axes:
     """phi*(a_i, x) of all neurons on their visited range, over the true functions."""
     learned = material.recovery["phi"]
     types = material.shown_types()
@@ -53,13 +82,13 @@ def phi(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def psi(material: Material, ax: Axes) -> Axes:
+def psi(material: AssemblyMaterial, ax: Axes) -> Axes:
     """psi* over the true functions: one curve, or one a neuron or pair of types if they differ."""
     draw = {"activity": _one_psi, "pair": _psi_of_pairs}
     return draw.get(_psi_of(material.recovery), _psi_of_neurons)(material, ax)
 
 
-def _one_psi(material: Material, ax: Axes) -> Axes:
+def _one_psi(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The one psi*, on the inner part of the visited range, where it bends."""
     learned = material.recovery["psi"]
     if "psi" in material.simulation:
@@ -76,7 +105,7 @@ def _one_psi(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def _psi_of_neurons(material: Material, ax: Axes) -> Axes:
+def _psi_of_neurons(material: AssemblyMaterial, ax: Axes) -> Axes:
     """psi* of every neuron, coloured by true type, where it was visited."""
     learned, side = material.recovery["psi"], _psi_of(material.recovery)
     inside = _inside(material.recovery)
@@ -96,7 +125,7 @@ def _psi_of_neurons(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def _psi_of_pairs(material: Material, ax: Axes) -> Axes:
+def _psi_of_pairs(material: AssemblyMaterial, ax: Axes) -> Axes:
     """psi* of all pairs of found types: a small picture a receiver, a colour a sender."""
     learned, types = material.recovery["psi"], material.shown_types()
     found = material.recovery["neuron_type"].values
@@ -153,7 +182,7 @@ def _psi_of(dataset: xr.Dataset) -> str:
     return dataset["psi"].attrs.get("of", "activity")
 
 
-def _limit(ax: Axes, learned: xr.DataArray, curves: np.ndarray, material: Material) -> None:
+def _limit(ax: Axes, learned: xr.DataArray, curves: np.ndarray, material: AssemblyMaterial) -> None:
     """Show what lies in the typical visited range, or as far as the panel asks."""
     low, high = _range(material.recovery)
     if material.spec.reach is not None:
@@ -164,7 +193,7 @@ def _limit(ax: Axes, learned: xr.DataArray, curves: np.ndarray, material: Materi
     ax.set(xlim=(low, high), ylim=(bottom - margin, top + margin))
 
 
-def _truth(ax: Axes, curve: xr.DataArray, material: Material) -> None:
+def _truth(ax: Axes, curve: xr.DataArray, material: AssemblyMaterial) -> None:
     ax.plot(
         curve["x"],
         curve,
@@ -183,7 +212,7 @@ def _lines(ax: Axes, x: np.ndarray, curves: np.ndarray, colors: np.ndarray, alph
     ax.add_collection(lines)
 
 
-def _type_legend(ax: Axes, material: Material, types: np.ndarray) -> None:
+def _type_legend(ax: Axes, material: AssemblyMaterial, types: np.ndarray) -> None:
     """The colours of types, which are the same in all panels; more than ten are not named."""
     kinds, first = np.unique(types, return_index=True)
     if not 1 < len(kinds) <= MOST_NAMED:
@@ -198,7 +227,7 @@ def _type_legend(ax: Axes, material: Material, types: np.ndarray) -> None:
     legend_below(ax, handles, material.style, title=f"{known} type")
 
 
-def _legend(ax: Axes, material: Material, name: str, loc: str) -> None:
+def _legend(ax: Axes, material: AssemblyMaterial, name: str, loc: str) -> None:
     handles = [Line2D([], [], color=material.style.learned_color, label="learned")]
     if name == "phi" or _psi_of(material.recovery) != "activity":  # lines in many colours
         handles[0].set_color("0.2")
@@ -211,7 +240,7 @@ def _legend(ax: Axes, material: Material, name: str, loc: str) -> None:
         annotate(ax, f"NRMSE {material.metric(name, 'nrmse'):.4f}", bottom=bottom)
 
 
-def _legend_of_pairs(ax: Axes, material: Material, color: Mapping[int, np.ndarray]) -> None:
+def _legend_of_pairs(ax: Axes, material: AssemblyMaterial, color: Mapping[int, np.ndarray]) -> None:
     """The senders' colours beside the cells, and the error."""
     handles = [Line2D([], [], color=color[k], label=f"from {k + 1}") for k in sorted(color)]
     if "psi" in material.simulation:

@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ngpipe.config.panels import PanelKind
 from ngpipe.figures.circuit import CircuitMaterial, spoken
 from ngpipe.figures.rows import legend_below
 from ngpipe.figures.style import small_text
@@ -24,6 +25,21 @@ PULSE, NEURON = "0.9", "0.6"
 """Colours of the pulse and of single neurons."""
 INHIBITORY = {"color": "0.15", "linestyle": (0, (3, 1.2)), "linewidth": 0.9}
 THRESHOLD = {"color": "0.3", "linestyle": ":", "linewidth": 0.8}
+
+
+PANELS = (
+    PanelKind(
+        "impulse_response",
+        system="circuit",
+        shows="activity of the first seed over time: means and single neurons, with the time "
+        "to baseline; of `observed` and the first other condition",
+        reads=("connectome.zarr", "responses.zarr", "measures.csv", "metrics.json"),
+        takes=("conditions", "neurons"),
+        columns=2,
+    ),
+)
+MATERIAL = CircuitMaterial
+"""What they draw from."""
 
 
 def impulse_response(material: CircuitMaterial, ax: Axes) -> Axes:

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
 
+from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, labelled, pretty
+from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.material import labelled, pretty
 from ngpipe.figures.raster import Raster, raster, spacing
 from ngpipe.figures.scale import MISSING, color_bar
 from ngpipe.figures.structure import annotate, density_scatter
@@ -26,7 +28,59 @@ Values = Float[np.ndarray, "frame neuron"]
 Frames = Int[np.ndarray, " frame"]
 
 
-def input_map(material: Material, ax: Axes) -> Axes:
+PANELS = (
+    PanelKind(
+        "input_map",
+        system="assembly",
+        shows="true Omega of all neurons at their positions, at one frame",
+        reads=("simulation.zarr",),
+        takes=("frame",),
+    ),
+    PanelKind(
+        "activity_map",
+        system="assembly",
+        shows="activity of all neurons at their positions, at some frames",
+        reads=("simulation.zarr",),
+        takes=("at",),
+    ),
+    PanelKind(
+        "input_scatter",
+        system="assembly",
+        shows="learned against true Omega of the driven neurons, as a density, with R2 and "
+        "slope of Omega and of its square root",
+        reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
+    ),
+    PanelKind(
+        "true_input",
+        system="assembly",
+        shows="the true field Omega(x, y, t) of the driven neurons at some frames",
+        reads=("simulation.zarr",),
+        takes=("at",),
+        columns=3,
+    ),
+    PanelKind(
+        "learned_input",
+        system="assembly",
+        shows="the learned field at the sampled frames nearest to them, on the colour scale "
+        "of the true one",
+        reads=("simulation.zarr", "recovery.zarr"),
+        takes=("at",),
+        columns=3,
+    ),
+    PanelKind(
+        "input_movie",
+        system="assembly",
+        shows="true and learned field side by side at one frame, and <name>.gif, a movie of all",
+        reads=("simulation.zarr", "recovery.zarr"),
+        takes=("frame",),
+        movie=True,
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""What they draw from."""
+
+
+def input_map(material: AssemblyMaterial, ax: Axes) -> Axes:
     """True Omega at one frame, where neurons sit, from its least to its largest; others grey."""
     truth, driven = _true_input(material), _driven(material)
     frames = np.array([material.spec.frame or 0])
@@ -39,7 +93,7 @@ def input_map(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def activity_map(material: Material, ax: Axes) -> Axes:
+def activity_map(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Activity of all neurons at some frames, where they sit, on one symmetric scale."""
     frames = np.array(material.spec.at or (0,))
     shown = material.simulation["activity"].isel(time=frames).values
@@ -50,7 +104,7 @@ def activity_map(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def input_scatter(material: Material, ax: Axes) -> Axes:
+def input_scatter(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Learned against true Omega of driven neurons at the sampled times, as a density."""
     inputs = side_by_side(material)
     low, high = inputs.scale
@@ -72,7 +126,7 @@ def input_scatter(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def true_input(material: Material, ax: Axes) -> Axes:
+def true_input(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The true field at some frames, in grey from its least to its largest value."""
     frames = _frames(material)
     truth, driven = _true_input(material), _driven(material)
@@ -82,7 +136,7 @@ def true_input(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def learned_input(material: Material, ax: Axes) -> Axes:
+def learned_input(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The learned field at the sampled frames nearest to some frames, on the scale of the truth."""
     inputs = side_by_side(material)
     nearest = [int(np.abs(inputs.frames - k).argmin()) for k in _frames(material)]
@@ -93,7 +147,7 @@ def learned_input(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def input_movie(material: Material, ax: Axes) -> Axes:
+def input_movie(material: AssemblyMaterial, ax: Axes) -> Axes:
     """A still of the movie: true and learned field beside one another, on the true scale."""
     inputs = side_by_side(material)
     k = int(np.abs(inputs.frames - (material.spec.frame or 0)).argmin())
@@ -118,7 +172,7 @@ class SideBySide:
     raster: Raster
 
 
-def side_by_side(material: Material) -> SideBySide:
+def side_by_side(material: AssemblyMaterial) -> SideBySide:
     """True and learned input, ready to be compared.
 
     Raises:
@@ -145,13 +199,13 @@ def side_by_side(material: Material) -> SideBySide:
     )
 
 
-def clock(material: Material, time: float) -> str:
+def clock(material: AssemblyMaterial, time: float) -> str:
     """A time as written under a picture."""
     return f"time {time:.0f} {pretty(material.simulation['time'].attrs.get('units', ''))}"
 
 
 def _fields(
-    material: Material,
+    material: AssemblyMaterial,
     ax: Axes,
     fields: Values,
     names: Sequence[str],
@@ -178,7 +232,7 @@ def _fields(
 
 
 def _maps(
-    material: Material,
+    material: AssemblyMaterial,
     ax: Axes,
     values: Values,
     frames: Frames,
@@ -228,7 +282,7 @@ def _numbers(frames: Frames) -> list[str]:
     return [f"frame {first}", *others]
 
 
-def _frames(material: Material) -> Frames:
+def _frames(material: AssemblyMaterial) -> Frames:
     """The frames asked for: by default five, spread evenly over the recording."""
     n = material.simulation.sizes["time"]
     return np.array(material.spec.at or n * np.arange(5) // 5)
@@ -251,22 +305,22 @@ def _omega(simulation: xr.Dataset, frames: Frames) -> Values:
     return (1 - share) * table.isel(frame=left).values + share * table.isel(frame=right).values
 
 
-def _symbol(material: Material, symbol: str) -> str:
+def _symbol(material: AssemblyMaterial, symbol: str) -> str:
     """Omega as a factor has no unit, which is said; one that adds to the rate has its own."""
     return f"{symbol}, a factor" if _true_input(material).attrs.get("units", "1") == "1" else symbol
 
 
-def _true_input(material: Material) -> xr.DataArray:
+def _true_input(material: AssemblyMaterial) -> xr.DataArray:
     for name in ("driven", "input_frame"):
         material.truth(name)
     return material.truth("external_input")
 
 
-def _driven(material: Material) -> np.ndarray:
+def _driven(material: AssemblyMaterial) -> np.ndarray:
     return np.flatnonzero(material.truth("driven").values)
 
 
-def _positions(material: Material) -> np.ndarray:
+def _positions(material: AssemblyMaterial) -> np.ndarray:
     return material.truth("position").values.astype(np.float64)
 
 

@@ -1,15 +1,14 @@
-"""What the panels of an experiment may draw from."""
+"""What panels draw from, whichever system they are of."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ngpipe.config.figures import Panel, Style
-from ngpipe.errors import StoreError
+from ngpipe.errors import ArgumentError
+from ngpipe.schemas import Schema
 
 
 class Results(Mapping[str, object]):
@@ -35,54 +34,54 @@ class Results(Mapping[str, object]):
 
 
 class Result:
-    """A result of a material, looked up among its ``results`` under the name of the attribute."""
+    """A result of a material, looked up among its ``results`` under the name of the attribute.
+
+    Args:
+        file: its name in ``results/runs/<experiment>/``.
+        schema: what a store holds.
+        text: columns of a table that stay as they are written.
+        load: what opens the file, where it is not :mod:`ngpipe.store`.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        schema: Schema | None = None,
+        *,
+        text: Sequence[str] = (),
+        load: Callable[[Path], object] | None = None,
+    ) -> None:
+        self.file, self.schema, self.text, self.load = file, schema, text, load
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, material: object, owner: type) -> object:
-        return self if material is None else material.results[self._name]
+        if material is None:
+            return self
+        if self._name not in material.results:
+            raise ArgumentError(
+                f"panel kind '{material.spec.kind}' draws from {self.file}, which its record in "
+                "PANELS does not name; add it there to `reads`"
+            )
+        return material.results[self._name]
+
+
+def results_of(material: type) -> dict[str, Result]:
+    """The results that a class of material knows, by attribute."""
+    return {name: one for name, one in vars(material).items() if isinstance(one, Result)}
 
 
 @dataclass(frozen=True)
 class Material:
-    """The results of one experiment, and how to draw them."""
+    """What a panel draws from: results of its experiment, what to show of them, and how.
+
+    Each system has a class of its own, with a :class:`Result` for all that its panels may read.
+    """
 
     results: Mapping[str, object]
     spec: Panel
     style: Style
-    simulation: ClassVar[xr.Dataset] = Result()
-    recovery: ClassVar[xr.Dataset] = Result()
-    rollout: ClassVar[xr.Dataset] = Result()
-    metrics: ClassVar[pd.DataFrame] = Result()
-    learning_curve: ClassVar[pd.DataFrame] = Result()
-    training: ClassVar[pd.DataFrame] = Result()
-
-    def metric(self, quantity: str, metric: str) -> float:
-        """One number of metrics.csv."""
-        table = self.metrics
-        found = table.loc[(table["quantity"] == quantity) & (table["metric"] == metric), "value"]
-        if found.empty:
-            raise StoreError(f"metrics.csv has no {metric} of {quantity}")
-        return float(found.iloc[0])
-
-    def truth(self, name: str) -> xr.DataArray:
-        """A true quantity of the simulation.
-
-        Raises:
-            StoreError: the experiment is a recording, whose truth is not known.
-        """
-        if name not in self.simulation:
-            raise StoreError(
-                f"panel kind '{self.spec.kind}' draws the true {name}, which this experiment does "
-                "not know; leave the panel out of the figure"
-            )
-        return self.simulation[name]
-
-    def shown_types(self) -> np.ndarray:
-        """Type of every neuron for colouring: the true one where known, else the recovered one."""
-        known = self.simulation if "neuron_type" in self.simulation else self.recovery
-        return known["neuron_type"].values
 
 
 def label(array: xr.DataArray) -> str:

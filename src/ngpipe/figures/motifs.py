@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ngpipe.config.figures import Style
+from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.beyond import BEYOND, line_height
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
@@ -29,6 +30,25 @@ LINES = {"kept": ("kept",), "z infinite": ("more", "fewer")}
 """Lines for them below the axis."""
 
 
+PANELS = (
+    PanelKind(
+        "motif_scores",
+        system="circuit",
+        shows="z of pairs of connections and of triads against each null of `motifs`",
+        reads=("connectome.zarr", "measures.csv", "motifs.csv"),
+        columns=2,
+    ),
+    PanelKind(
+        "mixing",
+        system="circuit",
+        shows="what is left of the connectome against sweeps of the nulls that exchange partners",
+        reads=("connectome.zarr", "measures.csv", "motifs.csv", "mixing.csv"),
+    ),
+)
+MATERIAL = CircuitMaterial
+"""What they draw from."""
+
+
 def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
     r"""How unusual motifs are, as z against each null, on an axis :math:`\sinh^{-1}(z / 3)`.
 
@@ -38,7 +58,7 @@ def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
     Raises:
         StoreError: no nulls were drawn.
     """
-    table, colors = material.motifs.dropna(subset="null"), material.colors()
+    table, colors = material.motifs.dropna(subset="null"), material.null_colors()
     if table.empty:
         raise StoreError(
             f"motifs.csv of {material.spec.of} compares with no null; name some in motifs.nulls"
@@ -76,7 +96,7 @@ def mixing(material: CircuitMaterial, ax: Axes) -> Axes:
     Raises:
         StoreError: there are no such nulls.
     """
-    table, colors = material.mixing, material.colors()
+    table, colors = material.mixing, material.null_colors()
     if table.empty:
         raise StoreError(
             f"mixing.csv of {material.spec.of} is empty: motifs.nulls has none that exchanges "

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.animation import PillowWriter
 
+from ngpipe.figures.assembly import AssemblyMaterial
 from ngpipe.figures.compose import draw_panel
 from ngpipe.figures.headlines import fit_headlines
 from ngpipe.figures.inputs import clock, side_by_side
-from ngpipe.figures.material import Material
 from ngpipe.figures.style import new_figure, styled
 
 MOST_FRAMES = 125
@@ -19,7 +19,7 @@ SIZE = (4.8, 2.6)
 DPI = 100
 
 
-def save(material: Material, path: Path) -> None:
+def save(material: AssemblyMaterial, path: Path) -> None:
     """Write the movie; the same material gives the same bytes."""
     inputs = side_by_side(material)
     n = len(inputs.times)

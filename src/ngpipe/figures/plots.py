@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
@@ -38,7 +37,6 @@ class Look:
         marker_size: [pt].
         axis_color: colour of axes.
         paper: colour of the ground.
-        whole_x: ticks of the x axis at whole numbers alone.
     """
 
     x_label: str
@@ -55,7 +53,6 @@ class Look:
     marker_size: float = 3.0
     axis_color: str = "black"
     paper: str = "white"
-    whole_x: bool = False
 
     def __post_init__(self) -> None:
         for color in (self.axis_color, self.paper):
@@ -90,8 +87,6 @@ def small_multiples(table: pd.DataFrame, look: Look) -> Figure:
             ax.set_visible(k < len(panels))
             ax.tick_params(labelbottom=k + across >= len(panels))
         axes[0, 0].set_ylim(*look.limits)
-        if look.whole_x:
-            axes[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
         _words(figure, colors, look)
         figure.draw_without_rendering()
     return figure

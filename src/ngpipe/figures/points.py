@@ -1,6 +1,5 @@
 """Panel `sweep`: a metric of all points of a sweep, of any system whose points are experiments."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ngpipe.config.figures import Panel, Style
+from ngpipe.config.panels import SWEPT, PanelKind
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Result, pretty
+from ngpipe.figures.material import Material, Result, pretty
 
 METRICS = {"r2": "$R^2$", "ari": "adjusted Rand index", "nrmse": "normalised RMSE"}
 """How metrics are written; others by their name in metrics.csv."""
@@ -21,14 +20,10 @@ DECADES = 2
 
 
 @dataclass(frozen=True)
-class SweepMaterial:
-    """The table of a sweep with its labels as text, metrics of the experiment, how to draw."""
+class SweepMaterial(Material):
+    """The table of a sweep with its labels as text, and how to draw it."""
 
-    results: Mapping[str, object]
-    spec: Panel
-    style: Style
-    table: ClassVar[pd.DataFrame] = Result()
-    metrics: ClassVar[pd.DataFrame] = Result()
+    table: ClassVar[pd.DataFrame] = Result(SWEPT, text=("parameter", "setting", "unit"))
 
     def shown(self) -> pd.DataFrame:
         """Rows of the metric at the points of the parameter, in their order.
@@ -46,6 +41,20 @@ class SweepMaterial:
                 "correct `quantity` and `metric`"
             )
         return table[asked]
+
+
+PANELS = (
+    PanelKind(
+        "sweep",
+        system=None,
+        shows="a metric at every value of one swept key, with the published value; of systems"
+        " assembly and connectome",
+        reads=("sweep.csv",),
+        needs=("parameter", "quantity", "metric"),
+    ),
+)
+MATERIAL = SweepMaterial
+"""What they draw from."""
 
 
 def sweep(material: SweepMaterial, ax: Axes) -> Axes:

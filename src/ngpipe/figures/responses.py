@@ -16,7 +16,7 @@ from ngpipe.figures.material import label as labelled
 from ngpipe.figures.rows import legend_below, row_names
 from ngpipe.figures.scale import Limits, color_scale
 from ngpipe.figures.style import small_text
-from ngpipe.wiring.nulls import p_value
+from ngpipe.wiring.significance import p_value
 
 INTERVAL = (0.025, 0.975)
 """Quantiles of a null distribution that are marked."""
@@ -88,7 +88,7 @@ def effect_bars(
     """The effect on each group as a bar from 0, over what a null model gives.
 
     A filled dot ends the bar of an effect that is unusual among the draws of the null
-    (:func:`ngpipe.wiring.nulls.p_value` at most 0.05), a hollow one that of any other.
+    (:func:`ngpipe.wiring.significance.p_value` at most 0.05), a hollow one that of any other.
 
     Args:
         ax: where to draw.

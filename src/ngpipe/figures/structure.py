@@ -6,8 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from scipy.special import ndtri
 
+from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, labelled
+from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.material import labelled
 
 INSET = 20
 """Neurons a side of the enlarged corner."""
@@ -19,17 +21,55 @@ PROBLEMS = {"psi, some rows": "x", "W": "s", "networks": "D", "gradient": "s"}
 """Markers of held-out losses, by what they are the loss of."""
 
 
-def true_connectivity(material: Material, ax: Axes) -> Axes:
+PANELS = (
+    PanelKind(
+        "true_connectivity",
+        system="assembly",
+        shows="true W, with its first 20 x 20 entries enlarged",
+        reads=("simulation.zarr",),
+    ),
+    PanelKind(
+        "learned_connectivity",
+        system="assembly",
+        shows="learned W, on the colour scale of the true one",
+        reads=("simulation.zarr", "recovery.zarr"),
+    ),
+    PanelKind(
+        "connectivity_scatter",
+        system="assembly",
+        shows="learned against true W, as a density, with R2 and slope",
+        reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
+    ),
+    PanelKind(
+        "calibration",
+        system="assembly",
+        shows="share of the true W inside its intervals against their nominal share; inset: z"
+        " = (learned - true) / standard error over the standard normal distribution; "
+        "with false discoveries and power where some true W are zero",
+        reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
+    ),
+    PanelKind(
+        "learning_curve",
+        system="assembly",
+        shows="R2 of W and held-out loss during training",
+        reads=("training.csv", "learning_curve.csv"),
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""What they draw from."""
+
+
+def true_connectivity(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The true W as a heat map."""
     return _heatmap(material.truth("connectivity"), material, ax, "true W")
 
 
-def learned_connectivity(material: Material, ax: Axes) -> Axes:
+def learned_connectivity(material: AssemblyMaterial, ax: Axes) -> Axes:
     """The learned W as a heat map, on the colour scale of the true one where it is known."""
     return _heatmap(material.recovery["connectivity"], material, ax, "learned W")
 
 
-def connectivity_scatter(material: Material, ax: Axes) -> Axes:
+def connectivity_scatter(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Learned against true W: density of all off-diagonal entries, with R2 and slope."""
     truth = material.truth("connectivity").values
     learned = material.recovery["connectivity"].values
@@ -44,7 +84,7 @@ def connectivity_scatter(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def learning_curve(material: Material, ax: Axes) -> Axes:
+def learning_curve(material: AssemblyMaterial, ax: Axes) -> Axes:
     """R2 of W during training and, on its own axis, losses on held-out frames.
 
     Across are steps of gradient training, or the time that a closed form takes. Its losses are of
@@ -72,7 +112,7 @@ def learning_curve(material: Material, ax: Axes) -> Axes:
     if not by_step:
         # Curves may run anywhere: words stand on a patch that hides them.
         patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
-        twin.legend(loc="center right", handlelength=1.4, title="loss of", **patch)
+        twin.legend(loc="best", handlelength=1.4, title="loss of", **patch)
     ax.set_title("training")
     return ax
 
@@ -82,7 +122,7 @@ def _problem(stage: str) -> str:
     return "psi, some rows" if stage.startswith("psi") else {"model": "networks"}.get(stage, stage)
 
 
-def calibration(material: Material, ax: Axes) -> Axes:
+def calibration(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Share of the true W inside its intervals against their nominal share, and z in an inset.
 
     z = (learned - true) / standard error, over all off-diagonal entries; an interval of level p
@@ -143,7 +183,7 @@ def annotate(ax: Axes, text: str, *, bottom: bool = False) -> None:
     ax.text(0.04, y, text, fontsize="small", **where)
 
 
-def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) -> Axes:
+def _heatmap(weights: xr.DataArray, material: AssemblyMaterial, ax: Axes, title: str) -> Axes:
     known = material.simulation.get("connectivity", weights).values
     limit = 1.1 * float(np.quantile(np.abs(known), 0.99)) or float(np.abs(known).max()) or 1.0
     look = {"cmap": material.style.weight_colormap, "vmin": -limit, "vmax": limit}
@@ -164,7 +204,7 @@ def _heatmap(weights: xr.DataArray, material: Material, ax: Axes, title: str) ->
     return ax
 
 
-def _standardised_error(material: Material) -> np.ndarray:
+def _standardised_error(material: AssemblyMaterial) -> np.ndarray:
     """(learned - true) / standard error of all off-diagonal entries of W."""
     recovery, truth = material.recovery, material.truth("connectivity").values
     if "connectivity_error" not in recovery:
@@ -179,7 +219,7 @@ def _standardised_error(material: Material) -> np.ndarray:
     return difference / recovery["connectivity_error"].values[off]
 
 
-def _calibration_numbers(material: Material) -> list[str]:
+def _calibration_numbers(material: AssemblyMaterial) -> list[str]:
     """Coverage, and where connections can be absent, what is said of their presence."""
     lines = [f"coverage of 95 % intervals {material.metric('interval', 'coverage_95'):.3f}"]
     truth = material.truth("connectivity").values
@@ -191,7 +231,7 @@ def _calibration_numbers(material: Material) -> list[str]:
     return lines
 
 
-def _distribution(z: np.ndarray, material: Material, ax: Axes) -> None:
+def _distribution(z: np.ndarray, material: AssemblyMaterial, ax: Axes) -> None:
     """Histogram of z over the standard normal density."""
     edges = np.linspace(-4, 4, 41)
     counts, _ = np.histogram(z, edges)

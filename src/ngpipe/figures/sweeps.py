@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ngpipe.config.panels import PanelKind
 from ngpipe.figures.beyond import BEYOND, line_height, mark, mark_keys, without_time
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
 from ngpipe.figures.rows import legend_below
@@ -28,6 +29,21 @@ KEY = (0, (2.5, 1.2))
 """Dashes of the key of what mean field predicts."""
 ASIDE = 0.16
 """Distance of conditions at one value, relative to the smallest step."""
+
+
+PANELS = (
+    PanelKind(
+        "response_sweep",
+        system="circuit",
+        shows="times to baseline against a swept parameter, conditions together, with mean-"
+        "field prediction; runs without a time apart",
+        reads=("connectome.zarr", "responses.zarr", "measures.csv"),
+        needs=("parameter",),
+        takes=("conditions",),
+    ),
+)
+MATERIAL = CircuitMaterial
+"""What they draw from."""
 
 
 def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:

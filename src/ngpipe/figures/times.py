@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ngpipe.config.circuit import OBSERVED
 from ngpipe.config.figures import Style
+from ngpipe.config.panels import PanelKind
 from ngpipe.figures.beyond import BEYOND, mark, mark_keys, without_time
 from ngpipe.figures.circuit import CircuitMaterial, Color, spoken
 from ngpipe.figures.rows import legend_below, row_names
@@ -33,6 +34,30 @@ PREDICTED = {"color": "black", "linewidth": 1.1}
 DASH = "–"
 """In place of a number that there is not."""
 TICK = {"color": "black", "markeredgewidth": 1.1}
+
+
+PANELS = (
+    PanelKind(
+        "response_times",
+        system="circuit",
+        shows="times to baseline of all seeds and conditions, with mean-field prediction, "
+        "difference from `observed` and p; runs without a time apart",
+        reads=("connectome.zarr", "responses.zarr", "measures.csv", "comparison.csv"),
+        takes=("conditions",),
+        columns=2,
+    ),
+    PanelKind(
+        "effects",
+        system="circuit",
+        shows="differences of time to baseline, `observed` - condition, of all seeds, with "
+        "effect size and number of pairs",
+        reads=("connectome.zarr", "measures.csv", "comparison.csv"),
+        takes=("conditions",),
+        columns=2,
+    ),
+)
+MATERIAL = CircuitMaterial
+"""What they draw from."""
 
 
 def response_times(material: CircuitMaterial, ax: Axes) -> Axes:

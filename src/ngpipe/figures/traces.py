@@ -6,14 +6,43 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ngpipe.figures.material import Material, labelled
+from ngpipe.config.panels import PanelKind
+from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.material import labelled
 from ngpipe.figures.structure import annotate
 
 MOST_POINTS = 1_500
 """Points a trace is drawn with: more would not be seen."""
 
 
-def activity(material: Material, ax: Axes) -> Axes:
+PANELS = (
+    PanelKind(
+        "activity",
+        system="assembly",
+        shows="activity of some neurons, offset",
+        reads=("simulation.zarr",),
+        takes=("frames", "neurons"),
+    ),
+    PanelKind(
+        "rollout",
+        system="assembly",
+        shows="predicted over held-out activity of some neurons",
+        reads=("rollout.zarr",),
+        takes=("frames", "neurons"),
+    ),
+    PanelKind(
+        "rollout_scatter",
+        system="assembly",
+        shows="predicted against held-out activity, all neurons, at one frame",
+        reads=("rollout.zarr", "metrics.csv"),
+        needs=("frame",),
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""What they draw from."""
+
+
+def activity(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Activity of evenly spaced neurons over the first frames, offset from one another."""
     source = material.simulation["activity"]
     frames = min(material.spec.frames or 10_000, source.sizes["time"])
@@ -29,7 +58,7 @@ def activity(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def rollout(material: Material, ax: Axes) -> Axes:
+def rollout(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Predicted over held-out activity of some neurons, from one frame on."""
     frames = material.spec.frames or material.rollout.sizes["time"]
     data = material.rollout.isel(time=slice(0, frames))
@@ -51,7 +80,7 @@ def rollout(material: Material, ax: Axes) -> Axes:
     return ax
 
 
-def rollout_scatter(material: Material, ax: Axes) -> Axes:
+def rollout_scatter(material: AssemblyMaterial, ax: Axes) -> Axes:
     """Predicted against held-out activity of all neurons, one frame after the start."""
     frame = material.spec.frame
     truth, estimate = (

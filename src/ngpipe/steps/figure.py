@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,15 @@ from ngpipe.figures import compose
 from ngpipe.steps import materials
 
 
-def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> None:
+def run(
+    name: str,
+    spec: Figure,
+    style: Style,
+    results: Path,
+    *,
+    stages: Mapping[str, Collection[str]],
+    key: str,
+) -> None:
     """Compose one figure; the directory appears whole or not at all.
 
     Args:
@@ -21,6 +30,7 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         spec: its panels and layout.
         style: how it looks.
         results: the directory that holds ``runs/``, ``panels/`` and the figures.
+        stages: of every experiment, those that the figure rests on.
         key: chain key.
     """
     provenance = store.Provenance("figure", key, spec.model_dump(mode="json"))
@@ -41,9 +51,9 @@ def run(name: str, spec: Figure, style: Style, results: Path, *, key: str) -> No
         for suffix in ("pdf", "svg", "png"):
             compose.save(figure, partial / f"{name}.{suffix}", style)
         (partial / "caption.txt").write_text(compose.caption(spec), encoding="utf-8")
-        store.write_csv(_metrics(spec, material), partial / "metrics.csv", listed=False)
+        store.write_csv(_metrics(results / "runs", stages), partial / "metrics.csv", listed=False)
         files = {p.name: hashing.file_digest(p) for p in sorted(partial.iterdir())}
-        runs = {p.of: store.digests(results / "runs" / p.of) for p in spec.panels.values()}
+        runs = {of: store.digests(results / "runs" / of, known) for of, known in stages.items()}
         store.write_json(
             partial / "manifest.json",
             {"figure": name, "files": files, "runs": runs, **store.record(provenance)},
@@ -65,8 +75,8 @@ def _copy(manifest: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _metrics(spec: Figure, material: dict[str, compose.AnyMaterial]) -> pd.DataFrame:
+def _metrics(runs: Path, experiments: Iterable[str]) -> pd.DataFrame:
     """The metrics of all experiments of the figure, one after another."""
-    by_experiment = {spec.panels[panel].of: m.metrics for panel, m in material.items()}
-    tables = [table.assign(experiment=name) for name, table in by_experiment.items()]
+    tables = {name: store.read_csv(runs / name / "metrics.csv") for name in experiments}
+    tables = [table.assign(experiment=name) for name, table in tables.items()]
     return pd.concat(tables, ignore_index=True)

@@ -4,21 +4,26 @@ No stage imports this module, so a stage's key depends on the config sections it
 other. Imports no torch: Snakemake loads it for every job.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ngpipe.config.circuit import EXCHANGING, OBSERVED, CircuitExperiment
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit import EXCHANGING, CircuitExperiment
 from ngpipe.config.connectome import ConnectomeExperiment
 from ngpipe.config.experiment import Experiment
-from ngpipe.config.figures import SWEEP, Figure, Figures, Panel, Style, system_of
+from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
 from ngpipe.config.load import load, validate
+from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
 from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
 from ngpipe.steps.systems import SYSTEMS, Stage
+
+METRICS = {"metrics.csv"}
+"""What a figure reads of each of its experiments."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,15 @@ class Study:
     experiments: Mapping[str, AnyExperiment]
     recordings: Mapping[str, Foreign] = field(default_factory=dict)
     """Of the experiments whose recording is known to be the user's own."""
+    _known: dict[str, Mapping[str, str]] = field(default_factory=dict, init=False, compare=False)
+    """Keys that were asked for."""
 
-    def keys(self, experiment: str) -> dict[str, str]:
+    def keys(self, experiment: str) -> Mapping[str, str]:
         """Key of every stage of one experiment."""
-        return stage_keys(self.experiments[experiment], self.recordings.get(experiment))
+        if experiment not in self._known:
+            recording = self.recordings.get(experiment)
+            self._known[experiment] = stage_keys(self.experiments[experiment], recording)
+        return self._known[experiment]
 
     def reused(self, experiment: str) -> list[str]:
         """Stages in which a point of a sweep does not differ from its experiment, by their keys."""
@@ -53,31 +63,44 @@ class Study:
         return [stage for stage, key in self.keys(experiment).items() if key == known[stage]]
 
     def panel_key(self, figure: str, panel: str) -> str:
-        """Key of one panel: its spec, the style, and the whole chain of its experiment.
-
-        Where it shows a sweep, that of the table as well.
-        """
+        """Key of one panel: its spec, the style, its drawing, and the results that it reads."""
         spec = self.figures.figures[figure].panels[panel]
-        above = self.keys(spec.of)
-        if spec.kind == SWEEP:
-            above["sweep"] = sweep_key(swept(spec.of, self.experiments[spec.of]))
-        return panel_key(spec, self.figures.style, above)
+        return panel_key(spec, self.figures.style, self._read_by(spec))
 
     def movie_key(self, figure: str, panel: str) -> str:
         """Key of the movie of one panel: as that of the panel, with the source of the movie."""
         spec = self.figures.figures[figure].panels[panel]
-        return panel_key(spec, self.figures.style, self.keys(spec.of), step="movie")
+        return panel_key(spec, self.figures.style, self._read_by(spec), step="movie")
+
+    def _read_by(self, spec: Panel) -> list[str]:
+        """Keys of the results that a panel reads."""
+        experiment, known = self.experiments[spec.of], self.keys(spec.of)
+        above = [known[stage] for stage in making(experiment, KINDS[spec.kind].reads)]
+        if SWEPT in KINDS[spec.kind].reads:
+            above.append(sweep_key(swept(spec.of, experiment)))
+        return above
 
     def figure_key(self, figure: str) -> str:
-        """Key of a composed figure: its layout, the style, and the keys of panels and movies."""
+        """Key of a composed figure: layout, style, keys of panels, movies and metrics."""
         spec = self.figures.figures[figure]
         above = [self.panel_key(figure, panel) for panel in spec.panels]
         above += [self.movie_key(figure, panel) for panel in spec.movies()]
+        above += [self.keys(of)[scored(self.experiments[of])] for of in self.experiments_of(figure)]
         section = [
             spec.model_dump(mode="json", exclude={"about"}),
             self.figures.style.model_dump(mode="json"),
         ]
         return chain_key("figure", section, above)
+
+    def beneath(self, figure: str) -> dict[str, dict[str, str]]:
+        """By experiment, the keys of the stages that a figure rests on, in their order."""
+        found = {}
+        for of in self.experiments_of(figure):
+            panels = self.figures.figures[figure].panels.values()
+            files = {file for p in panels if p.of == of for file in KINDS[p.kind].reads}
+            whole = chain_of(self.experiments[of], making(self.experiments[of], files | METRICS))
+            found[of] = {stage: key for stage, key in self.keys(of).items() if stage in whole}
+        return found
 
     def experiments_of(self, figure: str) -> list[str]:
         """Names of the experiments a figure draws on, each once, in order."""
@@ -147,11 +170,12 @@ def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
 
 def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
     """What a panel shows that its experiment does not have."""
-    if panel.kind == SWEEP:
+    system = KINDS[panel.kind].system
+    if system is None:
         yield from _not_swept(panel, experiment)
-    elif system_of(panel.kind) != experiment.system:
+    elif system != experiment.system:
         yield (
-            f".kind: {panel.kind} shows experiments of system {system_of(panel.kind)}, but "
+            f".kind: {panel.kind} shows experiments of system {system}, but "
             f"{panel.of} is of system {experiment.system}; take another kind or experiment"
         )
     elif isinstance(experiment, Experiment):
@@ -273,6 +297,22 @@ def outputs_of(stage: str) -> tuple[str, ...]:
     return next(stages[stage].outputs for stages in SYSTEMS.values() if stage in stages)
 
 
+def making(experiment: AnyExperiment, files: Collection[str]) -> list[str]:
+    """Stages of an experiment that make some of its results."""
+    every = stages_of(experiment).items()
+    return [name for name, stage in every if not set(files).isdisjoint(stage.outputs)]
+
+
+def chain_of(experiment: AnyExperiment, last: Iterable[str]) -> set[str]:
+    """Some stages of an experiment, and all that these are made from."""
+    found, todo = set(), list(last)
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        todo.extend(stages_of(experiment)[name].above)
+    return found
+
+
 def results_of(experiment: AnyExperiment) -> list[str]:
     """Names of all results of an experiment."""
     return [name for stage in stages_of(experiment).values() for name in stage.outputs]
@@ -310,11 +350,11 @@ def sweep_key(points: Mapping[str, Point]) -> str:
 
 
 def panel_key(
-    spec: Panel, style: Style, above: Mapping[str, str], step: Literal["panel", "movie"] = "panel"
+    spec: Panel, style: Style, above: Iterable[str], step: Literal["panel", "movie"] = "panel"
 ) -> str:
-    """Key of a panel or its movie; it may draw from any store of its experiment."""
+    """Key of a panel or its movie, made from the results with the keys ``above``."""
     content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
-    return chain_key(step, content, list(above.values()))
+    return chain_key(step, content, above, drawn=[KINDS[spec.kind].module])
 
 
 def confirm(stage: str, planned: str | None, now: str) -> None:

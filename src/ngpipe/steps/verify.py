@@ -16,7 +16,7 @@ def run(figure: Path, runs: Path, stages: Mapping[str, Mapping[str, str]], *, ke
     Args:
         figure: directory of the figure.
         runs: directory of the experiments' results.
-        stages: today's key of every stage of every experiment.
+        stages: of every experiment, today's key of every stage that the figure rests on.
         key: today's key of the figure.
 
     Raises:
@@ -86,16 +86,17 @@ def _made_from(
 def _experiment(
     directory: Path, stages: Mapping[str, str], used: Mapping[str, str]
 ) -> Iterator[str]:
-    found = store.read_manifests(directory)
+    every = store.read_manifests(directory)
+    found = {stem: manifest for stem, manifest in every.items() if manifest["stage"] in stages}
     rank = {stage: k for k, stage in enumerate(stages)}  # the first cause first
-    for stem, manifest in sorted(found.items(), key=lambda item: rank.get(item[1]["stage"], -1)):
+    for stem, manifest in sorted(found.items(), key=lambda item: rank[item[1]["stage"]]):
         result = directory / manifest.get("file", f"{stem}.zarr")
         for name, digest in {result.name: manifest["digest"], **manifest.get("files", {})}.items():
             yield from _file(directory / name, digest)
-        if manifest["key"] != stages.get(manifest["stage"]):
+        if manifest["key"] != stages[manifest["stage"]]:
             yield (
                 f"{result} is stale: made under key {manifest['key'][:12]}, config and source now "
-                f"give {stages.get(manifest['stage'], 'none')[:12]}"
+                f"give {stages[manifest['stage']][:12]}"
             )
         if used.get(stem) != manifest["digest"]:
             yield f"{result} is not the one the figure was made from; run the figure again"

@@ -23,7 +23,7 @@ import pandas as pd
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.dyads import Links, linked, split
-from ngpipe.wiring.nulls import p_value
+from ngpipe.wiring.significance import p_value
 
 PAIRS = ("autapse", "reciprocal", "chain", "convergent", "divergent")
 TRIADS = ("003", "012", "102", "021D", "021U", "021C", "111D", "111U")
@@ -74,7 +74,7 @@ def motif_scores(connectome: Connectome, samples: Iterable[Connectome]) -> pd.Da
     .. math:: z = (n - \bar n_{null}) / s_{null}
 
     Columns: ``count``; ``mean`` and ``sd`` (with K - 1) over the K samples; ``z``, missing where
-    the null keeps the motif (sd 0); ``p``, two-sided (:func:`ngpipe.wiring.nulls.p_value`);
+    the null keeps the motif (sd 0); ``p``, two-sided (:func:`ngpipe.wiring.significance.p_value`);
     ``samples``, which is K.
 
     Args:

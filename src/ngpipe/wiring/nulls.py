@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from scipy import sparse
 from scipy.spatial.distance import pdist, squareform
 
@@ -22,6 +22,7 @@ from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import swaps
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.edges import check_choice, few
+from ngpipe.wiring.significance import p_value as p_value  # also found here
 
 Rng = np.random.Generator | np.random.RandomState
 """A RandomState where the draws of older code are to be repeated."""
@@ -231,22 +232,6 @@ def _picked(n: int, p: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         picked = picked[np.diff(picked, prepend=-1) > 0]
     pre, post = np.divmod(picked, max(1, n - 1))
     return pre, post + (post >= pre)  # past the diagonal
-
-
-def p_value(value: float, draws: Float[np.ndarray, " draw"]) -> float:
-    r"""How unusual a value is among K draws of a null, two-sided and never 0.
-
-    .. math::
-        p = \min\Big(1, \frac{2}{K + 1} \big(1 + \min(\#\{n_k \ge v\}, \#\{n_k \le v\})\big)\Big)
-
-    If the value came about like the draws, p is at most a with a probability of at most a, whatever
-    their distribution (Phipson & Smyth 2010). 39 draws are the fewest that can give 0.05. Not a
-    number where the value or a draw is none, which has no rank.
-    """
-    if np.isnan(value) or np.isnan(draws).any():
-        return np.nan
-    beyond = min(np.count_nonzero(draws >= value), np.count_nonzero(draws <= value))
-    return min(1.0, 2 * (1 + beyond) / (1 + len(draws)))
 
 
 @dataclass(frozen=True)
