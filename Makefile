@@ -1,5 +1,6 @@
 # make Fig2    set up and make a figure: any name in config/config.yaml
 # make test    set up and run the tests
+# make quick   set up and run those that are quick, as after every save: no workflows, no trainings
 # make lint    set up and run the linters
 # make docs    write config/README.md and workflow/schemas from the config models
 # make clean   remove what can be had again: the environment and logs; results stay
@@ -13,7 +14,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint docs site bench bench-cost clean clean-results
+.PHONY: help test quick lint docs site bench bench-cost clean clean-results
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +29,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+quick: $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

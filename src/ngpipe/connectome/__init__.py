@@ -55,6 +55,7 @@ _NAMES = {
         "get_activations_for_path",
     ),
     "plots": (
+        "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
@@ -73,6 +74,11 @@ _NAMES = {
     "smoothing": ("smoothgrad",),
     "stimulus_guess": ("guess_optimal_stimulus",),
     "stimulus_search": ("activation_maximisation",),
+    "summaries": (
+        "connectivity_summary",
+        "contribution_by_path_lengths_data",
+        "result_summary",
+    ),
     "targets": ("TargetActivation",),
     "walks": (
         "count_paths",
