@@ -1,9 +1,11 @@
 # make Fig2    set up and make a figure: any name in config/config.yaml
 # make test    set up and run the tests
+# make quick   set up and run those that are quick, as after every save: no workflows, no trainings
 # make lint    set up and run the linters
 # make docs    write config/README.md and workflow/schemas from the config models
 # make clean   remove what can be had again: the environment and logs; results stay
 # make clean-results  remove results and checkpoints too, after asking: days of training perhaps
+# make site    set up and build the documentation as a site in site/, to be opened in a browser
 # make bench   set up and measure speed, side by side
 # make bench-cost  the same for time and memory against the number of neurons; takes long
 
@@ -12,7 +14,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint docs bench bench-cost clean clean-results
+.PHONY: help test quick lint docs site bench bench-cost clean clean-results
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +30,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
+quick: $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --maxprocesses 8 --dist loadfile
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,6 +42,13 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/python -m ngpipe.config.describe
+
+$(VENV)/site: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[site]'
+	@touch $@
+
+site: $(VENV)/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d $(VENV)/doctrees docs site
 
 bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py

@@ -16,7 +16,7 @@ from ngpipe.steps.systems import SYSTEMS, WHOLE
 
 ROOT = Path(__file__).parents[1]
 STAGES = [(system, name) for system, stages in SYSTEMS.items() for name in stages]
-OTHERS = ["panel", "movie", "figure", "figures", "sweep", "verify", "inspect"]
+OTHERS = ["panel", "movie", "figure", "figures", "sweep", "verify", "inspect", "new"]
 EXAMPLES = {"assembly": "tiny", "connectome": "tiny_connectome", "circuit": "tiny_circuit"}
 
 
@@ -57,7 +57,14 @@ def test_the_help_of_a_stage_lists_the_keys_it_reads(capsys, system, name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_other_command_has_help_and_something_to_run(capsys, name):
     assert f"usage: ngpipe {name}" in told(capsys, name, "--help")
-    given = {"sweep": ["c"], "verify": ["f"], "inspect": ["p"], "figures": [], "figure": ["f"]}
+    given = {
+        "sweep": ["c"],
+        "verify": ["f"],
+        "inspect": ["p"],
+        "figures": [],
+        "figure": ["f"],
+        "new": ["d"],
+    }
     room, _, function = cli.parsed([name, *given.get(name, ["f", "p"])]).runs.partition(".")
     assert callable(getattr(import_module(f"ngpipe.commands.{room}"), function))
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -399,6 +400,25 @@ def without_comments(text: str) -> str:
     return ast.unparse(tree)
 
 
+def types_renamed(text: str) -> str | None:
+    """What annotations and descriptions alone use, under another name; None if there is nothing."""
+    names = {one.bound for one in code_of(text).annotating} - {"TYPE_CHECKING"}
+    tree = ast.parse(text)
+    annotations = []
+    for node in ast.walk(tree):
+        annotations += [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.keyword) and node.arg == "description":
+            annotations.append(node.value)
+        if isinstance(node, ast.alias) and (node.asname or node.name) in names:
+            node.asname = f"{node.asname or node.name}_"
+    for node in (part for one in annotations if one for part in ast.walk(one)):
+        if isinstance(node, ast.Name) and node.id in names:
+            node.id += "_"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = re.sub("|".join(rf"\b{n}\b" for n in names) or "$^", r"\g<0>_", node.value)
+    return ast.unparse(tree) if names else None
+
+
 @pytest.fixture
 def edited(monkeypatch):
     """Digest of the source of a stage with another text of one of its modules."""
@@ -440,6 +460,15 @@ class TestMutations:
         for module, text in some_of(stage, without_comments, 6).items():
             assert edited(stage, module, text) == before, module
             assert edited(stage, module, f"# edited\n{text}") == before, module
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_other_names_of_imported_types_do_not(self, stage, edited):
+        before = keys.source_digest(f"ngpipe.steps.{stage}")
+        found = some_of(stage, types_renamed, 6)
+        assert len(found) > 1
+        for module, text in found.items():
+            assert text != keys.path_of(module).read_text()
+            assert edited(stage, module, text) == before, module
 
 
 @pytest.fixture(scope="module")

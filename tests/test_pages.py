@@ -27,6 +27,7 @@ from ngpipe.wiring.nulls import NULLS
 from ngpipe.wiring.synapses import RELEASES
 
 DOCS = Path(__file__).parents[1] / "docs"
+FIRST_PAGES = [DOCS.parent / "README.md", DOCS / "start.md"]
 CONFIGS = [
     pytest.param(content, id=f"{page.name}-{number}")
     for page in sorted(DOCS.glob("*.md"))
@@ -60,6 +61,23 @@ def under(text: str, head: str) -> list[list[str]]:
 def names(rows: list[list[str]]) -> list[str]:
     """What is set as code in the first column."""
     return [name for row in rows for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+def test_the_gallery_shows_every_figure():
+    """With its command and the experiments it draws on, and no other."""
+    figures = yaml.safe_load((DOCS.parent / "config" / "config.yaml").read_text())["figures"]
+    sections = re.split(r"^### ", (DOCS / "gallery.md").read_text(), flags=re.M)[1:]
+    shown = {text.split("\n")[0]: text for text in sections}
+    assert set(shown) == set(figures)
+    for name, figure in figures.items():
+        assert f"    make {name}\n" in shown[name]
+        linked = set(re.findall(r"experiments/(\w+)\.yaml", shown[name]))
+        assert linked == {panel["of"].split("~")[0] for panel in figure["panels"].values()}
+
+
+def test_both_first_pages_open_the_stores_in_the_same_way():
+    first = [re.findall(r"```python\n(.*?)```", p.read_text(), re.S)[0] for p in FIRST_PAGES]
+    assert first[0] == first[1]
 
 
 def test_configs_are_found():

@@ -126,6 +126,8 @@ def test_what_annotations_alone_import_is_told_apart():
     [
         "y = isinstance(x, T)",
         "class A:\n    x: T",
+        'class A:\n    x: "list[T]"',
+        '@register\ndef g(x: "T"): ...',
         "A = list[T]",
         "def g(x=T): ...",
         "@T\ndef g(): ...",

@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = add("verify", "recompute keys and digests; name the first mismatch", "verify.run")
     verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, help="default: config/ beside results/")
+    new = add("new", "write a starting study: a directory with a config that runs", "new.run")
+    new.add_argument("directory", type=Path, help="e.g. my_study")
+    new.add_argument(
+        "--system", choices=SYSTEMS, default=next(iter(SYSTEMS)), help="what it is about"
+    )
     inspect = add(
         "inspect", "print what a run, store or file is, holds and comes from", "inspect.run"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ngpipe import hashing
 from ngpipe.errors import StoreError
+from ngpipe.installed import workflow_root
 
 CONTENT = "content"
 """Entry of a store's manifest: size [bytes] and SHA-256 of every file in it."""
@@ -213,8 +214,9 @@ def command_for(target: Path) -> str:
         return f"{there}ngpipe train {config}; then recover, rollout and score in the same way"
     where = ""
     if study != Path() or not Path("Snakefile").exists():
-        own = Path(__file__).parents[2] / "Snakefile"
-        where = f"-s {shlex.quote(str(own)) if own.exists() else 'path/to/ngpipe/Snakefile'} "
+        root = workflow_root()
+        own = shlex.quote(str(root / "Snakefile")) if root else "path/to/ngpipe/Snakefile"
+        where = f"-s {own} "
     if study != Path():
         where += f"--directory {shlex.quote(str(study))} "
     return f"snakemake {where}--cores 2 {shlex.quote(str(inside))}"

@@ -78,7 +78,7 @@ def code_of(text: str | bytes) -> Code:
     return Code(
         hashlib.sha256("".join([*counted, *texts]).encode()).hexdigest(),
         tuple(one for one in every if one not in annotating),
-        tuple(annotating),
+        tuple(one for one in every if one in annotating),
         frozenset(reader.looked_up),
     )
 
@@ -106,7 +106,7 @@ class _Reader:
     def read(self, tree: ast.AST) -> None:
         """Write every node: its kind, and all of its fields that say something.
 
-        A loop rather than calls: of half a million nodes a call each would take a second.
+        A loop, as a call for each node would take most of the time.
         """
         waiting: list[object] = [tree]
         while waiting:
@@ -129,14 +129,12 @@ class _Reader:
         self, node: ast.FunctionDef | ast.AsyncFunctionDef
     ) -> ast.FunctionDef | ast.AsyncFunctionDef:
         """A function without its annotations, unless a decorator may read them."""
-        if all(_name(one) in UNREADING for one in node.decorator_list):
-            of = node.args
-            every = [*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg]
-            for one in [one for one in every if one is not None]:
-                self._note(one.annotation)
-                one.annotation = None
-            self._note(node.returns)
-            node.returns = None
+        read = not all(_name(one) in UNREADING for one in node.decorator_list)
+        of = node.args
+        every = [*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg]
+        for one in [one for one in every if one is not None]:
+            one.annotation = self._annotation(one.annotation, read=read)
+        node.returns = self._annotation(node.returns, read=read)
         return node
 
     def _class(self, node: ast.ClassDef) -> ast.ClassDef:
@@ -152,18 +150,18 @@ class _Reader:
 
     def _annotated(self, node: ast.AnnAssign) -> ast.AnnAssign | ast.Assign:
         """A variable of a function or module without its annotation."""
-        if node in self._of_classes:
-            return node
-        self._note(node.annotation)
-        return ast.Assign(targets=[node.target], value=node.value)
+        read = node in self._of_classes
+        self._annotation(node.annotation, read=read)
+        return node if read else ast.Assign(targets=[node.target], value=node.value)
 
-    def _note(self, annotation: ast.expr | None) -> None:
-        """Note the names in an annotation, those in quotes as well."""
-        for part in ast.walk(annotation) if annotation is not None else ():
+    def _annotation(self, node: ast.expr | None, *, read: bool) -> ast.expr | None:
+        """Note the names in an annotation, those in quotes as well; it is left if it is read."""
+        for part in ast.walk(node) if node is not None else ():
             if isinstance(part, ast.Name):
-                self.annotating.add(part.id)
+                (self.used if read else self.annotating).add(part.id)
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
-                self._note(_quoted(part.value))
+                self._annotation(_quoted(part.value), read=read)
+        return node if read else None
 
     def _assign(self, node: ast.Assign) -> ast.Assign:
         """An assignment; what is listed in ``__all__`` is used, by others."""
@@ -181,7 +179,7 @@ class _Reader:
         """A call; of a ``Field`` without its description."""
         if node.keywords and _name(node.func) == "Field":
             for one in node.keywords:
-                self._note(one.value if one.arg == "description" else None)
+                self._annotation(one.value if one.arg == "description" else None, read=False)
             node.keywords = [one for one in node.keywords if one.arg != "description"]
         return node
 

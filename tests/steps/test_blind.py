@@ -281,3 +281,17 @@ def test_training_keeps_its_record(seeing):
     manifest = store.read_json(seeing / "training.json")
     assert manifest["notes"]["held_out_loss"] == pytest.approx(table["held_out"].min(), rel=1e-6)
     assert Training(**manifest["config"]) == experiment().training
+
+
+def test_two_numbers_of_types_are_no_certain_one(tmp_path):
+    """Read out with another number than the closed form found, groups are not called types."""
+    simulate.run(experiment().simulation, tmp_path, **CPU)
+    cfg = experiment(solver="closed_form", closed_form={"n_types": 2, "distil_steps": 20})
+    learn(cfg, tmp_path)
+    told = {}
+    for n in (2, 3):
+        read = cfg.recovery.model_copy(update={"n_types": n})
+        recover.run(read, cfg.training, tmp_path, **CPU)
+        told[n] = xr.open_zarr(tmp_path / "recovery.zarr").attrs["types_told"]
+    assert told[2] == "yes"
+    assert told[3].startswith("no: the closed form told 2 apart")

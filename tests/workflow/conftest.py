@@ -9,6 +9,14 @@ import pytest
 from studies import ROOT, Study, copy_project, kill_group, make_study
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow whatever runs the project: every process of it takes seconds to start."""
+    for item in items:
+        if "project" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it was when the tests began; shared, so not to be edited."""

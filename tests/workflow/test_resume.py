@@ -135,7 +135,6 @@ def test_second_trainer_of_the_same_key_is_refused(simulated: Study, start: Star
     assert simulated.path(RUN, "model.safetensors").exists()
 
 
-@pytest.mark.slow
 def test_snakemake_resumes_after_ctrl_c_and_after_kill(
     tmp_path: Path, project: Path, unbroken: Study, start: Start
 ) -> None:

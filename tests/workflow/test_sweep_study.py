@@ -222,7 +222,6 @@ def test_linter_finds_nothing_in_a_sweep(sweep: Study) -> None:
     assert "good condition" in sweep.snakemake("--lint")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     find_spec("snakemake_executor_plugin_cluster_generic") is None,
     reason="needs snakemake-executor-plugin-cluster-generic",

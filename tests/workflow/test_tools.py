@@ -92,7 +92,6 @@ def test_profiles_keep_no_incomplete_results(profile: str) -> None:
     assert "rerun-triggers" not in options
 
 
-@pytest.mark.slow
 @needs_plugin
 def test_a_figure_is_made_by_cluster_jobs(finished: Study) -> None:
     finished.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")

@@ -1,9 +1,11 @@
 """`ngpipe verify` passes on a figure that is what it should be, and names what is not."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from studies import Study
 
@@ -182,3 +184,18 @@ def test_a_figure_is_verified_from_another_directory(finished_once: Study, tmp_p
     assert "every file is there" in other.ngpipe("verify", figure)
     config = str(finished_once.path("config"))
     assert "every file is there" in other.ngpipe("verify", figure, "--config", config)
+
+
+def test_the_first_page_opens_the_stores(
+    finished_once: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The quick start of the README, run as it stands on another run."""
+    text = (finished_once.project / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert "results/runs/tiny" in code
+    exec(code.replace("results/runs/tiny", str(finished_once.path(RUN))), {})
+    types, r2 = capsys.readouterr().out.splitlines()
+    assert types.endswith(" types")
+    metrics = pd.read_csv(finished_once.path(RUN, "metrics.csv"), index_col=[0, 1])["value"]
+    assert types == f"{int(metrics['types', 'found'])} types"
+    assert 0 <= float(r2) <= 1

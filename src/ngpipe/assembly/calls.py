@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 PEAK = 1.5
-"""|z|, in units of the width so far, up to which the peak is looked at."""
+"""Absolute z, in units of the width so far, up to which the peak is looked at."""
 BINS = 30
 WIDEST = 4.0
 """Width of a peak beyond which there is none: weights spread that far, not errors."""
@@ -37,7 +37,7 @@ def null_width(z: Z) -> float:
     """Width of the peak of z at zero, at least 1; 1 if there is no peak.
 
     The logarithm of the counts near zero falls as :math:`z^2 / 2 w^2`; w by weighted least squares,
-    over |z| up to ``PEAK`` w, in turn.
+    over absolute z up to ``PEAK`` w, in turn.
     """
     width = 1.0
     for _ in range(ROUNDS):

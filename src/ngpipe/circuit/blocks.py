@@ -55,7 +55,7 @@ class CircuitParameters:
     balance: float | None = 0.15
     """b: summed inhibitory over summed excitatory weights of every neuron; None: as drawn."""
     log10_mean: float = 1.0
-    """Mean of N; the decimal logarithm of a random weight over g is |N|."""
+    """Mean of N; the decimal logarithm of a random weight over g is abs(N)."""
     log10_std: float = 0.2
     """Standard deviation of N."""
 

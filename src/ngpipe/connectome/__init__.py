@@ -42,6 +42,7 @@ _NAMES = {
         "ablation",
         "occlusion",
     ),
+    "loopless": ("effconn_without_loops",),
     "network": (
         "LinearNetwork",
         "MultilayeredNetwork",
@@ -54,6 +55,7 @@ _NAMES = {
         "get_activations_for_path",
     ),
     "plots": (
+        "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
@@ -72,10 +74,19 @@ _NAMES = {
     "smoothing": ("smoothgrad",),
     "stimulus_guess": ("guess_optimal_stimulus",),
     "stimulus_search": ("activation_maximisation",),
+    "summaries": (
+        "connectivity_summary",
+        "contribution_by_path_lengths_data",
+        "result_summary",
+    ),
     "targets": ("TargetActivation",),
     "walks": (
         "count_paths",
         "enumerate_paths",
+    ),
+    "tracing": (
+        "el_within_n_steps",
+        "find_paths_of_length",
     ),
     "training": ("training_mode",),
 }

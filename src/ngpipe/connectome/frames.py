@@ -145,7 +145,7 @@ def get_input_activation(
 def add_sign(inprop: Any, idx_to_sign: Mapping[Any, Any]) -> sparse.coo_matrix:  # noqa: ANN401
     """Signed weights ``[post, pre]`` of weights ``[pre, post]`` and the neurons' signs.
 
-    Outputs of a neuron with sign -1 become -|w|; any other sign, or none, leaves them as they are.
+    Outputs w of a neuron with sign -1 become -abs(w); any other sign, or none, leaves them.
 
     Args:
         inprop: weights, pre in the rows, or a connectome.

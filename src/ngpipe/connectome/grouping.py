@@ -90,14 +90,23 @@ def check_method(combining_method: str) -> None:
         )
 
 
+def names_of(group: Mapping[Any, Any] | None, neurons: Iterable[Any]) -> Names:
+    """Name of every neuron's group, of those that have none the neuron itself.
+
+    Keys that are not among ``neurons`` stay: members of a group that have no edge.
+    """
+    whole = {neuron: neuron for neuron in neurons} | dict(group or {})
+    return {neuron: str(name) for neuron, name in whole.items()}
+
+
 def _named(
     paths: pd.DataFrame, groups: tuple[Mapping[Any, Any] | None, ...]
 ) -> tuple[pd.DataFrame, tuple[Names, Names, Names]]:
     """The table with the names of both ends; names of first, last and other neurons."""
     everyone = pd.unique(pd.concat([paths["pre"], paths["post"]]))
-    first = _names(groups[0], everyone)
-    last = _names(groups[1], everyone)
-    middle = first if groups[2] is None else _names(groups[2], everyone)
+    first = names_of(groups[0], everyone)
+    last = names_of(groups[1], everyone)
+    middle = first if groups[2] is None else names_of(groups[2], everyone)
     one_hop = "layer" not in paths
     starts = one_hop or (paths["layer"] == paths["layer"].min())
     stops = one_hop or (paths["layer"] == paths["layer"].max())
@@ -107,12 +116,6 @@ def _named(
         post_name=np.where(stops, post.map(last), post.map(middle)),
     )
     return table, (first, last, middle)
-
-
-def _names(group: Mapping[Any, Any] | None, neurons: Iterable[Any]) -> Names:
-    """Every neuron's group; keys that no edge has count too, as members without an edge."""
-    whole = {neuron: neuron for neuron in neurons} | dict(group or {})
-    return {neuron: str(name) for neuron, name in whole.items()}
 
 
 def _sizes(sums: pd.DataFrame, names: tuple[Names, Names, Names], end: str) -> np.ndarray:

@@ -6,7 +6,7 @@ would make every result of this package depend on how figures look (:mod:`ngpipe
 later version has a slider, there is one picture beside another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ngpipe.connectome.frames import activity_by_column
+from ngpipe.connectome.summaries import contribution_by_path_lengths_data
 from ngpipe.errors import ArgumentError
 
 LOOKS = {"font_type": "font", "linecolor": "axis_color", "papercolor": "paper"}
@@ -86,6 +87,53 @@ def plot_activity_by_column(  # noqa: PLR0913 (the signature of existing scripts
         markers=markers,
     )
     return figures.small_multiples(drawn, look)
+
+
+def contribution_by_path_lengths(
+    steps: Iterable[Any],
+    inidx: Any,  # noqa: ANN401
+    outidx: Any,  # noqa: ANN401
+    outidx_map: Mapping[Any, Any] | None = None,
+    inidx_map: Mapping[Any, Any] | None = None,
+    width: int | float = 800,
+    height: int | float = 400,
+) -> Any:  # noqa: ANN401
+    """What an average target gets from all sources over paths of each length, a line a group.
+
+    Equation and arguments: :func:`ngpipe.connectome.contribution_by_path_lengths_data`.
+
+    Args:
+        steps: matrices ``[pre, post]``: of 1 hop, 2 hops ...
+        inidx: sources.
+        outidx: targets.
+        outidx_map: group of each target.
+        inidx_map: group of each source, in place of ``outidx_map``.
+        width: of the figure [pixels].
+        height: of the figure [pixels].
+
+    Returns:
+        A ``matplotlib.figure.Figure`` (of the package: a plotly one).
+
+    Raises:
+        ArgumentError: as there.
+    """
+    table = contribution_by_path_lengths_data(steps, inidx, outidx, outidx_map, inidx_map)
+    kind = table.columns[1]
+    names = table[kind].astype(str)
+    drawn = table.assign(panel=kind.replace("_", " "), line=names, hue=names)
+    drawn = drawn.rename(columns={"path_length": "x", "value": "y"})
+    figures = _figures()
+    look = figures.Look(
+        x_label="path length [synapses]",
+        y_label="contribution",
+        limits=_limits(drawn["y"], None, None),
+        size=(float(width), float(height)),
+        markers=True,
+    )
+    figure = figures.small_multiples(drawn, look)
+    for ax in figure.axes:
+        ax.set_xticks(sorted(set(drawn["x"])))
+    return figure
 
 
 def plot_timeseries(  # noqa: PLR0913 (the signature of existing scripts)

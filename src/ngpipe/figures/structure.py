@@ -112,7 +112,7 @@ def learning_curve(material: AssemblyMaterial, ax: Axes) -> Axes:
     if not by_step:
         # Curves may run anywhere: words stand on a patch that hides them.
         patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
-        twin.legend(loc="center right", handlelength=1.4, title="loss of", **patch)
+        twin.legend(loc="best", handlelength=1.4, title="loss of", **patch)
     ax.set_title("training")
     return ax
 

@@ -35,7 +35,9 @@ def run(
     provenance = store.Provenance("recover", key, cfg.model_dump(), str(device))
     model, found = model_file.read_beside(directory, training, device)
     dataset = found.labelled(read_out(model, found.recording, cfg))
-    told = _types(dataset, store.read_csv(directory / "training.csv"))
+    training_log = store.read_csv(directory / "training.csv")
+    dataset.attrs["types_told"] = _told(dataset, training_log)
+    told = _types(dataset)
     say(f"recovery: {told}")
     notes = {**found.notes(), "types": told}
     store.write(
@@ -43,16 +45,21 @@ def run(
     )
 
 
-def _types(recovery: xr.Dataset, training: pd.DataFrame) -> str:
+def _told(recovery: xr.Dataset, training: pd.DataFrame) -> str:
+    """Whether the groups of neurons are types: not if the closed form found another number."""
+    told = recovery.attrs["types_told"]
+    found = training.get("types", pd.Series(dtype=float)).dropna()
+    if told != "yes" or found.empty or int(found.iloc[-1]) == recovery.attrs["n_types"]:
+        return told
+    return (
+        f"no: the closed form told {int(found.iloc[-1])} apart before the networks were fitted to "
+        "it; compare both with recovery.n_types"
+    )
+
+
+def _types(recovery: xr.Dataset) -> str:
     """What is to be said of the types: their number, or why it cannot be told."""
     n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
     if told != "yes":
         return f"{n} groups of neurons by their phi*; whether they are types cannot be told: {told}"
-    found = training.get("types", pd.Series(dtype=float)).dropna()
-    if found.empty or int(found.iloc[-1]) == n:
-        return f"{n} types" if n > 1 else "one type"
-    return (
-        f"{f'{n} types' if n > 1 else 'one type'} by the phi* of the trained networks, but the "
-        f"closed form told {int(found.iloc[-1])} apart before the networks were fitted to it; the "
-        "number of types cannot be told for certain: compare both with recovery.n_types"
-    )
+    return f"{n} types" if n > 1 else "one type"

@@ -22,7 +22,7 @@ from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import swaps
 from ngpipe.wiring.connectome import Connectome
 from ngpipe.wiring.edges import check_choice, few
-from ngpipe.wiring.significance import p_value as p_value  # it stood here before
+from ngpipe.wiring.significance import p_value as p_value  # also found here
 
 Rng = np.random.Generator | np.random.RandomState
 """A RandomState where the draws of older code are to be repeated."""

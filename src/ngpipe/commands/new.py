@@ -1,0 +1,11 @@
+"""``ngpipe new``: a study to begin with."""
+
+import argparse
+import sys
+
+from ngpipe.steps import new
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a study that runs, and say how."""
+    sys.stdout.write(new.run(options.directory, options.system))
