@@ -123,7 +123,9 @@ class TestWire:
         section = {"source": {"kind": "file", "path": str(sheet)}, "without_sign": "excitatory"}
         run(experiment(sheet, connectome=section), tmp_path, "wire")
         said = capsys.readouterr().err
-        assert "ngpipe wire: note: column 'total' of the sheet left out: it holds sums" in said
+        note = "column 'total' of the sheet left out: it holds sums"
+        assert f"ngpipe wire: note: {note}" in said
+        assert note in store.read_json(tmp_path / "connectome.json")["notes"]["connectome_notes"]
 
     def test_an_absent_file_is_named(self, tmp_path):
         section = {"source": {"kind": "celegans", "path": str(tmp_path / "worm.csv")}}

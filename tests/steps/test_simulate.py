@@ -350,6 +350,15 @@ class TestStore:
         assert manifest["key"] == "k" * 64
         assert manifest["device"] == "cpu"
 
+    def test_what_was_added_up_in_a_file_of_weights_is_said_and_kept(self, run, tmp_path, capsys):
+        (tmp_path / "W.csv").write_text("pre,post,weight\n0,1,0.5\n2,1,1\n0,1,0.25\n")
+        found = run(connectivity={"kind": "file", "path": str(tmp_path / "W.csv")})
+        assert found["connectivity"].values[1, 0] == GAIN[1] * 0.75
+        note = "1 of 3 rows repeat an edge: weights are added up"
+        assert f"ngpipe simulate: note: {note}" in capsys.readouterr().err
+        (manifest,) = tmp_path.rglob("simulation.json")
+        assert store.read_json(manifest)["notes"]["connectivity_notes"] == [note]
+
     def test_blocks_leave_no_seam(self, run, monkeypatch):
         whole = run("whole")
         monkeypatch.setattr(store, "BLOCK_BYTES", 7 * 4 * N)

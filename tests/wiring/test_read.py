@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import io, sparse
 
-from ngpipe.errors import ConnectomeError, StoreError
+from ngpipe.errors import ConnectomeError, NgpipeWarning, StoreError
 from ngpipe.wiring.tables import Connectome, read
 
 N = 4
@@ -255,3 +255,55 @@ def test_rectangular_sheets(tmp_path, text, edges):
     assert set(found.ids) == {*text.replace("to,", ",").split("\n")[0].split(",")[1:], *"ab"} | (
         {"c"} if "\nc" in text else set()
     )
+
+
+class TestNotes:
+    """What a reader left out, added up or took for granted comes back with the connectome."""
+
+    @pytest.mark.parametrize(
+        ("rows", "layout", "notes"),
+        [
+            ("1,2,1 1,2,3 2,1,1", {}, ["1 of 3 rows repeat an edge: weights are added up"]),
+            ("1,2,0 2,1,1", {}, ["1 edges from 2 rows left out: their weight is 0"]),
+            ("1,2,1 2,1,4", {"where": {"weight": 4}}, ["1 of 2 rows left out: other_weight"]),
+            ("1,2,1 1,2,3 2,1,1", {"weight": None}, []),
+            ("1,2,1 2,1,1", {}, []),
+        ],
+    )
+    def test_of_an_edge_list(self, tmp_path, rows, layout, notes):
+        path = tmp_path / "edges.csv"
+        path.write_text("\n".join(["pre,post,weight", *rows.split()]))
+        found = read(path, **layout)
+        assert list(found.notes) == notes
+        assert repr(found).splitlines()[1:] == [f"  {note}" for note in notes]
+
+    def test_rows_of_neurons_that_the_table_lacks(self, tmp_path):
+        path = tmp_path / "edges.csv"
+        path.write_text("pre,post,weight\n1,2,1\n2,3,1\n")
+        found = read(path, pd.DataFrame({"id": [1, 2]}), unknown="drop")
+        assert found.notes == ("1 of 2 rows left out: the neuron table lacks their neurons",)
+
+    def test_of_a_matrix_with_entries_given_twice(self, tmp_path):
+        twice = sparse.coo_array(([1.0, 2.0, 4.0], ([1, 1, 0], [0, 0, 1])), shape=(2, 2))
+        sparse.save_npz(tmp_path / "W.npz", twice)
+        found = read(tmp_path / "W.npz")
+        assert found.weights.toarray().tolist() == [[0, 4], [3, 0]]
+        assert found.notes == ("1 entries of the matrix repeat another: added up",)
+
+    def test_what_is_doubtful_is_a_warning_too(self, tmp_path):
+        nx.write_gml(nx.DiGraph([(0, 1, {"value": 3})]), tmp_path / "graph.gml")
+        with pytest.warns(NgpipeWarning, match="every edge counts 1") as shown:
+            found = read(tmp_path / "graph.gml")
+        assert found.notes == (str(shown[0].message),)
+
+    def test_of_signs_that_were_decided(self):
+        found = Connectome(ARROW, pd.DataFrame({"id": range(N)}))
+        assert found.signed("inhibitory").notes == ("1 senders without a sign taken as inhibitory",)
+        assert found.signed("drop").notes == ("1 senders without a sign left out",)
+
+    def test_they_are_kept_with_the_store_and_its_manifest(self, tmp_path):
+        drawn = Connectome(ARROW, pd.DataFrame({"id": range(N)})).signed("excitatory")
+        drawn.save(tmp_path / "one.zarr")
+        assert read(tmp_path / "one.zarr").notes == drawn.notes != ()
+        manifest = json.loads((tmp_path / "one.json").read_text())
+        assert manifest["notes"]["connectome_notes"] == list(drawn.notes)

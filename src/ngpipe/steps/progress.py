@@ -7,7 +7,7 @@ several jobs at a time stays readable.
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
@@ -120,6 +120,13 @@ def say(text: str) -> None:
     """A line on standard error, above a bar if there is one."""
     _Said.last = time.monotonic()
     tqdm.write(text, file=sys.stderr)
+
+
+def say_notes(step: str, notes: Iterable[str], shown: Collection[str]) -> None:
+    """Notes of a reader, less those that were shown as warnings."""
+    for note in notes:
+        if note not in shown:
+            say(f"ngpipe {step}: note: {note}")
 
 
 class _Said:

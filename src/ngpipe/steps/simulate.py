@@ -14,8 +14,9 @@ from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.dynamics.saturation import Saturation
-from ngpipe.steps.progress import progress, say
-from ngpipe.wiring.ensembles import weights
+from ngpipe.steps.progress import progress, say, say_notes
+from ngpipe.wiring.ensembles import noted_weights
+from ngpipe.wiring.files import noting
 
 CURVE_POINTS = 2_001
 """Activities at which the true functions are tabulated."""
@@ -31,7 +32,12 @@ def run(cfg: Simulation, simulation: Path, *, key: str, device: torch.device) ->
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
     position = _positions(cfg)
     external = cfg.input and external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
-    coupling = torch.from_numpy(gain[:, None] * weights(cfg.connectivity, cfg.n_neurons))
+    with noting() as shown:
+        weights, noted = noted_weights(cfg.connectivity, cfg.n_neurons)
+    say_notes("simulate", noted, shown)
+    if noted:
+        notes["connectivity_notes"] = list(noted)
+    coupling = torch.from_numpy(gain[:, None] * weights)
     constants = assembly.constants_of(cfg.types, types)
     drift = assembly.assembly_drift(
         coupling.to(device),

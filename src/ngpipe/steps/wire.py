@@ -15,8 +15,9 @@ from ngpipe.config.wiring import (
     TableSource,
     Wiring,
 )
-from ngpipe.steps.progress import say
+from ngpipe.steps.progress import say_notes
 from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.files import noting
 from ngpipe.wiring.generated import generated
 from ngpipe.wiring.sources import celegans, optic_lobe
 from ngpipe.wiring.synapses import RELEASES, Filters, read_synapses
@@ -36,9 +37,9 @@ def run(cfg: Wiring, output: Path, *, key: str) -> None:
         StoreError: a source that is not there, with the ways to get it.
         ConnectomeError: one that contradicts itself.
     """
-    connectome = _read(cfg.source).signed(cfg.without_sign)
-    for note in connectome.origin.notes:
-        say(f"ngpipe wire: note: {note}")
+    with noting() as shown:
+        connectome = _read(cfg.source).signed(cfg.without_sign)
+    say_notes("wire", connectome.notes, shown)
     connectome.save(output, key, cfg.model_dump(mode="json"))
 
 

@@ -65,10 +65,16 @@ class Connectome:
 
     def __repr__(self) -> str:
         known = ", ".join(map(str, self.neurons.columns))
+        told = "".join(f"\n  {note}" for note in self.notes)
         return (
             f"Connectome of {len(self)} neurons ({known}) and {self.n_edges} edges [{self.unit}], "
-            f"from {self.origin.source or 'memory'}"
+            f"from {self.origin.source or 'memory'}{told}"
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What readers left out, added up, joined or took for granted, and what was done since."""
+        return self.origin.notes
 
     @property
     def n_edges(self) -> int:
@@ -157,8 +163,11 @@ class Connectome:
             )
         factor = np.where(np.isnan(signs), fills[missing], signs).astype(np.float32)
         weights = self._scaled(factor[self.weights.indices])
-        counts = {"senders_without_sign": int(unknown.sum())}
-        decided = replace(self, weights=weights, origin=self.origin.counted(counts))
+        origin = self.origin.counted({"senders_without_sign": int(unknown.sum())})
+        if unknown.any():
+            told = "left out" if missing == "drop" else f"taken as {missing}"
+            origin = origin.noted(f"{unknown.sum()} senders without a sign {told}")
+        decided = replace(self, weights=weights, origin=origin)
         if not (unknown.any() and fills[missing]):
             return decided
         return decided.described(sign=np.where(unknown, fills[missing], signs))
@@ -334,7 +343,7 @@ class Connectome:
 
         ``key`` and ``config`` say of which step it is the result, if of any.
         """
-        notes = {"connectome_digest": self.digest()}
+        notes = {"connectome_digest": self.digest(), "connectome_notes": list(self.notes)}
         provenance = store.Provenance("wire", key, config or {}, notes=notes)
         about = (self.unit, self.origin)
         stored.write(self.weights, self.neurons, about, Path(path), provenance)

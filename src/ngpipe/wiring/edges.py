@@ -78,6 +78,8 @@ class Layout:
 
 
 NEURONS = "the neuron table"
+REPEATED = "{} of {} rows repeat an edge: weights are added up"
+"""Note on an edge list."""
 
 Parts = tuple[sparse.csr_array, pd.DataFrame, str, Origin]
 """Weights [post, pre], neuron table, unit, origin: what makes a connectome."""
@@ -115,7 +117,18 @@ def assemble(
         "self_connections": int(np.count_nonzero(weights.diagonal())),
         "neurons_without_edges": int((~with_edges).sum()),
     }
+    notes = notes + _lost(counts, left_out, several=layout.weight is not None)
     return weights, neurons, unit, origin.counted(counts).noted(*notes)
+
+
+def _lost(counts: Mapping[str, int], left_out: Mapping[str, int], *, several: bool) -> list[str]:
+    """Sentences on rows that became no edge of their own; ``several``: a row is no synapse."""
+    told = {name: "{} of {} rows left out: " + name.removeprefix("rows_of_") for name in left_out}
+    told["rows_of_unknown_neurons"] = "{} of {} rows left out: the neuron table lacks their neurons"
+    if several:
+        told["rows_added_to_others"] = REPEATED
+    told["edges_of_weight_0"] = "{} edges from {} rows left out: their weight is 0"
+    return [told[name].format(counts[name], counts["rows"]) for name in told if counts[name]]
 
 
 Weights = sparse.sparray | sparse.spmatrix | np.ndarray

@@ -4,22 +4,28 @@ import numpy as np
 from jaxtyping import Float
 
 from ngpipe.config.connectivity import Block, Connectivity, File, Gaussian, Lorentz, LowRank
-from ngpipe.wiring.matrix import read_matrix
+from ngpipe.wiring.matrix import read_noted
 
 Weights = Float[np.ndarray, "post pre"]
 
 
 def weights(cfg: Connectivity, n_neurons: int) -> Weights:
+    """The weights of :func:`noted_weights`, without its notes."""
+    return noted_weights(cfg, n_neurons)[0]
+
+
+def noted_weights(cfg: Connectivity, n_neurons: int) -> tuple[Weights, tuple[str, ...]]:
     """Draw or read the weights: shape ``(n_neurons, n_neurons)``, zero diagonal, float32 [1].
 
     Draws come in a fixed order (values, then which connections exist), so that a filling factor
-    or Dale's law changes nothing but what it names.
+    or Dale's law changes nothing but what it names. Notes say what was added up or is doubtful in
+    a file.
 
     Raises:
         ConfigError: a file that is missing, unreadable or of another size.
     """
     if isinstance(cfg, File):
-        return read_matrix(cfg, n_neurons)
+        return read_noted(cfg, n_neurons)
     rng = np.random.default_rng(cfg.seed)
     matrix = _draw(cfg, n_neurons, rng)
     if cfg.filling < 1:
@@ -27,7 +33,7 @@ def weights(cfg: Connectivity, n_neurons: int) -> Weights:
     if cfg.excitatory is not None:
         matrix = _dale(matrix, cfg.excitatory)
     np.fill_diagonal(matrix, 0.0)
-    return matrix.astype(np.float32)
+    return matrix.astype(np.float32), ()
 
 
 def _draw(cfg: Connectivity, n: int, rng: np.random.Generator) -> Weights:

@@ -7,14 +7,16 @@ is not known here: see ``matrix.py`` and ``tables.py``.
 
 import lzma
 import pickle
+import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from ngpipe.config import files as kinds
-from ngpipe.errors import NgpipeError, StoreError
+from ngpipe.errors import NgpipeError, NgpipeWarning, StoreError
 
 UNREADABLE = (
     *(ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, RuntimeError),
@@ -56,3 +58,18 @@ def opened(reader: Callable[..., Found], path: Path, *args: object) -> Found:
             f"{path} cannot be read as {kind} ({type(error).__name__}: {error}); write the file "
             "again"
         ) from error
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Warnings of a reader as a list of notes, given when all is read; they are still shown."""
+    notes: list[str] = []
+    found: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always", NgpipeWarning)
+            yield notes
+    finally:
+        for one in found:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    notes += [str(one.message) for one in found if issubclass(one.category, NgpipeWarning)]

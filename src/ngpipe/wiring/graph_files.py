@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from ngpipe.config import files as kinds
-from ngpipe.errors import ConnectomeError, StoreError
+from ngpipe.errors import ConnectomeError, NgpipeWarning, StoreError
 from ngpipe.wiring.table_files import unpacked
 
 
@@ -81,6 +81,7 @@ def weight_of(graph: Graph, weight: str | None, *, stated: bool) -> str | None:
         warnings.warn(
             f"{path}: every edge counts 1, because none has the attribute '{weight}'; edges have "
             f"{there}: name one in weight, or say weight=None",
+            NgpipeWarning,
             stacklevel=2,
         )
     return None

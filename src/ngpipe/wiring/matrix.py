@@ -14,12 +14,21 @@ from ngpipe.config.connectivity import File
 from ngpipe.config.files import MATRICES, TABLES, kind
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
 from ngpipe.wiring import columns, files, matrix_files, table_files
+from ngpipe.wiring.edges import REPEATED
 
 KINDS = (*MATRICES, *TABLES)
+Weights = Float[np.ndarray, "post pre"]
 
 
-def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
-    """Read the weights ``W[post, pre]`` a config names: float32, zero diagonal [1].
+def read_matrix(cfg: File, n_neurons: int) -> Weights:
+    """The weights of :func:`read_noted`, without its notes."""
+    return read_noted(cfg, n_neurons)[0]
+
+
+def read_noted(cfg: File, n_neurons: int) -> tuple[Weights, tuple[str, ...]]:
+    """Read the weights ``W[post, pre]`` a config names: float32, zero diagonal [1]; and notes.
+
+    Notes say what was added up or is doubtful in the file.
 
     Raises:
         ConfigError: the file is missing, of unknown kind, not square, of another size than
@@ -29,7 +38,9 @@ def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
     if not path.exists():
         raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
     try:
-        matrix = np.asarray(_dense(cfg, path, n_neurons), dtype=np.float32)
+        with files.noting() as doubtful:
+            found, notes = _dense(cfg, path, n_neurons)
+            matrix = np.asarray(found, dtype=np.float32)
     except ConfigError:
         raise
     except (StoreError, ConnectomeError) as error:
@@ -40,7 +51,7 @@ def read_matrix(cfg: File, n_neurons: int) -> Float[np.ndarray, "post pre"]:
             "file again, or name another in simulation.connectivity.path"
         ) from error
     _check(path, matrix, n_neurons)
-    return matrix
+    return matrix, (*notes, *doubtful)
 
 
 def _check(path: Path, matrix: np.ndarray, n_neurons: int) -> None:
@@ -61,23 +72,26 @@ def _check(path: Path, matrix: np.ndarray, n_neurons: int) -> None:
         )
 
 
-def _dense(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+def _dense(cfg: File, path: Path, n_neurons: int) -> tuple[np.ndarray, list[str]]:
     if kind(path, KINDS) in TABLES:
         return _from_table(cfg, path, n_neurons)
     matrix = matrix_files.read(path, cfg.variable, cfg.rows, "simulation.connectivity.")
-    return matrix.toarray() if sparse.issparse(matrix) else matrix
+    notes = matrix_files.added_up(matrix)
+    return matrix.toarray() if sparse.issparse(matrix) else matrix, notes
 
 
-def _from_table(cfg: File, path: Path, n_neurons: int) -> np.ndarray:
+def _from_table(cfg: File, path: Path, n_neurons: int) -> tuple[np.ndarray, list[str]]:
     """An edge list, or a matrix without header and labels."""
     table = table_files.read(path, cfg)
     if cfg.header is False and not {cfg.pre, cfg.post} & set(table):
         matrix = table_files.numbers(table, path)
-        return matrix.T if cfg.rows == "pre" else matrix
+        return matrix.T if cfg.rows == "pre" else matrix, []
     return _edge_list(cfg, path, table, n_neurons)
 
 
-def _edge_list(cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int) -> np.ndarray:
+def _edge_list(
+    cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int
+) -> tuple[np.ndarray, list[str]]:
     """An edge list with indices 0 .. n-1; repeated edges add up, as synapses do."""
     edges = columns.named(edges, str(path))
     missing = [c for c in (cfg.pre, cfg.post, cfg.weight) if c not in edges]
@@ -97,4 +111,5 @@ def _edge_list(cfg: File, path: Path, edges: pd.DataFrame, n_neurons: int) -> np
             )
     values = columns.plain(edges[cfg.weight]).to_numpy(np.float64, na_value=np.nan)
     np.add.at(matrix, tuple(ids.to_numpy() for ids in ends.values()), values)
-    return matrix
+    repeated = int(pd.DataFrame(ends).duplicated().sum())
+    return matrix, [REPEATED.format(repeated, len(edges))] if repeated else []

@@ -50,6 +50,14 @@ def read(
     return found.T if rows == "pre" else found
 
 
+def added_up(matrix: Matrix) -> list[str]:
+    """A note on entries of a sparse matrix that stand at one place, if there are any."""
+    if not sparse.issparse(matrix):
+        return []
+    repeated = matrix.tocoo().nnz - matrix.tocoo().tocsr().nnz
+    return [f"{repeated} entries of the matrix repeat another: added up"] if repeated else []
+
+
 def pick(path: Path, names: Iterable[str], variable: str | None, section: str) -> str:
     """The name of the matrix that is meant.
 

@@ -36,7 +36,8 @@ def write(
         "edge_weight": ("edge", rows.data, {"units": unit or "1"}),
         **{str(name): _encoded(neurons[name]) for name in neurons},
     }
-    attrs = {"unit": unit, "origin": json.dumps(origin.as_dict()), **provenance.notes}
+    attrs = {"unit": unit, "origin": json.dumps(origin.as_dict())}
+    attrs["connectome_digest"] = provenance.notes["connectome_digest"]
     store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
 

@@ -46,9 +46,30 @@ def read(
     Raises:
         StoreError: a file that is absent, of unknown kind or unreadable.
         ConnectomeError: content that contradicts itself, see :meth:`Connectome.from_edges`.
+
+    Warns:
+        NgpipeWarning: what is doubtful, such as edges without a weight that count 1; it stands in
+            ``notes`` too, beside what was left out, added up or joined.
     """
     path, kind = files.existing(path, KINDS)
-    about, named = Layout.of(layout), []
+    about = Layout.of(layout)
+    with files.noting() as notes:
+        if kind == ".zarr" and (path / "edge_weight").exists():
+            found = Connectome.load(path)
+        else:
+            weights, table, _, origin = _parts(path, kind, neurons, about)
+            found = Connectome(weights, table, unit, origin)
+    return replace(found, origin=found.origin.noted(*notes)) if notes else found
+
+
+def _parts(
+    path: Path,
+    kind: str,
+    neurons: pd.DataFrame | TableFile | Path | str | None,
+    about: Layout,
+) -> edges.Parts:
+    """What the file of a given kind holds, and the table of neurons."""
+    named = []
     circuit = kind == ".h5" and files.opened(sonata.is_circuit, path)
     if isinstance(neurons, str | Path | TableFile):
         named = [Path(neurons.path if isinstance(neurons, TableFile) else neurons)]
@@ -57,21 +78,16 @@ def read(
     origin = Origin.of_files(path, *named)
     if kind in TABLES:
         table = files.opened(table_files.read, path, about.text)
-        parts = _from_table(table, neurons, about, origin)
-    elif circuit:
+        return _from_table(table, neurons, about, origin)
+    if circuit:
         nodes = neurons if isinstance(neurons, Path) else None
         graph = files.opened(sonata.read, path, nodes, about.variable)
-        parts = _from_graph(graph, None if nodes else neurons, about, origin)
-    elif kind in GRAPHS:
-        graph = files.opened(graph_files.read, path)
-        parts = _from_graph(graph, neurons, about, origin)
-    elif kind == ".zarr" and (path / "edge_weight").exists():
-        return Connectome.load(path)
-    else:
-        rows = about.rows if "rows" in about.stated else None
-        matrix = files.opened(matrix_files.read, path, about.variable, rows)
-        parts = _from_matrix(matrix, neurons, about, origin)
-    return Connectome(parts[0], parts[1], unit, parts[3])
+        return _from_graph(graph, None if nodes else neurons, about, origin)
+    if kind in GRAPHS:
+        return _from_graph(files.opened(graph_files.read, path), neurons, about, origin)
+    rows = about.rows if "rows" in about.stated else None
+    matrix = files.opened(matrix_files.read, path, about.variable, rows)
+    return _from_matrix(matrix, neurons, about, origin)
 
 
 def read_table(path: Path | str | TableFile) -> pd.DataFrame:
@@ -125,4 +141,5 @@ def _from_matrix(
     else:
         neurons, notes = edges.neuron_table(neurons, layout)
     counts = {"self_connections": int(np.count_nonzero(weights.diagonal()))}
+    notes = matrix_files.added_up(matrix) + notes
     return weights, neurons, "", origin.counted(counts).noted(*notes)
