@@ -223,7 +223,9 @@ class TestRefusals:
 
     def test_a_matrix_with_nan(self, neurons):
         found = message(Connectome, np.full((4, 4), np.nan), neurons)
-        assert "16 of 16 weights are not finite" in found
+        assert (
+            "16 of 16 weights are not finite, as those of pairs that were never measured" in found
+        )
 
 
 class TestSigns:

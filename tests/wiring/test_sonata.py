@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ngpipe.errors import ConnectomeError, StoreError
+from ngpipe.errors import ConnectomeError, NgpipeWarning, StoreError
 from ngpipe.wiring.tables import read, read_table
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -114,7 +114,7 @@ def test_two_populations(one):
     table = found.neurons.set_index("id")
     assert table.loc["lgn/0", "x"] == 8.0
     assert table.loc["v1/4", "population"] == "v1"
-    assert "holds the matrices ['lgn_v1', 'v1_v1']" in message(one / "edges.h5")
+    assert "holds the populations of edges ['lgn_v1', 'v1_v1']" in message(one / "edges.h5")
     with pytest.raises(StoreError, match=r"populations of nodes \['lgn', 'v1'\], expected one"):
         read_table(one / "nodes.h5")
 
@@ -138,4 +138,29 @@ def test_what_is_not_there(one):
     assert "lacks the attribute 'node_population'" in message(one / "old.h5")
     assert "no edge has the attribute 'w'; edges have ['edge_type_id', 'nsyns'" in message(
         one / "edges.h5", weight="w"
+    )
+
+
+def test_an_attribute_of_another_length_is_left_out_and_named(one):
+    """libsonata's own test file has such ones; the rest of it is sound."""
+    with h5py.File(one / "edges.h5", "a") as file:
+        file["edges/v1_v1/0/kind"] = np.array([0, 2])
+    left_out = "/edges/v1_v1/0/kind has 2 values for 3 edges; it is left out"
+    with pytest.warns(NgpipeWarning, match=left_out):
+        found = read(one / "edges.h5", weight="syn_weight")
+    assert edges_of(found) == {(0, 2): 1.5, (3, 0): 2.0}
+    assert left_out in found.notes
+
+
+def test_populations_without_edges_or_nodes(one):
+    with h5py.File(one / "edges.h5", "a") as file:
+        file.create_group("edges/v1_lgn/0")
+    assert len(read(one / "edges.h5", weight="syn_weight")) == 3  # there is no other to choose
+    assert "the population 'v1_lgn' holds no edges; take one of ['v1_v1']" in message(
+        one / "edges.h5", variable="v1_lgn"
+    )
+    with h5py.File(one / "bare.h5", "w") as file:
+        file.create_group("nodes/v1/0")
+    assert "the population 'v1' holds no nodes, but the edges connect it" in message(
+        one / "edges.h5", one / "bare.h5"
     )

@@ -164,6 +164,18 @@ class TestCommentsAndHeaders:
         path = written("edges.csv", "# x\npre,post,weight\nA#1,A#2,3\n")
         assert edges_of(read(path, comment="#")) == {("A#1", "A#2"): 3}
 
+    def test_remarks_at_the_ends_of_lines_between_blanks(self, written):
+        """No cell of such a table holds a blank, but a name may hold the mark; tabs count too."""
+        text = "# cells\n\npre post weight\nA#1  A#2\t2 # was 1, see there\nA#2 A#1\t1\t\n"
+        path = written("edges.txt", text)
+        expected = {("A#1", "A#2"): 2, ("A#2", "A#1"): 1}
+        assert edges_of(read(path, comment="#")) == expected
+        assert "say in separator what splits them, in skip and comment" in message(path)
+
+    def test_a_cell_with_a_blank_and_the_mark_of_comments_stays_whole(self, written):
+        path = written("edges.csv", "pre,post,weight\ncell #1,cell #2,3\n")
+        assert edges_of(read(path, comment="#")) == {("cell #1", "cell #2"): 3}
+
     def test_lines_above(self, written):
         path = written("edges.csv", "\ufeffExported\n\n" + EDGES)
         assert edges_of(read(path, skip=2)) == EXPECTED

@@ -23,7 +23,9 @@ _REFUSED = {
     ".pkl": "opening a pickle runs what stands in it; write .csv, .parquet or .npz",
 }
 _REFUSED |= {".paj": _REFUSED[".net"], ".pickle": _REFUSED[".pkl"]}
-_SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "whitespace": r"\s+"}
+WHITESPACE = r"\s+"
+"""Between the columns of a text: any run of blanks and tabs."""
+_SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "whitespace": WHITESPACE}
 _BY_SUFFIX = {".csv": ",", ".tsv": "\t"}
 
 
@@ -73,7 +75,7 @@ def separator(word: str | None, kind: str) -> str | None:
     if word is None:
         return _BY_SUFFIX.get(kind)
     found = _SEPARATORS.get(word, word)
-    if found != r"\s+" and (len(found) != 1 or found in "\r\n\"'"):
+    if found != WHITESPACE and (len(found) != 1 or found in "\r\n\"'"):
         raise ValueError(
             f"separator {word!r} is neither one character nor one of {list(_SEPARATORS)}"
         )
@@ -100,7 +102,9 @@ class TextFormat(Section):
         "the first line has one, else whitespace.",
     )
     comment: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Lines of a text that begin so are passed over. Null: none."
+        None,
+        description="Lines of a text that begin so are passed over, and with the separator "
+        "`whitespace` the rest of a line from a blank and this on. Null: none.",
     )
     skip: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         0, description="Lines above the header, or above the data if there is none, to pass over."

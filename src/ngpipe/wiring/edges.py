@@ -171,8 +171,9 @@ def canonical(weights: Weights) -> sparse.csr_array:
     finite = np.isfinite(found.data)
     if not finite.all():
         raise ConnectomeError(
-            f"{(~finite).sum()} of {found.nnz} weights are not finite; leave those edges out, or "
-            "give their number of synapses"
+            f"{(~finite).sum()} of {found.nnz} weights are not finite, as those of "
+            "pairs that were never measured; give a list of the edges that are known, or a matrix "
+            "with 0 where you take a pair for unconnected"
         )
     if not found.has_canonical_format or (found.data == 0).any():
         found = found.copy()

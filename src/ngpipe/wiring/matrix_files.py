@@ -58,8 +58,14 @@ def added_up(matrix: Matrix) -> list[str]:
     return [f"{repeated} entries of the matrix repeat another: added up"] if repeated else []
 
 
-def pick(path: Path, names: Iterable[str], variable: str | None, section: str) -> str:
-    """The name of the matrix that is meant.
+def pick(
+    path: Path,
+    names: Iterable[str],
+    variable: str | None,
+    section: str,
+    what: str = "matrices",
+) -> str:
+    """The name of the matrix, or what else there are several of, that is meant.
 
     Raises:
         StoreError: none or several, and ``variable`` names none of them.
@@ -70,7 +76,7 @@ def pick(path: Path, names: Iterable[str], variable: str | None, section: str) -
     if variable in names:
         return variable
     asked = "none of them is named" if variable is None else f"not '{variable}'"
-    raise StoreError(f"{path} holds the matrices {names}, {asked}; name one in {section}variable")
+    raise StoreError(f"{path} holds the {what} {names}, {asked}; name one in {section}variable")
 
 
 def _npz(path: Path, variable: str | None, section: str) -> Matrix:

@@ -5,12 +5,13 @@ its attributes, and those of nodes, lie in numbered groups, and two columns say 
 group belongs to whom. See github.com/AllenInstitute/sonata, docs/SONATA_DEVELOPER_GUIDE.md.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ngpipe.errors import StoreError
+from ngpipe.errors import NgpipeWarning, StoreError
 from ngpipe.wiring.graph_files import Graph
 from ngpipe.wiring.matrix_files import HDF, pick
 from ngpipe.wiring.table_files import needed
@@ -46,9 +47,7 @@ def read(path: Path, nodes: Path | None = None, population: str | None = None) -
     with needed("h5py", path, HDF).File(path, "r") as file:
         if "edges" not in file:
             raise StoreError(f"{path} holds no edges, only {list(file)}; name it in neurons")
-        found = file["edges"]
-        name = pick(path, found, population, "")
-        edges = found[name]
+        edges = file["edges"][_population_of_edges(path, file["edges"], population)]
         between = {end: _population(path, edges[key]) for end, key in ENDS.items()}
         table = _attributes(edges, "edge")
         ends = {end: edges[key][()].astype(np.int64) for end, key in ENDS.items()}
@@ -83,6 +82,14 @@ def read_nodes(path: Path) -> pd.DataFrame:
     return _nodes(path, names)[names[0]].assign(population=names[0])
 
 
+def _population_of_edges(path: Path, edges, asked: str | None) -> str:  # noqa: ANN001
+    """Name of the population of edges that is meant; those that hold none do not count."""
+    known = [name for name in edges if set(ENDS.values()) <= set(edges[name])]
+    if asked in set(edges) - set(known):
+        raise StoreError(f"{path}: the population '{asked}' holds no edges; take one of {known}")
+    return pick(path, known, asked, "", "populations of edges")
+
+
 def _named(population: str, ids: pd.Series) -> pd.Series:
     return population + "/" + ids.astype(str)
 
@@ -100,6 +107,12 @@ def _nodes(path: Path, names: list[str]) -> dict[str, pd.DataFrame]:
             )
         for name in names:
             nodes = held[name]
+            if "node_type_id" not in nodes:
+                raise StoreError(
+                    f"{path}: the population '{name}' holds no nodes, but the edges connect it; "
+                    "give a file that holds them, or leave neurons out: they are then those of "
+                    "the edges"
+                )
             ids = (
                 nodes["node_id"][()]
                 if "node_id" in nodes
@@ -130,12 +143,20 @@ def _attributes(population, what: str) -> pd.DataFrame:  # noqa: ANN001
         inside = np.full(len(types), True) if of is None else of[()] == int(group)
         rows = np.arange(len(types)) if row is None else row[()][inside].astype(np.int64)
         for name, values in _columns(population[group]).items():
+            if len(rows) and rows.max() >= len(values):
+                _tell_left_out(f"{population.name}/{group}/{name}", len(values), len(rows), what)
+                continue
             if inside.all():
                 table[name] = values[rows]
                 continue
             column = table.setdefault(name, np.full(len(types), None, dtype=object))
             column[inside] = values[rows]
     return pd.DataFrame(table).infer_objects()
+
+
+def _tell_left_out(attribute: str, values: int, rows: int, what: str) -> None:
+    text = f"{attribute} has {values} values for {rows} {what}s; it is left out"
+    warnings.warn(text, NgpipeWarning, stacklevel=2)
 
 
 def _columns(group, prefix: str = "") -> dict[str, np.ndarray]:  # noqa: ANN001

@@ -19,7 +19,7 @@ import pandas as pd
 from pandas.api.types import is_integer_dtype
 
 from ngpipe.config import files as kinds
-from ngpipe.config.files import TextFormat
+from ngpipe.config.files import WHITESPACE, TextFormat
 from ngpipe.errors import ConnectomeError, StoreError
 from ngpipe.wiring.columns import whole_with_gaps
 
@@ -157,7 +157,7 @@ def _text(path: Path, kind: str, layout: TextFormat) -> pd.DataFrame:
             f"{path} has one column when lines are split at {separator!r}, such as "
             f"{found.iloc[0, 0]!r}; they seem to split at {other}: say so in separator"
         )
-    if separator == r"\s+" and len(found) and found.iloc[:, -1].isna().any():
+    if separator == WHITESPACE and len(found) and found.iloc[:, -1].isna().any():
         _refuse_short_lines(path, found, layout)
     return found
 
@@ -169,17 +169,24 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
         # chunks of one column that differ in type: read again, so that 17 and '17' are one id
         warnings.simplefilter("error", pd.errors.DtypeWarning)
         # with fewer names than columns pandas would take the first columns for an index
-        source = _lines(raw, layout)
+        source = _lines(raw, layout, separator)
         try:
             found = pd.read_csv(source, **options)
         except pd.errors.DtypeWarning:
             raw.seek(0)
-            found = pd.read_csv(_lines(raw, layout), **options, low_memory=False)
+            found = pd.read_csv(_lines(raw, layout, separator), **options, low_memory=False)
+        except pd.errors.ParserError as error:
+            raise StoreError(
+                f"{path}: lines that are split at {separator!r} differ in their number of columns "
+                f"({str(error).strip()}); say in separator what splits them, in skip and comment "
+                "what is no part of the table"
+            ) from error
         if gaps := whole_with_gaps(found):
             raw.seek(0)
             with suppress(TypeError, ValueError):  # decimal numbers after all
                 whole = dict.fromkeys(gaps, "Int64")
-                found = pd.read_csv(_lines(raw, layout), **options, dtype=whole, low_memory=False)
+                source = _lines(raw, layout, separator)
+                found = pd.read_csv(source, **options, dtype=whole, low_memory=False)
     if not isinstance(found.index, pd.RangeIndex):
         raise StoreError(
             f"{path}: lines have more columns than the header names, {list(found.columns)[:8]}; "
@@ -188,21 +195,30 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
     return found
 
 
-def _lines(raw: io.BufferedIOBase, layout: TextFormat) -> io.BufferedIOBase:
+def _lines(
+    raw: io.BufferedIOBase, layout: TextFormat, separator: str | None = None
+) -> io.BufferedIOBase:
     """The bytes below what is passed over; whole, where nothing is."""
     if layout.comment is None and not layout.skip:
         return raw
-    return io.BufferedReader(_Kept(raw, layout.comment, layout.skip))
+    # Elsewhere a cell may hold the mark of a comment after a blank, as in "cell #3".
+    ends = separator == WHITESPACE
+    return io.BufferedReader(_Kept(raw, layout.comment, layout.skip, ends=ends))
 
 
 class _Kept(io.RawIOBase):
-    """Lines of a file that are no comments, less the first few."""
+    """Lines of a file that are no comments, less the first few; ``ends``: nor end in one."""
 
-    def __init__(self, raw: io.BufferedIOBase, comment: str | None, skip: int) -> None:
+    def __init__(
+        self, raw: io.BufferedIOBase, comment: str | None, skip: int, *, ends: bool
+    ) -> None:
         start = None if comment is None else comment.encode()
         lines = (one.removeprefix(b"\xef\xbb\xbf") if not i else one for i, one in enumerate(raw))
         if start is not None:
             lines = (one for one in lines if not one.lstrip().startswith(start))
+        if start is not None and ends:
+            remark = re.compile(rb"[ \t]" + re.escape(start) + rb"[^\r\n]*")
+            lines = (remark.sub(b"", one) for one in lines)
         self._lines, self._left = islice(lines, skip, None), b""
 
     def readable(self) -> bool:
@@ -239,7 +255,7 @@ def _with_header(path: Path, table: pd.DataFrame, layout: TextFormat) -> pd.Data
 def _of_first_line(path: Path, layout: TextFormat) -> str:
     with unpacked(path) as raw:
         line = _lines(raw, layout).readline()
-    return "\t" if b"\t" in line.strip(b" \r\n") else r"\s+"
+    return "\t" if b"\t" in line.strip(b" \r\n") else WHITESPACE
 
 
 def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | None:
@@ -256,7 +272,7 @@ def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | No
 def _refuse_short_lines(path: Path, table: pd.DataFrame, layout: TextFormat) -> None:
     """Runs of blanks hide empty cells, so that later cells move to the left."""
     with unpacked(path) as raw:
-        text = io.TextIOWrapper(_lines(raw, layout), "utf-8-sig")
+        text = io.TextIOWrapper(_lines(raw, layout, WHITESPACE), "utf-8-sig")
         rows = csv.reader((line.replace("\t", " ") for line in text), delimiter=" ")
         lengths = np.array([sum(map(bool, row)) for row in rows])
     short = np.flatnonzero((lengths > 0) & (lengths < table.shape[1]))
