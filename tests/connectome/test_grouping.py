@@ -89,3 +89,17 @@ def test_refusals():
         group_paths(TABLE.assign(weight=np.nan))
     with pytest.raises(ArgumentError, match="weight"):
         group_paths(TABLE[["pre", "post"]])
+
+
+@pytest.mark.parametrize("absent", [None, np.nan, pd.NA])
+def test_neurons_without_a_type_are_no_type(absent):
+    grouped = group_paths(TABLE, {0: absent, 1: absent}, {2: "A", 3: "A"})
+    assert grouped[["pre", "post"]].values.tolist() == [["0", "A"], ["1", "A"]]
+    assert grouped["weight"].tolist() == pytest.approx([0.25, 0.2])
+
+
+def test_text_is_not_joined_to_numbers():
+    with pytest.raises(ArgumentError, match="groups has neurons such as '0', the table such as 0"):
+        group_paths(TABLE, {"0": "S", "1": "S"})
+    with pytest.raises(ArgumentError, match="groups has neurons such as 0, the table such as '0'"):
+        group_paths(TABLE.astype({"pre": str, "post": str}), TYPES)

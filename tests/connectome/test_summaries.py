@@ -118,3 +118,8 @@ def test_refusals():
         contribution_by_path_lengths_data([STEPS], 0, [3, 4], {3: "P"})
     with pytest.raises(ArgumentError, match="steps are empty"):
         contribution_by_path_lengths_data([], 0, 3)
+
+
+def test_a_neuron_of_no_type_is_named_not_left_out():
+    with pytest.raises(ArgumentError, match="outidx_map has no group for neuron 1; add it"):
+        contribution_by_path_lengths_data([np.eye(2)], [0, 1], [0, 1], {0: "A", 1: np.nan})

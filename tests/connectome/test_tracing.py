@@ -117,3 +117,11 @@ def test_refusals():
         el_within_n_steps(INPROP, 0, 4, 1, pre_group=TYPES, all_connections_between_groups=True)
     with pytest.raises(ArgumentError, match="combining_method is 'max'"):
         el_within_n_steps(INPROP, 0, 4, 1, combining_method="max")
+
+
+def test_text_is_not_joined_to_numbers():
+    table = pd.DataFrame({"pre": [0], "post": [1], "weight": [0.5]})
+    with pytest.raises(ArgumentError, match="inidx has neurons such as '0', the table such as 0"):
+        find_paths_of_length(table, "0", 1, 1)
+    with pytest.raises(ArgumentError, match="outidx has neurons such as 1, the table such as '0'"):
+        el_within_n_steps(table.astype({"pre": str, "post": str}), "0", 1, 1)

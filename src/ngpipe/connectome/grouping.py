@@ -6,7 +6,7 @@ it is that of :math:`\sum_{i \in P} w_{ji}` over the neurons j of Q.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,16 @@ def group_paths(
     the mean output of a neuron of Q to all of P: sums over P, mean, sum or median over Q. Neurons
     of P (or Q) without an edge in the table count as 0.
 
-    Differs from connectome_interpreter: the table given is not changed (there it gets two columns).
+    Differs from connectome_interpreter: the table given is not changed (there it gets two columns);
+    a neuron whose group is NaN or None stays by itself (there all of these are one group "nan").
     Its release 2.9.5 takes medians over edges, and means within connected neurons over those that
     any group reaches.
 
     Args:
         paths: columns pre, post, weight, perhaps layer, perhaps pre_activation and
             post_activation. Without layer all edges are of one hop.
-        pre_group: group of neurons where paths begin; of a neuron that it lacks: its own index.
+        pre_group: group of neurons where paths begin; of a neuron that it lacks, or whose group is
+            NaN or None: its own id.
         post_group: the same where they end.
         intermediate_group: the same in between; default: as ``pre_group``.
         avg_within_connected: take only the neurons of P (or Q) that have an edge with the other
@@ -59,7 +61,8 @@ def group_paths(
         are the mean over the edges between two groups. No rows, or None: what was given.
 
     Raises:
-        ArgumentError: missing columns, a weight that is not finite, another combining_method.
+        ArgumentError: missing columns, a weight that is not finite, another combining_method; ids
+            that are text in a mapping and numbers in the table, or the reverse.
     """
     check_method(combining_method)
     if paths is None or paths.empty:
@@ -90,13 +93,33 @@ def check_method(combining_method: str) -> None:
         )
 
 
-def names_of(group: Mapping[Any, Any] | None, neurons: Iterable[Any]) -> Names:
+def names_of(group: Mapping[Any, Any] | None, neurons: Collection[Any]) -> Names:
     """Name of every neuron's group, of those that have none the neuron itself.
 
     Keys that are not among ``neurons`` stay: members of a group that have no edge.
+
+    Raises:
+        ArgumentError: as :func:`check_kind`.
     """
+    check_kind(group or {}, neurons, "the mapping to groups")
     whole = {neuron: neuron for neuron in neurons} | dict(group or {})
-    return {neuron: str(name) for neuron, name in whole.items()}
+    return {neuron: str(neuron if pd.isna(name) else name) for neuron, name in whole.items()}
+
+
+def check_kind(given: Collection[Any], neurons: Collection[Any], name: str) -> None:
+    """Refuse ids that are text where the table has numbers, or the reverse: none would be found.
+
+    Raises:
+        ArgumentError: naming one id of each.
+    """
+    kinds = [{isinstance(neuron, str) for neuron in ids} for ids in (given, neurons)]
+    if {True} in kinds and {False} in kinds:
+        one, other = next(iter(given)), next(iter(neurons))
+        one, other = (getattr(neuron, "item", lambda n=neuron: n)() for neuron in (one, other))
+        raise ArgumentError(
+            f"{name} has neurons such as {one!r}, the table such as {other!r}; give both as text "
+            "or both as numbers"
+        )
 
 
 def _named(

@@ -1,19 +1,21 @@
 """Effective connectivity of paths that do not come back, under connectome_interpreter's name."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from math import prod
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from ngpipe.connectome.grouping import check_method, group_paths
 from ngpipe.connectome.pruning import remove_excess_neurons
 from ngpipe.connectome.targets import check_columns
-from ngpipe.connectome.walks import loopless_walks
 
 PATHS = ["layer", "pre", "post", "weight"]
+Begun = tuple[np.ndarray, np.ndarray]
+"""Paths as far as they were followed: neurons ``(path, node)``, product of weights ``(path,)``."""
+AT_ONCE = 2**17
+"""Beginnings of paths that are followed together; more are halved."""
 
 
 def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
@@ -39,7 +41,7 @@ def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
         P_{st} = \{p : p_0 = s, \; p_L = t, \; p_k \ne p_m \text{ for } k < m
         \text{ but } (k, m) = (0, L)\}
 
-    so that a path may end where it began. Paths are walked one by one and left where they come
+    so that a path may end where it began. Paths are followed in blocks and left where they come
     back: time grows with the number of paths, memory with the number of pairs (s, t).
 
     Differs from connectome_interpreter: the paths without loops are summed, where it subtracts
@@ -96,14 +98,50 @@ def _carrying(table: pd.DataFrame) -> pd.DataFrame | None:
 
 def _effective(paths: pd.DataFrame, root: bool) -> pd.DataFrame:
     """``(pre, post)``."""
-    layer = paths["layer"]
-    first, last = int(layer.min()), int(layer.max())
-    sums: dict[tuple[Any, Any], float] = defaultdict(float)
-    for walk in loopless_walks(paths, first, last):
-        sums[walk[0][0], walk[-1][1]] += prod(weight for _, _, weight in walk)
-    pre = np.sort(paths["pre"][layer == first].unique())
-    post = np.sort(paths["post"][layer == last].unique())
-    found = pd.DataFrame(0.0, index=pre, columns=post)
-    for (source, target), value in sums.items():
-        found.loc[source, target] = value
-    return np.sign(found) * found.abs() ** (1 / (last - first + 1)) if root else found
+    codes, names = pd.factorize(pd.concat([paths["pre"], paths["post"]]), sort=True)
+    pre, post = np.split(codes, 2)
+    layer, weight = paths["layer"].to_numpy(), paths["weight"].to_numpy(np.float64)
+    shape = (len(names), len(names))
+    rows = [np.flatnonzero(layer == number) for number in np.unique(layer)]
+    hops = [sparse.coo_array((weight[k], (pre[k], post[k])), shape=shape).tocsr() for k in rows]
+    first, last = np.unique(pre[rows[0]]), np.unique(post[rows[-1]])
+    total = np.zeros((len(first), len(last)))
+    for nodes, carried in _followed(hops):
+        ends = np.searchsorted(first, nodes[:, 0]), np.searchsorted(last, nodes[:, -1])
+        np.add.at(total, ends, carried)
+    found = pd.DataFrame(total, index=names[first], columns=names[last])
+    return np.sign(found) * found.abs() ** (1 / len(hops)) if root else found
+
+
+def _followed(hops: list[sparse.csr_array]) -> Iterator[Begun]:
+    """All paths through all hops that do not come back, in blocks."""
+    senders = np.flatnonzero(np.diff(hops[0].indptr))
+    open_blocks: list[Begun] = [(senders[:, None], np.ones(len(senders)))]
+    while open_blocks:
+        nodes, carried = open_blocks.pop()
+        hop = hops[nodes.shape[1] - 1]
+        grown = np.diff(hop.indptr)[nodes[:, -1]].sum()
+        if grown > AT_ONCE and len(nodes) > 1:
+            half = len(nodes) // 2
+            open_blocks += [(nodes[:half], carried[:half]), (nodes[half:], carried[half:])]
+            continue
+        nodes, carried = _one_further(nodes, carried, hop, nodes.shape[1] == len(hops))
+        if nodes.shape[1] > len(hops):
+            yield nodes, carried
+        elif len(nodes):
+            open_blocks.append((nodes, carried))
+
+
+def _one_further(
+    nodes: np.ndarray, carried: np.ndarray, hop: sparse.csr_array, is_last: bool
+) -> Begun:
+    """The same paths with a hop more; only in the last may they come back to where they began."""
+    count = np.diff(hop.indptr)[nodes[:, -1]]
+    path = np.repeat(np.arange(len(nodes)), count)
+    edge = np.arange(len(path)) - np.repeat(np.cumsum(count) - count, count)
+    edge += np.repeat(hop.indptr[nodes[:, -1]], count)
+    post = hop.indices[edge]
+    been = nodes[path][:, 1 if is_last else 0 :]
+    new = ~(been == post[:, None]).any(axis=1)
+    walked = np.column_stack([nodes[path[new]], post[new]])
+    return walked, carried[path[new]] * hop.data[edge[new]]

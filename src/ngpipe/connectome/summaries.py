@@ -198,7 +198,7 @@ def _groups_of(ends: np.ndarray, group: Groups, name: str) -> list:
         raise ArgumentError(f"{name} has no neurons; give at least one")
     if group is None:
         return neurons
-    missing = [neuron for neuron in neurons if neuron not in group]
+    missing = [neuron for neuron in neurons if pd.isna(group.get(neuron))]
     if missing:
         raise ArgumentError(f"{name}_map has no group for neuron {missing[0]}; add it")
     return [group[neuron] for neuron in neurons]

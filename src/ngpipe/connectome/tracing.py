@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ngpipe.connectome.grouping import Names, check_method, group_paths, names_of
+from ngpipe.connectome.grouping import Names, check_kind, check_method, group_paths, names_of
 from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.pruning import doubt, filter_paths, listed
 from ngpipe.connectome.targets import check_columns
@@ -46,7 +46,8 @@ def find_paths_of_length(
         there is no path.
 
     Raises:
-        ArgumentError: no sources, targets or hops, or neurons that a matrix does not have.
+        ArgumentError: no sources, targets or hops, or neurons that a matrix does not have; ids
+            that are text where the table has numbers, or the reverse.
     """
     hops = check_count("target_layer_number", target_layer_number, 1)
     layers = _Layers(edgelist, inidx, outidx, hops)
@@ -141,11 +142,12 @@ class _Layers:
     """Edges by layer of the paths of each length, from 1 to ``hops``."""
 
     def __init__(self, edgelist: Any, inidx: Any, outidx: Any, hops: int) -> None:  # noqa: ANN401
-        self.edges = _edges(edgelist)
-        n = None if isinstance(edgelist, pd.DataFrame) else inprop_csr(edgelist).shape[0]
+        self.edges, n = _edges(edgelist)
         ends = [_neurons(inidx, "inidx", n), _neurons(outidx, "outidx", n)]
         both = pd.concat([self.edges["pre"], self.edges["post"]], ignore_index=True)
         codes, self.neurons = pd.factorize(both)
+        for end, name in zip(ends, ("inidx", "outidx"), strict=True):
+            check_kind(end, self.neurons, name)
         self.pre, self.post = np.split(codes, 2)
         sources, targets = (np.isin(self.neurons, end) for end in ends)
         self.forward = list(_reached(sources, self.pre, self.post, hops))
@@ -176,14 +178,15 @@ def _reached(start: np.ndarray, near: np.ndarray, far: np.ndarray, hops: int) ->
         yield (start := reached)
 
 
-def _edges(edgelist: Any) -> pd.DataFrame:  # noqa: ANN401
+def _edges(edgelist: Any) -> tuple[pd.DataFrame, int | None]:  # noqa: ANN401
+    """Edges, and the number of neurons, which a table does not tell."""
     if isinstance(edgelist, pd.DataFrame):
         check_columns(edgelist, [*EDGE, "weight"], "edgelist: DataFrame")
-        return edgelist
+        return edgelist, None
     coo = inprop_csr(edgelist).tocoo()
     stored = coo.data != 0
     ends = {"pre": coo.row[stored], "post": coo.col[stored]}
-    return pd.DataFrame({**ends, "weight": coo.data[stored]})
+    return pd.DataFrame({**ends, "weight": coo.data[stored]}), coo.shape[0]
 
 
 def _neurons(given: Any, name: str, n: int | None) -> list:  # noqa: ANN401

@@ -45,12 +45,6 @@ def enumerate_paths(
     return found if return_generator else list(found)
 
 
-def loopless_walks(edgelist: pd.DataFrame, start_layer: int, end_layer: int) -> Iterator[Walk]:
-    """Those of :func:`enumerate_paths` that visit no neuron twice, but may end where they began."""
-    columns = ["layer", "pre", "post", "weight"]
-    return _walks(_layers(edgelist, start_layer, end_layer, columns), loops=False)
-
-
 def count_paths(
     edgelist: pd.DataFrame,
     start_layer: int = 1,
