@@ -190,7 +190,7 @@ def test_the_first_page_opens_the_stores(
     finished_once: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The quick start of the README, run as it stands on another run."""
-    text = (finished_once.project / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     assert "results/runs/tiny" in code
     exec(code.replace("results/runs/tiny", str(finished_once.path(RUN))), {})
