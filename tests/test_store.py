@@ -441,7 +441,7 @@ class TestManifest:
         with pytest.raises(StoreError, match=r"no manifest at .*s\.json; correct the path"):
             store.read_json(tmp_path / "s.json")
         (tmp_path / "s.json").write_text("{")
-        with pytest.raises(StoreError, match=r"s\.json is no readable manifest"):
+        with pytest.raises(StoreError, match=r"s\.json is no readable manifest .*; .*move it away"):
             store.read_json(tmp_path / "s.json")
 
 
@@ -487,5 +487,5 @@ class TestTables:
         with pytest.raises(StoreError, match=r"no table at .*metrics\.csv; correct the path"):
             store.read_csv(path)
         path.touch()
-        with pytest.raises(StoreError, match=r"metrics\.csv is no readable table"):
+        with pytest.raises(StoreError, match=r"metrics\.csv is no readable table .*; .*move it away"):
             store.read_csv(path)
