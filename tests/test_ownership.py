@@ -233,6 +233,9 @@ class TestWhatMakesAResult:
 
     def test_in_the_study_at_hand(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
+        elsewhere = "there is no config/ here: run the command from the directory of the study"
+        assert ownership.how_to_make(Path("results/runs/x/fit.zarr")) == elsewhere
+        Path("config").mkdir()
         for path in (Path("results/runs/x/fit.zarr"), tmp_path / "results/runs/x/fit.zarr"):
             made = ownership.how_to_make(path)
             assert made.startswith("make it with: snakemake -s ")
@@ -252,6 +255,7 @@ class TestWhatMakesAResult:
 
     def test_from_a_recording_of_ones_own(self, dataset, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
+        Path("config").mkdir()
         run = Path("results/runs/mine")
         dataset.to_zarr(run / "simulation.zarr", zarr_format=2)
         by_hand = "ngpipe train config/experiments/mine.yaml; then recover, rollout and score"

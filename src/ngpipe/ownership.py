@@ -197,7 +197,11 @@ def _json(path: Path) -> object:
 def how_to_make(path: Path) -> str:
     """What to do about a result that is not there."""
     place = _in_study(path)
-    return "correct the path" if place is None else f"make it with: {command_for(path)}"
+    if place is None:
+        return "correct the path"
+    if not (place[0] / "config").is_dir():
+        return "there is no config/ here: run the command from the directory of the study"
+    return f"make it with: {command_for(path)}"
 
 
 def command_for(target: Path) -> str:

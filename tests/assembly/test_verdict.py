@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ngpipe.assembly.recording import Recording
-from ngpipe.assembly.verdict import Verdict, at_rest, judged, refusal, rough
+from ngpipe.assembly.verdict import Verdict, at_rest, doubt, judged, rough
 from ngpipe.config.training import Training
 
 
@@ -32,12 +32,14 @@ def test_worse_than_zero_is_worse_than_the_rate_held_out(tail, loss, moves, usel
 
 
 def test_the_refusal_fits_the_config():
-    told = refusal(Verdict(40.4, 1.0), Training(solver="closed_form"))
-    assert "40.4 times" in told
-    assert "accept_worse_than_zero" in told
+    told = doubt(Verdict(1.0041, 1.0004), Training(solver="closed_form"))
+    assert "held-out frames is 1.004, that of predicting no change at all 1," in told
+    assert "To go on all the same set training.accept_worse_than_zero" in told
     assert "exact rate" not in told
     assert "steps" not in told
-    told = refusal(Verdict(2.0, 1.0), Training(target="finite_difference"))
+    accepted = Training(target="finite_difference", accept_worse_than_zero=True)
+    assert "accept_worse_than_zero" not in doubt(Verdict(2.0, 1.0), accepted)
+    told = doubt(Verdict(2.0, 1.0), Training(target="finite_difference"))
     assert "exact rate" in told
     assert "training.steps" in told
     assert "held_out_as: blocks" in at_rest(Verdict(0.1, 1e-9))

@@ -131,6 +131,9 @@ def test_what_is_damaged_is_named(directory, name, content, words, capsys):
 
 def test_what_is_absent_says_how_to_make_it_in_this_study(directory, capsys):
     assert main(["inspect", "results/runs/tiny/recovery.zarr"]) == 1
+    assert "there is no config/ here" in capsys.readouterr().err
+    Path("config").mkdir()
+    assert main(["inspect", "results/runs/tiny/recovery.zarr"]) == 1
     error = capsys.readouterr().err
     assert (
         "there is nothing at results/runs/tiny/recovery.zarr; make it with: snakemake -s " in error

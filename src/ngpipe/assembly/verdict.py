@@ -40,17 +40,20 @@ def judged(recording: Recording, loss: float) -> Verdict:
     return Verdict(loss, zero)
 
 
-def refusal(verdict: Verdict, cfg: Training) -> str:
-    """Why a useless model is not read out, and what to do."""
+def doubt(verdict: Verdict, cfg: Training) -> str:
+    """Why a model is useless, and what to do; without consent, how to go on all the same."""
     more = "record longer, or activity that is more varied"
     if cfg.target != "drift":
         more += ", use the exact rate if there is one (training.target: drift)"
     if cfg.solver != "closed_form":
         more += ", or train longer (training.steps)"
+    consent = ". To go on all the same set training.accept_worse_than_zero: true"
+    if cfg.accept_worse_than_zero:
+        consent = ""
     return (
         f"the model is useless: its loss on held-out frames is {verdict.loss:.4g}, that of "
         f"predicting no change at all {verdict.zero:.4g}, so its W, types and functions mean "
-        f"nothing; {more}. To go on all the same set training.accept_worse_than_zero: true"
+        f"nothing; {more}{consent}"
     )
 
 

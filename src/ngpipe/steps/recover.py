@@ -61,5 +61,6 @@ def _types(recovery: xr.Dataset) -> str:
     """What is to be said of the types: their number, or why it cannot be told."""
     n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
     if told != "yes":
-        return f"{n} groups of neurons by their phi*; whether they are types cannot be told: {told}"
+        why = told.removeprefix("no: ")
+        return f"{n} groups of neurons by their phi*; whether they are types cannot be told: {why}"
     return f"{n} types" if n > 1 else "one type"

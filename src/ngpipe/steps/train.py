@@ -108,7 +108,7 @@ def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
     if not judgement.moves:
         found.append(verdict.at_rest(judgement))
     if judgement.useless:
-        told = verdict.refusal(judgement, cfg)
+        told = verdict.doubt(judgement, cfg)
         if not cfg.accept_worse_than_zero:
             raise UselessModelError(told)
         found.append(told)
