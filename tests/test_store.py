@@ -437,10 +437,10 @@ class TestManifest:
         assert manifest["files"] == {"model.bin": hashing.file_digest(model)}
 
     def test_an_absent_or_broken_manifest_is_named(self, tmp_path):
-        with pytest.raises(StoreError, match=r"no readable manifest at .*s\.json"):
+        with pytest.raises(StoreError, match=r"no manifest at .*s\.json; correct the path"):
             store.read_json(tmp_path / "s.json")
         (tmp_path / "s.json").write_text("{")
-        with pytest.raises(StoreError, match=r"no readable manifest at .*s\.json"):
+        with pytest.raises(StoreError, match=r"s\.json is no readable manifest .*; .*move it away"):
             store.read_json(tmp_path / "s.json")
 
 
@@ -483,8 +483,8 @@ class TestTables:
 
     def test_an_absent_or_empty_table_is_named(self, tmp_path):
         path = tmp_path / "metrics.csv"
-        with pytest.raises(StoreError, match=r"no readable table at .*metrics\.csv"):
+        with pytest.raises(StoreError, match=r"no table at .*metrics\.csv; correct the path"):
             store.read_csv(path)
         path.touch()
-        with pytest.raises(StoreError, match=r"no readable table at .*metrics\.csv"):
+        with pytest.raises(StoreError, match=r"metrics\.csv is no readable table .*; .*move it away"):
             store.read_csv(path)

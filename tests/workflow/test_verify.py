@@ -77,7 +77,7 @@ FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     ),
     "manifest that is no text": (
         lambda study: study.path(f"{RUN}/rollout.json").write_bytes(b"\xff"),
-        [f"no readable manifest at {RUN}/rollout.json"],
+        [f"{RUN}/rollout.json is no readable manifest"],
     ),
     "no figure": (remove("results/Main"), ["results/Main"]),
     "tampered chunk": (
