@@ -159,7 +159,7 @@ def test_a_recording_that_excites_few_directions_is_told_apart():
     assert r2(found.weights, w) < diagnosis.POOR
     rich = ClosedForm(simulated("activity").recording, training("activity"), silent).solve()
     assert rich.diagnosis.expected_r2 > 0.9999
-    assert rich.diagnosis.directions > 49.9
+    assert rich.diagnosis.directions > 48.9  # of 49: W_ii is known
     assert "not identify" not in rich.diagnosis.sentence
 
 
