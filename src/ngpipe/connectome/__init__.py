@@ -16,10 +16,24 @@ _NAMES = {
         "get_gradients",
         "saliency",
     ),
+    "compressed": (
+        "add_first_n_matrices",
+        "compress_paths",
+        "compress_paths_dense_chunked",
+        "compress_paths_not_chunked",
+        "compress_paths_signed",
+        "compress_paths_signed_no_chunking",
+    ),
     "edges": (
         "edge_attribution",
         "edges_by_group",
         "integrated_edge_attribution",
+    ),
+    "effconn": (
+        "effective_conn_from_paths",
+        "effective_conn_from_paths_cpu",
+        "path_for_ngl",
+        "signed_effective_conn_from_paths",
     ),
     "fitting": ("train_model",),
     "frames": (
@@ -38,6 +52,16 @@ _NAMES = {
         "legacy_activation_function",
         "legacy_activation_function_linear",
     ),
+    "length_plots": (
+        "conn_by_path_length",
+        "conn_by_path_length_heatmap",
+        "contribution_by_path_lengths",
+        "contribution_by_path_lengths_heatmap",
+    ),
+    "lengths": (
+        "conn_by_path_length_data",
+        "signed_conn_by_path_length_data",
+    ),
     "lesions": (
         "ablation",
         "occlusion",
@@ -55,7 +79,6 @@ _NAMES = {
         "get_activations_for_path",
     ),
     "plots": (
-        "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
@@ -63,6 +86,7 @@ _NAMES = {
         "connected_components",
         "filter_paths",
         "remove_excess_neurons",
+        "remove_excess_neurons_batched",
     ),
     "schedule": (
         "activate",
@@ -71,6 +95,10 @@ _NAMES = {
         "silence",
     ),
     "search": ("find_stimuli",),
+    "shares": (
+        "effective_conn_per_path_from_paths",
+        "filter_all_paths_to_cumsum",
+    ),
     "smoothing": ("smoothgrad",),
     "stimulus_guess": ("guess_optimal_stimulus",),
     "stimulus_search": ("activation_maximisation",),
@@ -83,12 +111,17 @@ _NAMES = {
     "walks": (
         "count_paths",
         "enumerate_paths",
+        "find_shortest_paths",
     ),
     "tracing": (
         "el_within_n_steps",
         "find_paths_of_length",
     ),
     "training": ("training_mode",),
+    "xor": (
+        "XORCircuit",
+        "find_xor",
+    ),
 }
 """What is public, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}
