@@ -1,9 +1,18 @@
-"""Connectome-constrained networks: fit, drive, attribute, trace.
+"""Networks of a fixed connectome, and the connectivity they rest on.
 
-The public names of connectome_interpreter's module activation_maximisation, so that a script works
-by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
-of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
-ensembles and variants (``ensembles``), parameters as tables (``parameters``).
+Three things, under one name each:
+
+- run a connectome as a recurrent network, train it, search stimuli, attribute responses: the public
+  names of connectome_interpreter's module activation_maximisation;
+- analyse its connectivity: paths of n hops, effective connectivity by sign and by length, powers of
+  W, weights between groups: the names of its modules compress_paths, path_finding, external_paths;
+- what goes beyond the package: interventions, attribution along a path and by lesions, searches
+  from many starts. By module: objectives and penalties of a search (``objectives``, ``penalties``), fits
+  that can be followed and resumed (``fit``), ensembles and variants (``ensembles``), parameters as
+  tables (``parameters``).
+
+A script of connectome_interpreter works by changing its import; presets
+(:mod:`ngpipe.connectome.rules`) say which version's numbers it gives.
 
 Names are looked up when they are used: importing one module loads no other, and the key of a step
 covers what the step needs and nothing else (:mod:`ngpipe.keys`).
