@@ -7,9 +7,9 @@ Three things, under one name each:
 - analyse its connectivity: paths of n hops, effective connectivity by sign and by length, powers of
   W, weights between groups: the names of its modules compress_paths, path_finding, external_paths;
 - what goes beyond the package: interventions, attribution along a path and by lesions, searches
-  from many starts. By module: objectives and penalties of a search (``objectives``, ``penalties``), fits
-  that can be followed and resumed (``fit``), ensembles and variants (``ensembles``), parameters as
-  tables (``parameters``).
+  from many starts. By module: objectives and penalties of a search (``objectives``,
+  ``penalties``), fits that can be followed and resumed (``fit``), ensembles and variants
+  (``ensembles``), parameters as tables (``parameters``).
 
 A script of connectome_interpreter works by changing its import; presets
 (:mod:`ngpipe.connectome.rules`) say which version's numbers it gives.
