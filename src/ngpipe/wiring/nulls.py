@@ -54,8 +54,8 @@ def rewired(
     each type, with the weights sent to each; with ``keep="reciprocity"`` also how many of each
     neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
-    Does not keep: which neurons are connected, reciprocity (unless asked), other motifs, in-strength,
-    distances, and the correlation of a weight with its receiver. Where self-connections are
+    Does not keep: which neurons are connected, reciprocity (unless asked), other motifs,
+    in-strength, distances, the correlation of a weight with its receiver. Where self-connections are
     forbidden, a few graphs may be out of reach of trades (such as a lone 3-cycle reversed); of
     swaps of pairs more: of five neurons' graphs often most. All within reach are equally likely.
 
