@@ -55,9 +55,9 @@ def rewired(
     neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
     Does not keep: which neurons are connected, reciprocity (unless asked), other motifs,
-    in-strength, distances, the correlation of a weight with its receiver. Where self-connections are
-    forbidden, a few graphs may be out of reach of trades (such as a lone 3-cycle reversed); of
-    swaps of pairs more: of five neurons' graphs often most. All within reach are equally likely.
+    in-strength, distances, the correlation of a weight with its receiver. If self-connections are
+    forbidden, trades cannot reach a few graphs (such as a lone 3-cycle reversed). Swaps of pairs
+    miss more: of graphs of five neurons often most. All graphs within reach are equally likely.
 
     Args:
         connectome: any; signed or not.
