@@ -135,7 +135,8 @@ class _Checked(WrapperStore[LocalStore]):
 
     def __init__(self, path: Path, digests: Mapping[str, str]) -> None:
         super().__init__(LocalStore(path, read_only=True))
-        self._path, self._digests, self._seen = path, digests, set()
+        self._path, self._digests = path, digests
+        self._seen: set[str] = set()
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -147,7 +148,7 @@ class _Checked(WrapperStore[LocalStore]):
         if found is None:
             raise StoreError(f"{self._path}: '{key}' is gone; {_ANEW}")
         if byte_range is None and key not in self._seen:
-            digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array())
+            digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array().data)
             if digest.hexdigest() != self._digests[key]:
                 raise StoreError(
                     f"{self._path}: '{key}' is not what ngpipe wrote, by its digest: it was "

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -235,7 +235,7 @@ def write_table(
     write_manifest(path, manifest)
 
 
-def write_manifest(path: Path, manifest: Mapping[str, object]) -> None:
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of a store, table or picture; what it lists counts as ours from now on."""
     place = path if Path(path).suffix == ".json" else manifest_path(path)
     ownership.claim([place])

@@ -1,9 +1,10 @@
 """What all sections share: frozen, no unknown keys, a unit and a sentence for every number."""
 
 from collections.abc import Iterator
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 
@@ -27,7 +28,7 @@ def models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from models_in(argument)
 
 
-def unit(name: str) -> dict[str, str]:
+def unit(name: str) -> JsonDict:
     """Schema extra that carries the unit of a number."""
     return {"unit": name}
 
@@ -42,7 +43,7 @@ def unit_of(field: FieldInfo) -> str:
     return ""
 
 
-def annotations(annotation: object) -> Iterator[object]:
+def annotations(annotation: Any) -> Iterator[object]:  # noqa: ANN401
     """Metadata of Annotated types nested in unions, tuples and dicts."""
     if get_origin(annotation) is Annotated:
         yield from annotation.__metadata__

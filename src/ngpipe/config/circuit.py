@@ -16,7 +16,7 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
-from ngpipe.config.sweep import Sweep, mistakes
+from ngpipe.config.sweep import Sweep, Swept, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
 SWEPT = ("network", "neurons")
@@ -194,7 +194,7 @@ class CircuitWiring(Wiring):
     )
 
 
-class CircuitExperiment(Section):
+class CircuitExperiment(Swept):
     """One experiment of the circuit system: config/experiments/<name>.yaml."""
 
     system: Literal["circuit"] = Field("circuit", description="Which of the systems.")

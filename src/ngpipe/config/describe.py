@@ -17,7 +17,7 @@ from ngpipe.config.base import models_in, unit_of
 from ngpipe.config.figures import KINDS, Figures
 from ngpipe.config.systems import EXPERIMENTS
 
-FILES = {
+FILES: dict[str, type[BaseModel]] = {
     **{f"config/experiments/<name>.yaml, system: {n}": model for n, model in EXPERIMENTS.items()},
     "config/config.yaml": Figures,
 }

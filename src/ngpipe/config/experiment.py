@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from ngpipe.config.base import Number, Section
 from ngpipe.config.recovery import Recovery, Rollout
 from ngpipe.config.simulation import Simulation
-from ngpipe.config.sweep import Sweep
+from ngpipe.config.sweep import Sweep, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.training import Training
 
@@ -17,7 +17,7 @@ SWEPT = ("simulation", "training", "recovery", "rollout")
 """Sections whose keys can be swept."""
 
 
-class Experiment(Section):
+class Experiment(Swept):
     """One experiment: what is simulated, how it is learned, read out and compared."""
 
     system: Literal["assembly"] = Field("assembly", description="Which of the systems.")
@@ -124,7 +124,11 @@ def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section
     """The sections without a mistake of their own, each validated alone."""
     if not isinstance(content, Mapping):
         return {}
-    models = {"simulation": Simulation, "training": Training, "rollout": Rollout}
+    models: dict[str, type[Section]] = {
+        "simulation": Simulation,
+        "training": Training,
+        "rollout": Rollout,
+    }
     return {
         name: model.model_validate(content.get(name, {}))
         for name, model in models.items()

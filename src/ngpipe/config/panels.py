@@ -8,7 +8,7 @@ of :class:`PanelKind` whose arguments are literals.
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -74,12 +74,14 @@ def _records(path: Path) -> list[PanelKind]:
     listed = _RECORDS.search(path.read_text(encoding="utf-8"))
     if listed is None:
         return []
-    calls = ast.parse(listed[1], mode="eval").body.elts
+    records = ast.parse(listed[1], mode="eval").body
     return [
-        PanelKind(
-            *map(ast.literal_eval, call.args),
-            **{one.arg: ast.literal_eval(one.value) for one in call.keywords},
-            module=f"ngpipe.figures.{path.stem}",
-        )
-        for call in calls
+        replace(_record(call), module=f"ngpipe.figures.{path.stem}")
+        for call in ast.walk(records)
+        if isinstance(call, ast.Call)
     ]
+
+
+def _record(call: ast.Call) -> PanelKind:
+    options = {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+    return PanelKind(*map(ast.literal_eval, call.args), **options)

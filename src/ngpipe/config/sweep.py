@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import unit, unit_of
+from ngpipe.config.base import Section, unit, unit_of
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
@@ -22,18 +22,26 @@ ExperimentName = Annotated[
 ]
 """Name of an experiment, or of a point of its sweep: ``fig2~simulation.noise=0.1``."""
 
-Model = TypeVar("Model", bound=BaseModel)
+
+class Swept(Section):
+    """An experiment with a section ``sweep``, which stands where each has it among its own."""
+
+    if TYPE_CHECKING:
+        sweep: Sweep
 
 
-class Point(NamedTuple):
+Model = TypeVar("Model", bound=Swept)
+
+
+class Point(NamedTuple, Generic[Model]):
     """An experiment with another value of one key; without a parameter, the experiment itself."""
 
     parameter: str
     value: Value
-    experiment: BaseModel
+    experiment: Model
 
 
-def points(experiment: BaseModel) -> Iterator[Point]:
+def points(experiment: Model) -> Iterator[Point[Model]]:
     """Every point of the sweep of an experiment, the experiment itself first."""
     yield Point("", None, experiment)
     for path, values in experiment.sweep.items():
@@ -41,7 +49,7 @@ def points(experiment: BaseModel) -> Iterator[Point]:
             yield Point(path, value, varied(experiment, path, value))
 
 
-def named_points(name: str, experiment: BaseModel) -> dict[str, Point]:
+def named_points(name: str, experiment: Model) -> dict[str, Point[Model]]:
     """The points by name: that of the experiment, then ``<name>~<path>=<value>``."""
     first, *others = points(experiment)
     return {name: first, **{f"{name}{MARK}{label(p.parameter, p.value)}": p for p in others}}
@@ -66,7 +74,8 @@ def spelled(value: Value) -> str:
 
 def unit_of_key(experiment: BaseModel, path: str) -> str:
     """Unit of a key of an experiment; empty where it is no number."""
-    part, found = experiment, ""
+    part: Any = experiment
+    found = ""
     for name in path.split("."):
         if isinstance(part, BaseModel):
             found = unit_of(type(part).model_fields[name])
@@ -87,16 +96,16 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
     section = path.partition(".")[0]
     if section == "control" and section not in experiment.model_fields_set:
         # Written out it would have the defaults of the section, not those of its absence.
-        content[section] = type(experiment.control)().model_dump(mode="json")
+        content[section] = type(getattr(experiment, section))().model_dump(mode="json")
     *above, last = path.split(".")
-    part = content
+    part: Any = content
     for name in above:
         part = part[_known(part, name, path)]
     part[_known(part, last, path)] = value
     return type(experiment).model_validate(content)
 
 
-def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
+def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
     """What is wrong with the sweep of an experiment, which is sound itself.
 
     Args:

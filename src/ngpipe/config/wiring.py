@@ -54,7 +54,7 @@ class _OwnConnectome(Section):
     """Keys of a connectome of one's own that are not about the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects a connectome read from files.")
-    path: path_of((*TABLES, *MATRICES, *GRAPHS)) = Field(
+    path: Annotated[str, path_of((*TABLES, *MATRICES, *GRAPHS))] = Field(
         description="Edge list, sheet, matrix or graph; kinds in docs/connectomes.md."
     )
     neurons: Table | None = Field(
