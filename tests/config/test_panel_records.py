@@ -9,13 +9,13 @@ from ngpipe.config import panels
 from ngpipe.config.figures import KINDS, Panel
 from ngpipe.config.panels import SWEPT, PanelKind, panel_kinds
 from ngpipe.errors import ConfigError
-from ngpipe.figures.material import Material, results_of
-from ngpipe.steps.systems import SYSTEMS
+from ngpipe.figures.drawing.material import Material, results_of
+from ngpipe.study.records import SYSTEMS
 
 TOY = '''"""A panel of the sun."""
 
 from ngpipe.config.panels import PanelKind
-from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.assembly.material import AssemblyMaterial
 
 PANELS = (
     PanelKind(

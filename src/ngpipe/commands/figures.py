@@ -8,7 +8,7 @@ from pathlib import Path
 from ngpipe.commands.loading import step
 from ngpipe.config.figures import KINDS, Figure
 from ngpipe.errors import ConfigError, did_you_mean
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 _RUNS, _PANELS = Path("results/runs"), Path("results/panels")
 

@@ -10,8 +10,8 @@ from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import DeviceError
 from ngpipe.ownership import claim
-from ngpipe.steps import parts, stages
-from ngpipe.steps.systems import stage_called
+from ngpipe.study import sections, stages
+from ngpipe.study.records import stage_called
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         more |= {"device": device} if stage.computes else {}
     if "torch" in sys.modules:
         _limit_threads(options.threads)
-    module.run(*parts.taken(stage, experiment), directory, key=key, **more)
+    module.run(*sections.taken(stage, experiment), directory, key=key, **more)
 
 
 def _limit_threads(threads: int | None) -> None:

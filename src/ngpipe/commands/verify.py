@@ -9,7 +9,7 @@ from ngpipe.commands.figures import figure_of
 from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import NgpipeError
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,9 +1,9 @@
 """Connectome-constrained networks: fit, drive, attribute, trace.
 
 The public names of connectome_interpreter's module activation_maximisation, so that a script works
-by changing its import, and what goes beyond it. Further parts by module: objectives and penalties
-of a search (``objectives``, ``penalties``), fits that can be followed and resumed (``fit``),
-ensembles and variants (``ensembles``), parameters as tables (``parameters``).
+by changing its import, and what goes beyond it. The network stands at the top (``network``,
+``step``); ``optimisation`` fits it and searches for stimuli, ``explanation`` attributes responses,
+``interpreter`` holds the tables and paths of connectome_interpreter.
 
 Names are looked up when they are used: importing one module loads no other, and the key of a step
 covers what the step needs and nothing else (:mod:`ngpipe.keys`).
@@ -12,83 +12,83 @@ covers what the step needs and nothing else (:mod:`ngpipe.keys`).
 from importlib import import_module
 
 _NAMES = {
-    "attribution": (
-        "get_gradients",
-        "saliency",
-    ),
-    "edges": (
-        "edge_attribution",
-        "edges_by_group",
-        "integrated_edge_attribution",
-    ),
-    "fitting": ("train_model",),
-    "frames": (
+    "dataframes": (
         "activity_by_column",
         "add_sign",
         "get_input_activation",
         "get_neuron_activation",
         "input_from_df",
     ),
-    "grouping": ("group_paths",),
-    "integrated": (
+    "explanation.attribution": (
+        "get_gradients",
+        "saliency",
+    ),
+    "explanation.edge_attribution": (
+        "edge_attribution",
+        "edges_by_group",
+        "integrated_edge_attribution",
+    ),
+    "explanation.integrated": (
         "conductance",
         "integrated_gradients",
     ),
-    "legacy": (
-        "legacy_activation_function",
-        "legacy_activation_function_linear",
-    ),
-    "lesions": (
+    "explanation.lesions": (
         "ablation",
         "occlusion",
     ),
-    "loopless": ("effconn_without_loops",),
-    "network": (
-        "LinearNetwork",
-        "MultilayeredNetwork",
+    "explanation.smoothing": ("smoothgrad",),
+    "interpreter.fitting": ("train_model",),
+    "interpreter.grouping": ("group_paths",),
+    "interpreter.legacy": (
+        "legacy_activation_function",
+        "legacy_activation_function_linear",
     ),
-    "noise": ("robustness",),
-    "paths": (
+    "interpreter.loopless": ("effconn_without_loops",),
+    "interpreter.paths": (
         "activated_path_for_ngl",
         "activations_to_df",
         "activations_to_df_batched",
         "get_activations_for_path",
     ),
-    "plots": (
+    "interpreter.plots": (
         "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
-    "pruning": (
+    "interpreter.pruning": (
         "connected_components",
         "filter_paths",
         "remove_excess_neurons",
     ),
+    "interpreter.stimulus_guess": ("guess_optimal_stimulus",),
+    "interpreter.stimulus_search": ("activation_maximisation",),
+    "interpreter.summaries": (
+        "connectivity_summary",
+        "contribution_by_path_lengths_data",
+        "result_summary",
+    ),
+    "interpreter.tracing": (
+        "el_within_n_steps",
+        "find_paths_of_length",
+    ),
+    "interpreter.walks": (
+        "count_paths",
+        "enumerate_paths",
+    ),
+    "network": (
+        "LinearNetwork",
+        "MultilayeredNetwork",
+    ),
+    "optimisation.noise": ("robustness",),
+    "optimisation.search": ("find_stimuli",),
+    "optimisation.targets": ("TargetActivation",),
     "schedule": (
         "activate",
         "clamp",
         "Schedule",
         "silence",
     ),
-    "search": ("find_stimuli",),
-    "smoothing": ("smoothgrad",),
-    "stimulus_guess": ("guess_optimal_stimulus",),
-    "stimulus_search": ("activation_maximisation",),
-    "summaries": (
-        "connectivity_summary",
-        "contribution_by_path_lengths_data",
-        "result_summary",
-    ),
-    "targets": ("TargetActivation",),
-    "walks": (
-        "count_paths",
-        "enumerate_paths",
-    ),
-    "tracing": (
-        "el_within_n_steps",
-        "find_paths_of_length",
-    ),
-    "training": ("training_mode",),
+    "trained": ("training_mode",),
 }
 """What is public, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
-from ngpipe.figures.style import new_figure, styled, type_colors
+from ngpipe.figures.drawing.style import new_figure, styled, type_colors
 
 PIXELS = 100
 """A figure's size in pixels is taken at this resolution [1/inch]."""

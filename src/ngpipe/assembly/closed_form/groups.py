@@ -11,7 +11,7 @@ from ngpipe.assembly.closed_form.receivers import receiver_groups
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.types import cluster, common_range
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 
 if TYPE_CHECKING:
     from ngpipe.assembly.closed_form.solve import ClosedForm
