@@ -225,13 +225,13 @@ class TestPanels:
     @pytest.mark.parametrize(
         ("module", "stale"),
         [
-            ("figures.traces", {"activity"}),
-            ("figures.functions", {"phi"}),
-            ("figures.structure", {"activity", "phi"}),
-            ("figures.times", set()),
-            ("wiring.swaps", set()),
-            ("config.circuit", set()),
-            ("figures.compose", {"activity", "phi"}),
+            ("figures.assembly.traces", {"activity"}),
+            ("figures.assembly.functions", {"phi"}),
+            ("figures.assembly.structure", {"activity", "phi"}),
+            ("figures.circuit.times", set()),
+            ("wiring.nulls.swaps", set()),
+            ("config.circuit.experiment", set()),
+            ("figures.drawing.compose", {"activity", "phi"}),
         ],
     )
     def test_depend_on_their_own_drawing(self, study, monkeypatch, module, stale):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ngpipe.artifacts import whose
 from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import DeviceError
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     if name in _OF_RECORDINGS:
         # Snakemake has decided by itself whether a simulation is still good enough.
         planned = options.key == key
-        recording = step("origin").foreign(directory, experiment, simulated=planned)
+        recording = whose.foreign(directory, experiment, simulated=planned)
         key = stages.key_of(experiment, name, recording)
     stages.confirm(name, options.key, key)
     claim(directory / output for output in stages.outputs_of(name))
