@@ -54,10 +54,10 @@ def rewired(
     each type, with the weights sent to each; with ``keep="reciprocity"`` also how many of each
     neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
-    Does not keep: who is connected to whom, reciprocity (unless asked), other motifs, in-strength,
-    distances, and the correlation of a weight with its receiver. Where self-connections are
-    forbidden, a few graphs may be out of reach of trades (such as a lone 3-cycle reversed); of
-    swaps of pairs more: of five neurons' graphs often most. All within reach are equally likely.
+    Does not keep: which neurons are connected, reciprocity (unless asked), other motifs,
+    in-strength, distances, the correlation of a weight with its receiver. If self-connections are
+    forbidden, trades cannot reach a few graphs (such as a lone 3-cycle reversed). Swaps of pairs
+    miss more: of graphs of five neurons often most. All graphs within reach are equally likely.
 
     Args:
         connectome: any; signed or not.
@@ -107,7 +107,7 @@ def enough_sweeps(connectome: Connectome, keep: str = "degree") -> int:
 def permuted_weights(connectome: Connectome, rng: Rng, *, within: str = "sender") -> Connectome:
     """Weights shuffled among the edges that exist.
 
-    Keeps: who is connected to whom, all degrees, and the set of weights of each class: all edges
+    Keeps: which neurons are connected, all degrees, and the set of weights of each class: all edges
     (``all``), those of one sign (``sign``), of one sender (``sender``: out-strength and Dale's law
     too), or of one pair of cell types (``type``).
 
@@ -260,39 +260,39 @@ NULLS = {
     "permuted_connections": Null(
         permuted_connections,
         "number of connections; set of weights",
-        "who is connected to whom, autapses too; degrees; motifs; distances",
+        "which neurons are connected, autapses too; degrees; motifs; distances",
     ),
     "permuted_without_autapses": Null(
         partial(permuted_connections, autapses=False),
         "number of connections; set of weights; autapses",
-        "who is connected to whom; degrees; motifs; distances",
+        "which neurons are connected; degrees; motifs; distances",
     ),
     "permuted_weights": Null(
         partial(permuted_weights, within="all"),
-        "who is connected to whom, so all degrees, motifs, distances; set of weights",
+        "which neurons are connected, so all degrees, motifs, distances; set of weights",
         "which connection has which weight; strengths",
     ),
     "degree": Null(
         rewired,
         "in- and out-degree of each neuron; weights each sends, so out-strength; autapses",
-        "who is connected to whom; reciprocity and other motifs; in-strength; distances",
+        "which neurons are connected; reciprocity and other motifs; in-strength; distances",
         exchanges="degree",
     ),
     "degree_and_reciprocity": Null(
         partial(rewired, keep="reciprocity"),
         "as degree, and the number of mutual partners of each neuron",
-        "who is connected to whom; motifs of three; in-strength; distances",
+        "which neurons are connected; motifs of three; in-strength; distances",
         exchanges="reciprocity",
     ),
     "distance": Null(
         permuted_by_distance,
         "number of connections and set of weights at each distance; autapses",
-        "who is connected to whom; degrees; motifs beyond what distance makes",
+        "which neurons are connected; degrees; motifs beyond what distance makes",
     ),
     "erdos_renyi": Null(
         erdos_renyi,
         "number of connections and distribution of weights, on average; autapses",
-        "who is connected to whom; degrees; motifs; distances",
+        "which neurons are connected; degrees; motifs; distances",
     ),
 }
 """Every null that needs a connectome and a generator, and nothing else."""

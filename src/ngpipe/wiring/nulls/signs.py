@@ -21,7 +21,7 @@ def sampled_signs(
 ) -> Connectome:
     """Signs of senders drawn from their probabilities; the weights returned have these signs.
 
-    Keeps: who is connected to whom, the sizes of all weights, Dale's law (one sign a sender).
+    Keeps: which neurons are connected, the sizes of all weights, Dale's law (one sign a sender).
     Does not keep: the signs, hence the balance of excitation and inhibition.
 
     Args:
