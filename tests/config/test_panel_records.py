@@ -54,9 +54,7 @@ def test_one_file_adds_a_kind(figures):
 
 def test_two_records_of_one_name_are_refused(figures):
     (figures / "sun.py").write_text(TOY.replace('"sun"', '"phi"'))
-    with pytest.raises(
-        ConfigError, match=r"stands in ngpipe\.figures\.assembly\.functions and in"
-    ):
+    with pytest.raises(ConfigError, match=r"stands in ngpipe\.figures\.assembly\.functions and in"):
         panel_kinds()
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ngpipe.connectome.interpreter.telling import Progress
+from ngpipe.connectome.interpreter.call_progress import Progress
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.fit import Fit
 from ngpipe.connectome.optimisation.plan import TRAINED, Plan

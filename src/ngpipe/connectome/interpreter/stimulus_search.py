@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ngpipe.connectome.groups import check_count
-from ngpipe.connectome.interpreter.telling import Progress
+from ngpipe.connectome.interpreter.call_progress import Progress
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.descent import Descent, Options, settled
 from ngpipe.connectome.optimisation.penalties import l1, l2
