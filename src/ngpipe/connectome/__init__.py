@@ -88,7 +88,7 @@ _NAMES = {
         "Schedule",
         "silence",
     ),
-    "training_mode": ("training_mode",),
+    "trained_parameters": ("training_mode",),
 }
 """What is public, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}
