@@ -10,10 +10,11 @@ import xarray as xr
 import yaml
 
 from ngpipe import cli, store
+from ngpipe.artifacts import whose
 from ngpipe.config.load import load
 from ngpipe.config.systems import load_experiment
 from ngpipe.metrics import external
-from ngpipe.steps import origin, stages
+from ngpipe.study import stages
 
 N, FRAMES = 6, 300
 RUN, MINE = Path("results/runs/mine"), Path("config/experiments/mine.yaml")
@@ -112,20 +113,20 @@ def test_names_travel_and_pairs_without_a_truth_are_counted(learned):
 def test_the_content_of_a_recording_is_in_the_key(here):
     experiment = load_experiment(MINE)
     plain = stages.stage_keys(experiment)
-    keys = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    keys = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert manifest("training")["key"] == keys["train"] != plain["train"]
     assert manifest("metrics")["key"] == keys["score"]
     assert "activity" in json.loads(manifest("training")["notes"]["recording"])
     record(activity(2))
-    other = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    other = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert not set(keys.values()) & set(other.values())
 
 
 def test_a_truth_that_is_added_makes_the_scores_stale_and_nothing_else(here):
     experiment = load_experiment(MINE)
-    before = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    before = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     record(activity(1))
-    after = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    after = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert {name for name in before if before[name] != after[name]} == {"score"}
     assert step("score") == 0
 
@@ -179,7 +180,7 @@ def test_a_simulation_has_the_key_of_its_config(here):
     shutil.rmtree(RUN)
     assert step("simulate") == 0
     experiment = load_experiment(MINE)
-    assert origin.foreign(RUN, experiment) is None
+    assert whose.foreign(RUN, experiment) is None
     assert step("train") == 0
     assert manifest("training")["key"] == stages.key_of(experiment, "train")
     chunk = RUN / "simulation.zarr" / "activity" / "0.0"
@@ -196,8 +197,8 @@ def test_an_earlier_simulation_is_a_recording_unless_it_was_planned_with(here):
     content["simulation"]["seed"] = 9
     MINE.write_text(yaml.safe_dump(content))
     experiment = load(MINE, type(load_experiment(MINE)))
-    assert origin.foreign(RUN, experiment) is not None
-    assert origin.foreign(RUN, experiment, simulated=True) is None
+    assert whose.foreign(RUN, experiment) is not None
+    assert whose.foreign(RUN, experiment, simulated=True) is None
     assert step("train", "--key", stages.key_of(experiment, "train")) == 0
 
 
@@ -208,14 +209,21 @@ def test_what_was_not_trained_is_made_by_hand(here, capfd):
     assert told in capfd.readouterr().err
 
 
-def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
-    figures = {"F": {"panels": {"curve": {"kind": "learning_curve", "of": "mine"}}}}
-    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": figures}))
-    assert cli.main(["figure", "F"]) == 1
-    assert "1 panels of figure F are not drawn; run: ngpipe panel F curve" in capfd.readouterr().err
-    assert cli.main(["panel", "F", "curve"]) == 0
+def draw(panels: dict) -> None:
+    """A figure by hand."""
+    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": {"F": {"panels": panels}}}))
+    for name in panels:
+        assert cli.main(["panel", "F", name]) == 0
     assert cli.main(["figure", "F"]) == 0
     assert cli.main(["verify", "results/F"]) == 0
+
+
+def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
+    panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
+    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": {"F": {"panels": panels}}}))
+    assert cli.main(["figure", "F"]) == 1
+    assert "1 panels of figure F are not drawn; run: ngpipe panel F curve" in capfd.readouterr().err
+    draw(panels)
     for change in ({"dt": 0.2}, {"activity": 7 * activity(1) + 3}):
         shutil.copytree(RUN / "simulation.zarr", "aside.zarr", dirs_exist_ok=True)
         dataset = xr.open_zarr("aside.zarr", chunks=None).load()
@@ -224,7 +232,33 @@ def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
         dataset.to_zarr(RUN / "simulation.zarr", zarr_format=2, mode="w")
         capfd.readouterr()
         assert cli.main(["verify", "results/F"]) == 1
-        assert "is stale: made under key" in capfd.readouterr().err
+        error = capfd.readouterr().err
+        assert "is stale: made under key" in error
+        assert "snakemake" not in error
+    *commands, last = error.strip().removesuffix(" (in study)").rpartition("run: ")[2].split("; ")
+    told = [f"ngpipe {name} {MINE}" for name in ("train", "recover", "rollout", "score")]
+    assert [*commands, last] == [*told, "ngpipe panel F curve", "ngpipe figure F"]
+    for command in (*commands, last):
+        assert cli.main(command.split()[1:]) == 0
+    said = capfd.readouterr().err
+    assert "rollout: " in said
+    assert "held-out frames" in said
+    assert f"; written to {RUN / 'rollout.zarr'}" in said
+    assert cli.main(["verify", "results/F"]) == 0
+
+
+def test_a_figure_by_hand_whose_config_changed_is_drawn_by_hand(here, capfd):
+    panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
+    draw(panels)
+    Path("config/config.yaml").write_text(
+        yaml.safe_dump({"figures": {"F": {"panels": panels}}, "style": {"dpi": 61}})
+    )
+    assert cli.main(["verify", "results/F"]) == 1
+    error = capfd.readouterr().err
+    assert error.strip().endswith("run: ngpipe panel F curve; ngpipe figure F")
+    (Path("results/F") / "metrics.csv").unlink()
+    assert cli.main(["verify", "results/F"]) == 1
+    assert "metrics.csv is missing; run: ngpipe panel F curve; n" in capfd.readouterr().err
 
 
 def test_the_input_of_a_sample_is_that_of_its_frame():

@@ -12,7 +12,7 @@ import pytest
 from studies import NOTHING, Study, copy_project, kill_group
 
 from ngpipe.hashing import tree_digest
-from ngpipe.wiring.synthetic_synapses import synthetic_tables
+from ngpipe.wiring.sources.synthetic_synapses import synthetic_tables
 
 NONE: dict[str, int] = {}
 ALL = {"wire": 1, "respond": 1, "motifs": 1, "compare": 1}
@@ -181,7 +181,7 @@ def test_a_change_reruns_what_is_below_it(circuit: Study, change: str) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("wiring/synapses.py", {"wire": 2, "respond": 2, "motifs": 2, "compare": 2}),
+        ("wiring/sources/synapses.py", {"wire": 2, "respond": 2, "motifs": 2, "compare": 2}),
         ("circuit/conditions.py", {"respond": 2, "compare": 2}),
         ("metrics/circuit.py", {"compare": 2}),
         ("steps/motifs.py", {"motifs": 2}),

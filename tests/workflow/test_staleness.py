@@ -107,11 +107,11 @@ OF_THE_SOURCE: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     ),
     "source of recover": (edit("assembly/readout.py"), {"recover": 2, **SCORED}),
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
-    "source of two panels": (edit("figures/traces.py"), {"panel": 2, "figure": 2}),
-    "source of all pages": (edit("figures/headlines.py"), PAGES),
-    "source of panels of other systems": (edit("figures/times.py"), NONE),
-    "source of nulls": (edit("wiring/swaps.py"), NONE),
-    "config of another system": (edit("config/circuit.py"), NONE),
+    "source of two panels": (edit("figures/assembly/traces.py"), {"panel": 2, "figure": 2}),
+    "source of all pages": (edit("figures/drawing/headlines.py"), PAGES),
+    "source of panels of other systems": (edit("figures/circuit/times.py"), NONE),
+    "source of nulls": (edit("wiring/nulls/swaps.py"), NONE),
+    "config of another system": (edit("config/circuit/experiment.py"), NONE),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
 }
 OF_THE_CONFIG: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
@@ -201,7 +201,7 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
     before = json.loads(manifest.read_text())["key"]
     editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
 
-    sound = "    module.run(*parts"
+    sound = "    module.run(*sections"
     failing = f"    1 / (name != 'score')\n{sound}"
     editable.edit_source("commands/stage.py", sound, failing)
     assert "ZeroDivisionError" in editable.snakemake("results/Other/", rc=1)

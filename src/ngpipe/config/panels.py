@@ -58,7 +58,7 @@ def panel_kinds() -> Mapping[str, PanelKind]:
         ConfigError: two records of one name.
     """
     found: dict[str, PanelKind] = {}
-    for path in sorted(FIGURES.glob("*.py")):
+    for path in sorted(FIGURES.rglob("*.py")):
         for kind in _records(path):
             if kind.name in found:
                 raise ConfigError(
@@ -79,7 +79,7 @@ def _records(path: Path) -> list[PanelKind]:
         PanelKind(
             *map(ast.literal_eval, call.args),
             **{one.arg: ast.literal_eval(one.value) for one in call.keywords},
-            module=f"ngpipe.figures.{path.stem}",
+            module=".".join(("ngpipe.figures", *path.relative_to(FIGURES).with_suffix("").parts)),
         )
         for call in calls
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 Links = sparse.csr_array
 """Which pairs are linked: 1 or nothing, integers, no diagonal."""
