@@ -24,8 +24,8 @@ from ngpipe.circuit.measures import measure
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import ENGINES, respond
 from ngpipe.config.figures import Style
-from ngpipe.figures.compose import save
-from ngpipe.figures.style import new_figure, styled
+from ngpipe.figures.drawing.compose import save
+from ngpipe.figures.drawing.style import new_figure, styled
 
 TOLERANCE = 1e-9
 

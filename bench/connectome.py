@@ -25,10 +25,10 @@ from ngpipe.connectome import (
     activation_maximisation,
     train_model,
 )
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.effective import effective_connectivity
-from ngpipe.wiring.generated import generated
-from ngpipe.wiring.sources import optic_lobe
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.paths.effective import effective_connectivity
+from ngpipe.wiring.sources.generated import generated
+from ngpipe.wiring.sources.named import optic_lobe
 
 PRESETS = ("2.9.5", "mended")
 TOLERANCE = 1e-5

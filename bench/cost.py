@@ -23,19 +23,20 @@ from matplotlib.axes import Axes
 from run import best_of, named, timed
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import recordings
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.gradient import Trainer, build
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.assembly.training import Training
 from ngpipe.config.figures import Style
 from ngpipe.config.load import load
-from ngpipe.config.training import Training
-from ngpipe.figures.compose import save
-from ngpipe.figures.style import new_figure, styled
+from ngpipe.figures.drawing.compose import save
+from ngpipe.figures.drawing.style import new_figure, styled
 from ngpipe.metrics.tidy import agreement
-from ngpipe.steps import recordings, simulate
+from ngpipe.steps import simulate
 
 EXPERIMENT = Path(__file__).parents[1] / "config" / "experiments" / "fig2.yaml"
 MB = 2**20

@@ -14,8 +14,8 @@ from edgewise import edges, rate
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.assembly.objective import fit
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.simulation import NeuronType, Simulation
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.simulation import NeuronType, Simulation
+from ngpipe.config.assembly.training import Training
 from ngpipe.dynamics.assembly import assembly_drift, constants_of, type_of_neuron
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.wiring.ensembles import weights

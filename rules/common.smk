@@ -19,7 +19,7 @@ from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.ownership import claim
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 try:
     STUDY = stages.open_study(Path("config"), config)

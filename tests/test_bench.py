@@ -14,7 +14,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
-from ngpipe.config.training import Network
+from ngpipe.config.assembly.training import Network
 
 BENCH = Path(__file__).parents[1] / "bench"
 

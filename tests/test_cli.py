@@ -11,8 +11,8 @@ import pytest
 
 from ngpipe import cli
 from ngpipe.config.systems import EXPERIMENTS, load_experiment
-from ngpipe.steps import parts
-from ngpipe.steps.systems import SYSTEMS, WHOLE
+from ngpipe.study import sections
+from ngpipe.study.records import SYSTEMS, WHOLE
 
 ROOT = Path(__file__).parents[1]
 STAGES = [(system, name) for system, stages in SYSTEMS.items() for name in stages]
@@ -48,7 +48,7 @@ def test_the_help_is_quick(tmp_path):
 def test_the_help_of_a_stage_lists_the_keys_it_reads(capsys, system, name):
     text = told(capsys, name, "--help")
     assert SYSTEMS[system][name].does in " ".join(text.split())
-    for model in parts.sections(name):
+    for model in sections.sections(name):
         assert f"config section {model.__name__.lower()}:" in text
         for key in model.model_fields:
             assert f"\n  {key}" in text
@@ -96,7 +96,7 @@ def test_parts_are_keys_of_the_experiment(system, name):
     for path in (*stage.reads, *stage.parts, *stage.files):
         assert path.partition(".")[0] in known
     experiment = load_experiment(ROOT / "config" / "experiments" / f"{EXAMPLES[system]}.yaml")
-    found = parts.taken(stage, experiment)
+    found = sections.taken(stage, experiment)
     assert len(found) == len(stage.parts)
     for path, part in zip(stage.parts, found, strict=True):
         assert part is not None or path == "fit"

@@ -6,25 +6,22 @@ import pytest
 
 from ngpipe import keys
 from ngpipe.config.figures import KINDS
-from ngpipe.steps.systems import SYSTEMS
+from ngpipe.study.records import SYSTEMS
 
 ROOMS = {
     "assembly": (
         "assembly|metrics.(connectivity|neurons|external|prediction)"
         "|dynamics.(assembly|inputs|movie|saturation)|wiring.ensembles"
-        "|config.(connectivity|experiment|inputs|recovery|simulation|training)"
-        "|figures.(assembly|functions|inputs|movie|raster|structure|traces)"
-        "|steps.(model_file|origin|recordings|sampling|survey|told)"
+        "|config.assembly|figures.(assembly|movie|drawing.raster)"
+        "|artifacts.(model_file|recordings|sampling|solver_lines|survey|whose)"
     ),
     "connectome": (
-        "connectome|metrics.responses|wiring.signs"
-        "|config.(connectome|excitability|readouts|stimuli)"
-        "|figures.(connectome|lattice|layered|ordering|responses)"
-        "|steps.(given|inputs|measures|network_file)"
+        "connectome|metrics.responses|wiring.nulls.signs|config.connectome"
+        "|figures.(connectome|drawing.(lattice|layered|ordering))"
+        "|artifacts.(given|network_file|readouts|stimuli)"
     ),
     "circuit": (
-        "circuit|metrics.circuit|wiring.(ablations|motifs)|config.circuit"
-        "|figures.(beyond|circuit|impulse|motifs|sweeps|times)"
+        "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|figures.circuit"
     ),
 }
 """Modules below ngpipe that belong to one system."""
@@ -60,7 +57,9 @@ def test_a_step_of_all_systems_depends_on_none(step):
 def test_a_panel_depends_on_its_own_drawing_alone():
     closure = keys.closure("ngpipe.steps.panel", KINDS["phi"].module)
     drawings = {kind.module for kind in KINDS.values()}
-    assert closure & drawings == {"ngpipe.figures.functions", "ngpipe.figures.structure"}
+    assert closure & drawings == {
+        f"ngpipe.figures.assembly.{name}" for name in ("functions", "structure")
+    }
 
 
 def test_a_room_of_another_system_would_be_found():

@@ -12,9 +12,9 @@ from ngpipe.assembly.gradient import Trainer
 from ngpipe.assembly.readout import read_out
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.assembly.rollout import roll_out
-from ngpipe.config.recovery import Recovery
-from ngpipe.config.simulation import NeuronType
-from ngpipe.config.training import HiddenInput, Network, Training
+from ngpipe.config.assembly.recovery import Recovery
+from ngpipe.config.assembly.simulation import NeuronType
+from ngpipe.config.assembly.training import HiddenInput, Network, Training
 from ngpipe.dynamics.assembly import assembly_drift, constants_of
 from ngpipe.dynamics.integrate import euler_maruyama
 

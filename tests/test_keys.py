@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe import hashing, keys
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.load import load
 from ngpipe.errors import StaleError
-from ngpipe.steps import stages
-from ngpipe.steps.systems import SYSTEMS
+from ngpipe.study import stages
+from ngpipe.study.records import SYSTEMS
 from ngpipe.syntax import code_of
 
 STEPS = sorted(p.stem for p in (keys.PACKAGE / "steps").glob("*.py") if p.stem != "__init__")
@@ -225,13 +225,13 @@ class TestPanels:
     @pytest.mark.parametrize(
         ("module", "stale"),
         [
-            ("figures.traces", {"activity"}),
-            ("figures.functions", {"phi"}),
-            ("figures.structure", {"activity", "phi"}),
-            ("figures.times", set()),
-            ("wiring.swaps", set()),
-            ("config.circuit", set()),
-            ("figures.compose", {"activity", "phi"}),
+            ("figures.assembly.traces", {"activity"}),
+            ("figures.assembly.functions", {"phi"}),
+            ("figures.assembly.structure", {"activity", "phi"}),
+            ("figures.circuit.times", set()),
+            ("wiring.nulls.swaps", set()),
+            ("config.circuit.experiment", set()),
+            ("figures.drawing.compose", {"activity", "phi"}),
         ],
     )
     def test_depend_on_their_own_drawing(self, study, monkeypatch, module, stale):
@@ -249,7 +249,7 @@ class TestPanels:
 class TestSource:
     def test_an_edit_reaches_the_stages_that_import_it_and_those_below(self, package):
         before = stage_keys()
-        path = package / "config" / "training.py"
+        path = package / "config" / "assembly" / "training.py"
         path.write_text(path.read_text() + "\nEDITED = True\n")
         _reread()
         assert changed(before, stage_keys()) == BELOW["train"]
@@ -263,7 +263,7 @@ class TestSource:
 
     def test_an_edit_of_the_figures_reaches_no_stage(self, package):
         before = stage_keys(), keys.source_digest("ngpipe.steps.panel")
-        path = package / "figures" / "style.py"
+        path = package / "figures" / "drawing" / "style.py"
         path.write_text(path.read_text() + "\nEDITED = True\n")
         _reread()
         assert before[0] == stage_keys()
@@ -510,10 +510,12 @@ class TestClosure:
 
     def test_simulating_does_not_depend_on_how_it_is_learned(self):
         closure = keys.closure("ngpipe.steps.simulate")
-        assert "ngpipe.config.simulation" in closure
+        assert "ngpipe.config.assembly.simulation" in closure
         rooms = {name.split(".")[1] for name in closure if "." in name}
         assert not rooms & {"assembly", "figures", "metrics"}
-        assert not closure & {"ngpipe.config.training", "ngpipe.config.experiment"}
+        assert not closure & {
+            f"ngpipe.config.assembly.{name}" for name in ("training", "experiment")
+        }
 
 
 class TestCheapToImport:
@@ -530,7 +532,7 @@ class TestCheapToImport:
     def test_stages_do_without_torch(self):
         script = """if True:
             import json, sys
-            import ngpipe.steps.stages
+            import ngpipe.study.stages
             heavy = {"torch", "xarray", "zarr", "pandas", "matplotlib", "sklearn", "scipy"}
             print(json.dumps(sorted(heavy & set(sys.modules))))
         """

@@ -13,18 +13,18 @@ import yaml
 
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import STATUSES, measure
-from ngpipe.config.circuit import NullName
+from ngpipe.config.circuit.experiment import NullName
 from ngpipe.config.figures import Figures
 from ngpipe.config.load import validate
 from ngpipe.config.systems import EXPERIMENTS
 from ngpipe.schemas import RESPONSES
 from ngpipe.steps.compare import COMPARED, LABELS
 from ngpipe.steps.motifs import MIXING
-from ngpipe.steps.systems import SYSTEMS
-from ngpipe.wiring.ablations import MATCH, REMOVE
-from ngpipe.wiring.motifs import PAIRS, TRIADS
-from ngpipe.wiring.nulls import NULLS
-from ngpipe.wiring.synapses import RELEASES
+from ngpipe.study.records import SYSTEMS
+from ngpipe.wiring.nulls.ablations import MATCH, REMOVE
+from ngpipe.wiring.nulls.models import NULLS
+from ngpipe.wiring.nulls.motifs import PAIRS, TRIADS
+from ngpipe.wiring.sources.synapses import RELEASES
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIRST_PAGES = [DOCS.parent / "README.md", DOCS / "start.md"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ngpipe.errors import NgpipeError
-from ngpipe.steps.systems import SYSTEMS, Stage
+from ngpipe.study.records import SYSTEMS, Stage
 
 _CONFIG_HELP = "the config directory (default: config)"
 _KEY_HELP = "refuse to run unless the chain key is this one"
@@ -67,7 +67,7 @@ class _Command(argparse.ArgumentParser):
         """The help, with the keys of sections if ``stage`` is one of the defaults."""
         if (stage := self.get_default("stage")) is not None:
             from ngpipe.config.describe import describe
-            from ngpipe.steps.parts import sections
+            from ngpipe.study.sections import sections
 
             self.epilog = describe(*sections(stage))
         return super().format_help()

@@ -8,11 +8,12 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import model_file, recordings
 from ngpipe.assembly.readout import read_out
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.load import validate
 from ngpipe.metrics import connectivity, external, neurons
-from ngpipe.steps import model_file, recordings, simulate, train
+from ngpipe.steps import simulate, train
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from assemblies import DURATION, FIELD, SCALES, numbers, random_field, sites_of
 from scipy import stats
 
 from ngpipe.assembly.field import Field, Siren, Sites
-from ngpipe.config.training import HiddenInput
+from ngpipe.config.assembly.training import HiddenInput
 
 
 def siren(hidden: int = 7, layers: int = 3, omega_0: float = 6.0, seed: int = 0) -> Siren:

@@ -23,7 +23,7 @@ from ngpipe.assembly import gauge
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.readout import read_out
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.errors import DivergenceError
 
 N, SIDE = 20, 3

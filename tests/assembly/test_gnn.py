@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ngpipe.assembly.gnn import AssemblyGNN, FunctionNetwork
 from ngpipe.assembly.knots import Knots
 from ngpipe.assembly.recording import KnownInput
-from ngpipe.config.training import Network
+from ngpipe.config.assembly.training import Network
 
 SMALL = Network(hidden=16)
 every_psi = pytest.mark.parametrize("sees", SEES)

@@ -14,9 +14,9 @@ from ngpipe.assembly.objective import penalties
 from ngpipe.assembly.readout import read_out
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.assembly.rollout import roll_out
-from ngpipe.config.recovery import Recovery
-from ngpipe.config.simulation import NeuronType
-from ngpipe.config.training import HiddenInput, LearningRate, Network, Penalties, Training
+from ngpipe.config.assembly.recovery import Recovery
+from ngpipe.config.assembly.simulation import NeuronType
+from ngpipe.config.assembly.training import HiddenInput, LearningRate, Network, Penalties, Training
 from ngpipe.dynamics.assembly import assembly_drift, constants_of
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.errors import DivergenceError

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ngpipe.assembly.readout import _told, read_out
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 
 N = 40
 RECORDING = Recording(6 * numbers(1, 500, N), None, DURATION / 500, 0.2)

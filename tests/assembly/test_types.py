@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from ngpipe.assembly.types import cluster, common_range
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 
 X = np.linspace(-5, 5, 60)
 

@@ -5,7 +5,7 @@ import torch
 
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.verdict import Verdict, at_rest, doubt, judged, rough
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 
 
 def recording(tail: float) -> Recording:

@@ -9,12 +9,12 @@ from ngpipe.circuit.conditions import circuits, connectomes
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
-from ngpipe.config.circuit import CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
 from ngpipe.errors import ArgumentError, ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import pair_counts
-from ngpipe.wiring.nulls import NULLS
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import NULLS
+from ngpipe.wiring.nulls.motifs import pair_counts
 
 SHUFFLED = {name: {"shuffle": name} for name in NULLS}
 ABLATED = {rule: {"remove": rule} for rule in ("random", "weaker", "stronger", "both")}

@@ -8,14 +8,16 @@ from typing import get_args
 import pytest
 
 from ngpipe.circuit import blocks, impulse, measures, rates, respond
-from ngpipe.config import circuit, wiring
-from ngpipe.config.circuit import CircuitExperiment
+from ngpipe.config import wiring
+from ngpipe.config.circuit import experiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
 from ngpipe.config.sweep import points, varied
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError
-from ngpipe.steps import stages
-from ngpipe.wiring import ablations, nulls, synapses, synthetic_synapses
+from ngpipe.study import stages
+from ngpipe.wiring.nulls import ablations, models
+from ngpipe.wiring.sources import synapses, synthetic_synapses
 
 FILES = {"kind": "synapses", "synapses": "s.feather", "cells": "c.feather"}
 
@@ -197,15 +199,15 @@ class TestNames:
     """Names and numbers that stand in the config and in the library are the same."""
 
     def test_nulls(self):
-        assert set(get_args(circuit.NullName)) == set(nulls.NULLS)
+        assert set(get_args(experiment.NullName)) == set(models.NULLS)
 
     @pytest.mark.parametrize(
         ("model", "field", "expected"),
         [
-            (circuit.Condition, "remove", ablations.REMOVE),
-            (circuit.Condition, "match", ablations.MATCH),
-            (circuit.Neurons, "response", rates.RESPONSES),
-            (circuit.Runs, "engine", respond.ENGINES),
+            (experiment.Condition, "remove", ablations.REMOVE),
+            (experiment.Condition, "match", ablations.MATCH),
+            (experiment.Neurons, "response", rates.RESPONSES),
+            (experiment.Runs, "engine", respond.ENGINES),
             (wiring.SynapseSource, "release", tuple(synapses.RELEASES)),
         ],
         ids=lambda value: getattr(value, "__name__", str(value)),
@@ -220,16 +222,16 @@ class TestNames:
         assert set(names) <= {field.name for field in fields(synapses.Release)}
 
     def test_sections_that_can_be_swept(self):
-        assert set(circuit.SWEPT) <= set(CircuitExperiment.model_fields)
+        assert set(experiment.SWEPT) <= set(CircuitExperiment.model_fields)
 
 
 class TestDefaults:
     @pytest.mark.parametrize(
         ("section", "library"),
         [
-            (circuit.CircuitNetwork(), blocks.NOTEBOOK),
-            (circuit.Neurons(), rates.Neurons()),
-            (circuit.Impulse(), impulse.Impulse()),
+            (experiment.CircuitNetwork(), blocks.NOTEBOOK),
+            (experiment.Neurons(), rates.Neurons()),
+            (experiment.Impulse(), impulse.Impulse()),
             (wiring.Filters(), synapses.NOTEBOOK),
         ],
         ids=lambda one: type(one).__module__,
@@ -246,7 +248,7 @@ class TestDefaults:
         source = wiring.SyntheticSource().model_dump(exclude={"kind", "seed", "filters"})
         assert source == {n: p.default for n, p in tables.items() if p.default is not p.empty}
         ratio = inspect.signature(measures.measure).parameters["threshold_ratio"].default
-        assert circuit.Measures().threshold_ratio == ratio
+        assert experiment.Measures().threshold_ratio == ratio
 
     def test_a_file_that_only_says_circuit_is_whole(self, tmp_path: Path):
         path = tmp_path / "one.yaml"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import validate
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 GOOD = {
     "system": "connectome",

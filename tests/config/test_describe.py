@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ngpipe.config import describe
-from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figures, Kind
-from ngpipe.config.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
 MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)

@@ -3,10 +3,10 @@
 import pytest
 from pydantic import TypeAdapter
 
-from ngpipe.config.experiment import Experiment
-from ngpipe.config.inputs import Input, Movie, Oscillation, Pulses, Video
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.assembly.inputs import Input, Movie, Oscillation, Pulses, Video
+from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.load import validate
-from ngpipe.config.simulation import Simulation
 from ngpipe.errors import ConfigError
 
 KINDS = {"movie": Movie, "video": Video, "oscillation": Oscillation, "pulses": Pulses}

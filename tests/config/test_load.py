@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.figures import Figures
 from ngpipe.config.load import load, validate
-from ngpipe.config.simulation import Simulation
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError, NgpipeError
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config" / "experiments").glob("*.yaml"))

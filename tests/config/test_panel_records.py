@@ -9,13 +9,13 @@ from ngpipe.config import panels
 from ngpipe.config.figures import KINDS, Panel
 from ngpipe.config.panels import SWEPT, PanelKind, panel_kinds
 from ngpipe.errors import ConfigError
-from ngpipe.figures.material import Material, results_of
-from ngpipe.steps.systems import SYSTEMS
+from ngpipe.figures.drawing.material import Material, results_of
+from ngpipe.study.records import SYSTEMS
 
 TOY = '''"""A panel of the sun."""
 
 from ngpipe.config.panels import PanelKind
-from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.assembly.material import AssemblyMaterial
 
 PANELS = (
     PanelKind(
@@ -54,7 +54,7 @@ def test_one_file_adds_a_kind(figures):
 
 def test_two_records_of_one_name_are_refused(figures):
     (figures / "sun.py").write_text(TOY.replace('"sun"', '"phi"'))
-    with pytest.raises(ConfigError, match=r"'phi' stands in ngpipe\.figures\.functions and in"):
+    with pytest.raises(ConfigError, match=r"stands in ngpipe\.figures\.assembly\.functions and in"):
         panel_kinds()
 
 

@@ -7,14 +7,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import validate
 from ngpipe.config.sweep import LABEL, base_of, label, named_points, spelled, varied
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 ASSEMBLY = {
     "simulation": {

@@ -16,7 +16,7 @@ from ngpipe.connectome import (
     compress_paths_signed_no_chunking,
 )
 from ngpipe.errors import ArgumentError, ArgumentTypeError
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 N = 9
 ALL = {"output_threshold": 0, "density_threshold": 1}

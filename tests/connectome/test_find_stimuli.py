@@ -9,11 +9,11 @@ import torch
 from networks import GROUPS, chain, divided, weights
 
 from ngpipe.connectome import MultilayeredNetwork
-from ngpipe.connectome.noise import SynapseNoise, robustness
-from ngpipe.connectome.objectives import activity, target
-from ngpipe.connectome.penalties import l1
+from ngpipe.connectome.optimisation.noise import SynapseNoise, robustness
+from ngpipe.connectome.optimisation.objectives import activity, target
+from ngpipe.connectome.optimisation.penalties import l1
+from ngpipe.connectome.optimisation.search import find_stimuli
 from ngpipe.connectome.schedule import silence
-from ngpipe.connectome.search import find_stimuli
 from ngpipe.errors import ArgumentError, DivergenceError
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")

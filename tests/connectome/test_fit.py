@@ -10,10 +10,10 @@ import torch
 from networks import GROUPS, weights
 
 from ngpipe.connectome import MultilayeredNetwork
-from ngpipe.connectome.fit import Fit, fit
+from ngpipe.connectome.optimisation.fit import Fit, fit
+from ngpipe.connectome.optimisation.plan import Plan
+from ngpipe.connectome.optimisation.split import split
 from ngpipe.connectome.parameters import parameters_of, set_parameters
-from ngpipe.connectome.plan import Plan
-from ngpipe.connectome.split import split
 from ngpipe.errors import ArgumentError, DivergenceError
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")

@@ -26,8 +26,8 @@ from ngpipe.connectome import (
     input_from_df,
     result_summary,
 )
-from ngpipe.connectome.objectives import activity
-from ngpipe.connectome.targets import TargetActivation
+from ngpipe.connectome.optimisation.objectives import activity
+from ngpipe.connectome.optimisation.targets import TargetActivation
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 N = 4

@@ -312,7 +312,7 @@ def test_attributes_of_existing_scripts(W):
 
 def test_a_connectome_is_taken_as_it_is(W, rng):
     from ngpipe.connectome import activations_to_df, add_sign
-    from ngpipe.wiring.connectome import Connectome
+    from ngpipe.wiring.container import Connectome
 
     neurons = pd.DataFrame({"id": range(N)})
     connectome = Connectome(sparse.csr_array(W), neurons)

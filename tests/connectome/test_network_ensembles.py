@@ -11,11 +11,11 @@ from networks import GROUPS, weights
 from scipy import sparse
 
 from ngpipe.connectome import MultilayeredNetwork
-from ngpipe.connectome.ensembles import ensemble, over, predict
+from ngpipe.connectome.optimisation.network_ensembles import ensemble, over, predict
 from ngpipe.connectome.parameters import set_parameters
 from ngpipe.errors import ArgumentError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.nulls import permuted_weights, rewired
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import permuted_weights, rewired
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 

@@ -9,8 +9,8 @@ import torch
 from networks import GROUPS, weights
 
 from ngpipe.connectome import MultilayeredNetwork
-from ngpipe.connectome.objectives import activity, difference, selectivity, target
-from ngpipe.connectome.penalties import l1
+from ngpipe.connectome.optimisation.objectives import activity, difference, selectivity, target
+from ngpipe.connectome.optimisation.penalties import l1
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")

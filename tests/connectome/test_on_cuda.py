@@ -18,9 +18,9 @@ from ngpipe.connectome import (
     silence,
     smoothgrad,
 )
-from ngpipe.connectome.fit import fit
-from ngpipe.connectome.objectives import activity
-from ngpipe.connectome.penalties import group_sparsity, l1
+from ngpipe.connectome.optimisation.fit import fit
+from ngpipe.connectome.optimisation.objectives import activity
+from ngpipe.connectome.optimisation.penalties import group_sparsity, l1
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 

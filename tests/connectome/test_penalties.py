@@ -9,7 +9,7 @@ import torch
 from networks import GROUPS, weights
 
 from ngpipe.connectome import MultilayeredNetwork
-from ngpipe.connectome.penalties import group_sparsity, l1, l2, smoothness
+from ngpipe.connectome.optimisation.penalties import group_sparsity, l1, l2, smoothness
 from ngpipe.errors import ArgumentError
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ngpipe.connectome import el_within_n_steps, find_paths_of_length, group_paths
 from ngpipe.errors import ArgumentError, DoubtfulWarning
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 INPROP = np.zeros((6, 6))
 #      0, 1: S    2, 3: M    4, 5: T

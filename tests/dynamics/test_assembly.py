@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ngpipe.config.simulation import NeuronType, Simulation
+from ngpipe.config.assembly.simulation import NeuronType, Simulation
 from ngpipe.dynamics.assembly import (
     Constants,
     assembly_drift,

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from ngpipe.config.inputs import Movie, Oscillation, Pulses, Video
+from ngpipe.config.assembly.inputs import Movie, Oscillation, Pulses, Video
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions, sample
 from ngpipe.errors import ConfigError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 
 from ngpipe import store
-from ngpipe.config.inputs import Movie, Video
+from ngpipe.config.assembly.inputs import Movie, Video
 from ngpipe.dynamics.movie import generate, read, resized
 from ngpipe.errors import ConfigError
 

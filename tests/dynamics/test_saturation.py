@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ngpipe import store
-from ngpipe.config.simulation import NeuronType, Simulation
+from ngpipe.config.assembly.simulation import NeuronType, Simulation
 from ngpipe.dynamics.assembly import constants_of, flat_from
 from ngpipe.dynamics.saturation import Saturation
 from ngpipe.steps import simulate

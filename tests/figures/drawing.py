@@ -10,8 +10,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from ngpipe.config.figures import KINDS, Panel, Style
-from ngpipe.figures.material import results_of
-from ngpipe.figures.style import new_figure, styled
+from ngpipe.figures.drawing.material import results_of
+from ngpipe.figures.drawing.style import new_figure, styled
 
 STYLE = Style(dpi=100)
 

@@ -7,7 +7,7 @@ from drawing import read_by
 
 from ngpipe import schemas
 from ngpipe.config.figures import Panel, Style
-from ngpipe.figures.assembly import AssemblyMaterial
+from ngpipe.figures.assembly.material import AssemblyMaterial
 
 N, T = 70, 900
 SIDE = 6

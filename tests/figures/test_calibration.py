@@ -7,7 +7,7 @@ from synthetic import N, material
 
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import StoreError
-from ngpipe.figures import compose
+from ngpipe.figures.drawing import compose
 from ngpipe.metrics import connectivity
 
 OFF = ~np.eye(N, dtype=bool)

@@ -13,14 +13,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from ngpipe.config.circuit import Impulse
+from ngpipe.config.circuit.experiment import Impulse
 from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
-from ngpipe.figures import compose
-from ngpipe.figures.circuit import CircuitMaterial
-from ngpipe.steps import stages
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import PAIRS, TRIADS
+from ngpipe.figures.circuit.material import CircuitMaterial
+from ngpipe.figures.drawing import compose
+from ngpipe.study import stages
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.motifs import PAIRS, TRIADS
 from ngpipe.wiring.origin import Origin
 
 N_EXC, N_INH = 14, 4

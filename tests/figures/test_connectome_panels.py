@@ -11,10 +11,10 @@ from drawing import read_by
 
 from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import StoreError
-from ngpipe.figures import compose
-from ngpipe.figures import connectome as panels
-from ngpipe.figures.connectome import ConnectomeMaterial
-from ngpipe.wiring.generated import generated
+from ngpipe.figures.connectome import material as panels
+from ngpipe.figures.connectome.material import ConnectomeMaterial
+from ngpipe.figures.drawing import compose
+from ngpipe.wiring.sources.generated import generated
 
 LAYERS = 4
 NEEDED = {"stimulus": "drive", "readout": "out"}

@@ -7,10 +7,10 @@ from synthetic import SAMPLES, SIDE, N, material, positions
 
 from ngpipe.config.figures import Panel
 from ngpipe.errors import StoreError
-from ngpipe.figures import compose
-from ngpipe.figures.inputs import side_by_side
-from ngpipe.figures.raster import SIDE as PIXELS
-from ngpipe.figures.raster import raster
+from ngpipe.figures.assembly.inputs import side_by_side
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.raster import SIDE as PIXELS
+from ngpipe.figures.drawing.raster import raster
 
 FIELDS = ("true_input", "learned_input")
 LEARNED = ("learned_input", "input_scatter", "input_movie")

@@ -7,10 +7,10 @@ from drawing import STYLE, clipped, overlapping, panel, pixels, texts
 from matplotlib.colors import to_rgba
 
 from ngpipe.errors import ArgumentError
-from ngpipe.figures import compose
-from ngpipe.figures.lattice import hexagonal_map
-from ngpipe.figures.scale import MISSING
-from ngpipe.wiring.unroll import cartesian, hexagon
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.lattice import hexagonal_map
+from ngpipe.figures.drawing.scale import MISSING
+from ngpipe.wiring.sources.unroll import cartesian, hexagon
 
 
 def table(radius: int = 3, **names: float) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.transforms import Bbox
 
 from ngpipe.errors import ArgumentError
-from ngpipe.figures import compose
-from ngpipe.figures.layered import THIN, WIDE, layered_paths
-from ngpipe.figures.ordering import crossings, fewest_crossings
-from ngpipe.figures.scale import MISSING
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.layered import THIN, WIDE, layered_paths
+from ngpipe.figures.drawing.ordering import crossings, fewest_crossings
+from ngpipe.figures.drawing.scale import MISSING
 
 NAMES = [f"{a}{b}{c}" for a in ("AV", "PV", "DB") for b in "ABCD" for c in "LR"]
 

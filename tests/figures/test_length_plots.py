@@ -49,7 +49,7 @@ def test_names_and_arguments_are_those_of_existing_scripts():
 
 
 def test_results_do_not_depend_on_how_figures_look():
-    reached = keys.closure("ngpipe.connectome.length_plots")
+    reached = keys.closure("ngpipe.connectome.interpreter.length_plots")
     assert not [m for m in reached if m.startswith("ngpipe.figures")]
 
 

@@ -8,10 +8,11 @@ from PIL import Image
 from synthetic import SAMPLES, material
 
 from ngpipe import cli, hashing, keys
+from ngpipe.artifacts import materials
 from ngpipe.config.figures import Style
 from ngpipe.figures import movie
-from ngpipe.steps import materials, stages
 from ngpipe.steps import movie as step
+from ngpipe.study import stages
 
 FIGURES = {
     "F": {

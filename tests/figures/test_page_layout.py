@@ -11,9 +11,9 @@ from synthetic import material
 
 from ngpipe.config.figures import KINDS, Figure, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
-from ngpipe.figures import compose
-from ngpipe.figures.headlines import shortened
-from ngpipe.figures.material import Results
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.headlines import shortened
+from ngpipe.figures.drawing.material import Results
 
 ASSEMBLY = [name for name, kind in KINDS.items() if kind.system == "assembly"]
 WIDE = ("impulse_response", "response_times", "effects")

@@ -9,9 +9,9 @@ from synthetic import N, material
 from ngpipe import schemas
 from ngpipe.config.figures import KINDS, Figure, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
-from ngpipe.figures import compose
+from ngpipe.figures.drawing import compose
 from ngpipe.figures.quicklook import quick_look
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "assembly"])

@@ -8,9 +8,9 @@ from drawing import STYLE, clipped, overlapping, panel, texts
 from matplotlib.colors import to_rgba
 
 from ngpipe.errors import ArgumentError
-from ngpipe.figures import compose
-from ngpipe.figures.responses import effect_bars, fit_scatter, response_map
-from ngpipe.figures.scale import MISSING
+from ngpipe.figures.connectome.responses import effect_bars, fit_scatter, response_map
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.scale import MISSING
 
 
 def responses(rows: int = 5, across: int = 9, seed: int = 0) -> xr.DataArray:

@@ -6,9 +6,9 @@ import pytest
 
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import StoreError
-from ngpipe.figures import compose
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.style import new_figure
 from ngpipe.figures.points import SweepMaterial, sweep
-from ngpipe.figures.style import new_figure
 
 NOISE, UNIT = "simulation.noise", "1/tau"
 

@@ -9,12 +9,13 @@ import torch
 import xarray as xr
 
 from ngpipe import hashing, schemas, store
+from ngpipe.artifacts import model_file, recordings
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.assembly.training import Training
 from ngpipe.config.load import validate
-from ngpipe.config.training import Training
 from ngpipe.errors import ConfigError, StoreError
-from ngpipe.steps import model_file, recordings, recover, rollout, score, simulate, train
+from ngpipe.steps import recover, rollout, score, simulate, train
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
 TRUTH = ["connectivity", "gain", "neuron_type", "phi", "psi"]

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ngpipe.config.circuit import CircuitExperiment
+from ngpipe.artifacts import materials
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.config.load import validate
-from ngpipe.figures import compose
-from ngpipe.steps import compare, materials, motifs, respond, wire
+from ngpipe.figures.drawing import compose
+from ngpipe.steps import compare, motifs, respond, wire
 
 KEY = "k" * 64
 SWEEPS = {"network.balance": [None, 0.15], "network.probability": [0.0, 0.3]}

@@ -18,14 +18,14 @@ from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import compare as tables_compared
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond as respond_to
-from ngpipe.config.circuit import CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
 from ngpipe.errors import ArgumentError, ConfigError, ConnectomeError, StoreError
 from ngpipe.steps import compare, motifs, respond, wire
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.nulls import NULLS, p_value
-from ngpipe.wiring.synapses import Filters, from_synapses
-from ngpipe.wiring.synthetic_synapses import synthetic, synthetic_tables
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import NULLS, p_value
+from ngpipe.wiring.sources.synapses import Filters, from_synapses
+from ngpipe.wiring.sources.synthetic_synapses import synthetic, synthetic_tables
 
 CPU = torch.device("cpu")
 KEY = "k" * 64

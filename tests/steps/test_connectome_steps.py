@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from ngpipe import schemas, store
-from ngpipe.config.connectome import ConnectomeExperiment
+from ngpipe.artifacts import network_file
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import validate
-from ngpipe.connectome.fit import Fit
+from ngpipe.connectome.optimisation.fit import Fit
 from ngpipe.connectome.rules import DEFAULT, PRESETS
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
-from ngpipe.steps import attribute, control, fit, network_file, search, tabulate, wire
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.generated import generated
+from ngpipe.steps import attribute, control, fit, search, tabulate, wire
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.sources.generated import generated
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
 TARGETS = "stimulus,group,value,layer\none,O1,0.5,3\none,O2,0.1,3\ntwo,O1,0.2,3\ntwo,O2,0.4,3\n"

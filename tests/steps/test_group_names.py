@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ngpipe import store
-from ngpipe.config.excitability import Fit, Network
-from ngpipe.config.stimuli import Pulse
+from ngpipe.artifacts import given, network_file
+from ngpipe.config.connectome.excitability import Fit, Network
+from ngpipe.config.connectome.stimuli import Pulse
 from ngpipe.errors import ConfigError
-from ngpipe.steps import given, network_file
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 CPU = torch.device("cpu")
 STIMULI = {"1": Pulse(kind="pulse", levels={"20": 1.0})}

@@ -10,9 +10,10 @@ import xarray as xr
 import zarr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import parameter_file
 from ngpipe.cli import main
 from ngpipe.errors import NgpipeWarning
-from ngpipe.steps import inspect, parameter_file
+from ngpipe.steps import inspect
 
 MADE = store.Provenance("simulate", "f" * 64, {"n_neurons": 4})
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ngpipe.cli import main
-from ngpipe.steps import stages
-from ngpipe.steps.new import FIGURES, SYSTEMS
+from ngpipe.study import stages
+from ngpipe.study.new import FIGURES, SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,10 +10,11 @@ import xarray as xr
 import yaml
 
 from ngpipe import cli, store
+from ngpipe.artifacts import whose
 from ngpipe.config.load import load
 from ngpipe.config.systems import load_experiment
 from ngpipe.metrics import external
-from ngpipe.steps import origin, stages
+from ngpipe.study import stages
 
 N, FRAMES = 6, 300
 RUN, MINE = Path("results/runs/mine"), Path("config/experiments/mine.yaml")
@@ -112,20 +113,20 @@ def test_names_travel_and_pairs_without_a_truth_are_counted(learned):
 def test_the_content_of_a_recording_is_in_the_key(here):
     experiment = load_experiment(MINE)
     plain = stages.stage_keys(experiment)
-    keys = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    keys = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert manifest("training")["key"] == keys["train"] != plain["train"]
     assert manifest("metrics")["key"] == keys["score"]
     assert "activity" in json.loads(manifest("training")["notes"]["recording"])
     record(activity(2))
-    other = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    other = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert not set(keys.values()) & set(other.values())
 
 
 def test_a_truth_that_is_added_makes_the_scores_stale_and_nothing_else(here):
     experiment = load_experiment(MINE)
-    before = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    before = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     record(activity(1))
-    after = stages.stage_keys(experiment, origin.foreign(RUN, experiment))
+    after = stages.stage_keys(experiment, whose.foreign(RUN, experiment))
     assert {name for name in before if before[name] != after[name]} == {"score"}
     assert step("score") == 0
 
@@ -179,7 +180,7 @@ def test_a_simulation_has_the_key_of_its_config(here):
     shutil.rmtree(RUN)
     assert step("simulate") == 0
     experiment = load_experiment(MINE)
-    assert origin.foreign(RUN, experiment) is None
+    assert whose.foreign(RUN, experiment) is None
     assert step("train") == 0
     assert manifest("training")["key"] == stages.key_of(experiment, "train")
     chunk = RUN / "simulation.zarr" / "activity" / "0.0"
@@ -196,8 +197,8 @@ def test_an_earlier_simulation_is_a_recording_unless_it_was_planned_with(here):
     content["simulation"]["seed"] = 9
     MINE.write_text(yaml.safe_dump(content))
     experiment = load(MINE, type(load_experiment(MINE)))
-    assert origin.foreign(RUN, experiment) is not None
-    assert origin.foreign(RUN, experiment, simulated=True) is None
+    assert whose.foreign(RUN, experiment) is not None
+    assert whose.foreign(RUN, experiment, simulated=True) is None
     assert step("train", "--key", stages.key_of(experiment, "train")) == 0
 
 

@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from ngpipe.steps import progress as module
-from ngpipe.steps import told as told_module
-from ngpipe.steps.progress import Lines, alive, duration, progress
-from ngpipe.steps.told import Told
+from ngpipe.artifacts import progress as module
+from ngpipe.artifacts import solver_lines as told_module
+from ngpipe.artifacts.progress import Lines, alive, duration, progress
+from ngpipe.artifacts.solver_lines import Told
 
 
 class Clock:

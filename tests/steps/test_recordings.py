@@ -6,8 +6,8 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.config.training import Training
-from ngpipe.steps import recordings
+from ngpipe.artifacts import recordings
+from ngpipe.config.assembly.training import Training
 
 CPU = torch.device("cpu")
 

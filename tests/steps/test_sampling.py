@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from ngpipe.artifacts import sampling
 from ngpipe.errors import StoreError
-from ngpipe.steps import sampling
 
 HERE = Path("recording.zarr")
 N = 50

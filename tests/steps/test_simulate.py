@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ngpipe import hashing, schemas, store
-from ngpipe.config.simulation import Simulation
+from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.errors import ConfigError, DivergenceError
 from ngpipe.steps import simulate
 from ngpipe.wiring.ensembles import weights

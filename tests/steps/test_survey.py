@@ -8,10 +8,10 @@ import pytest
 import torch
 import xarray as xr
 
+from ngpipe.artifacts import recordings, survey
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import StaleError, StoreError
-from ngpipe.steps import recordings, survey
 
 CPU = torch.device("cpu")
 N, NEURONS = 400, 5

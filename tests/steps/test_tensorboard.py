@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ngpipe.config.simulation import Simulation
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError
 from ngpipe.steps import simulate, train
 

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.ablations import MATCH, REMOVE, matched_removal, without_reciprocal
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import pair_counts
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.ablations import MATCH, REMOVE, matched_removal, without_reciprocal
+from ngpipe.wiring.nulls.motifs import pair_counts
 
 sizes = st.tuples(st.integers(0, 2**31), st.integers(1, 15), st.floats(0.0, 0.7))
 rules = pytest.mark.parametrize("remove", REMOVE)

@@ -9,11 +9,10 @@ from scipy import sparse
 from scipy.stats import chi2
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring import nulls
-from ngpipe.wiring.ablations import without_reciprocal
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import pair_counts, triad_counts
-from ngpipe.wiring.nulls import (
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls import models
+from ngpipe.wiring.nulls.ablations import without_reciprocal
+from ngpipe.wiring.nulls.models import (
     NULLS,
     enough_sweeps,
     erdos_renyi,
@@ -24,6 +23,7 @@ from ngpipe.wiring.nulls import (
     permuted_weights,
     rewired,
 )
+from ngpipe.wiring.nulls.motifs import pair_counts, triad_counts
 
 sizes = st.tuples(st.integers(0, 2**31), st.integers(1, 20), st.floats(0.0, 0.8))
 
@@ -356,7 +356,7 @@ class TestErdosRenyiOfManyNeurons:
     @pytest.mark.parametrize("tossed", [0, 8192])
     def test_every_graph_comes_as_often_as_its_probability(self, tossed, monkeypatch, rng):
         """Three neurons, 2 of 6 pairs connected: all 64 graphs, from a number a pair or an edge."""
-        monkeypatch.setattr(nulls, "TOSSED", tossed)
+        monkeypatch.setattr(models, "TOSSED", tossed)
         weights = np.zeros((3, 3))
         weights[1, 0] = weights[2, 1] = 1
         one = Connectome(weights, pd.DataFrame({"id": range(3)}))

@@ -8,7 +8,7 @@ import pytest
 
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import columns
-from ngpipe.wiring.tables import Connectome, read
+from ngpipe.wiring.sources.tables import Connectome, read
 
 A, B, C = 720575940596125868, 720575940596125869, 720575940596125871
 """Ids of the fly that are one and the same as float64."""

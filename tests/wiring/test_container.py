@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring.tables import Connectome, Origin
+from ngpipe.wiring.sources.tables import Connectome, Origin
 
 IDS = ["a", "b", "c", "d"]
 EDGES = [("a", "b", 3.0), ("a", "c", 1.0), ("b", "c", 4.0), ("c", "a", 2.0), ("d", "c", 5.0)]

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.effective import effective_connectivity
-from ngpipe.wiring.nulls import rewired
-from ngpipe.wiring.signs import sampled_signs
-from ngpipe.wiring.sources import celegans, optic_lobe
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import rewired
+from ngpipe.wiring.nulls.signs import sampled_signs
+from ngpipe.wiring.paths.effective import effective_connectivity
+from ngpipe.wiring.sources.named import celegans, optic_lobe
 
 PARTS = ["excitatory", "inhibitory", "net", "total"]
 

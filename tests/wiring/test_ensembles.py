@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from ngpipe.config.connectivity import Block, Connectivity, Gaussian, Lorentz, LowRank
+from ngpipe.config.assembly.connectivity import Block, Connectivity, Gaussian, Lorentz, LowRank
 from ngpipe.wiring.ensembles import lorentz_exponent, weights
 
 KINDS = [Lorentz, Gaussian, LowRank, Block]

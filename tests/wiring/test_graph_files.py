@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring.tables import read
+from ngpipe.wiring.sources.tables import read
 
 GML = """graph [ directed 1 node [ id 0 label "A" ] node [ id 1 label "B" ]
 edge [ source 0 target 1 weight 3 ] edge [ source 0 target 1 weight 4 ] ]

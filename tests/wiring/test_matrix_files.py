@@ -10,11 +10,11 @@ import torch
 import xarray as xr
 from scipy import io, sparse
 
-from ngpipe.config.connectivity import File
+from ngpipe.config.assembly.connectivity import File
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.matrix_files import read as read_any
-from ngpipe.wiring.tables import read, read_matrix
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.sources.matrix_files import read as read_any
+from ngpipe.wiring.sources.tables import read, read_matrix
 
 N = 3
 ARROWS = np.array([[0, 0, 0], [2.5, 0, 0], [0, -4, 0]])  # 0 -> 1 and 1 -> 2

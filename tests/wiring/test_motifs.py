@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import (
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import erdos_renyi, permuted_weights, rewired
+from ngpipe.wiring.nulls.motifs import (
     TRIADS,
     motif_counts,
     motif_scores,
     pair_counts,
     triad_counts,
 )
-from ngpipe.wiring.nulls import erdos_renyi, permuted_weights, rewired
-from ngpipe.wiring.synapses import PHASE1, Filters, read_synapses
+from ngpipe.wiring.sources.synapses import PHASE1, Filters, read_synapses
 
 sizes = st.tuples(st.integers(0, 2**31), st.integers(1, 12), st.floats(0.0, 0.9))
 

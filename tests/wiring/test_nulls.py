@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.generated import generated
-from ngpipe.wiring.nulls import mixing, permuted_weights, rewired
-from ngpipe.wiring.sources import celegans
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import mixing, permuted_weights, rewired
+from ngpipe.wiring.sources.generated import generated
+from ngpipe.wiring.sources.named import celegans
 
 
 def random_connectome(seed: int, n: int = 40, p: float = 0.2) -> Connectome:

@@ -11,7 +11,7 @@ import pytest
 from scipy import io, sparse
 
 from ngpipe.errors import ConnectomeError, NgpipeWarning, StoreError
-from ngpipe.wiring.tables import Connectome, read
+from ngpipe.wiring.sources.tables import Connectome, read
 
 N = 4
 ARROW = np.zeros((N, N), np.float32)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import io, sparse
 
-from ngpipe.wiring.tables import read
+from ngpipe.wiring.sources.tables import read
 
 NAMES = ["AVAL", "DB01", "nerve ring", "x#1", "17b", "a;b"]
 EDGES = st.lists(

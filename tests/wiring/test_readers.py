@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ngpipe.wiring.columns import label, labels
-from ngpipe.wiring.synapses import PHASE1, Filters, from_synapses
-from ngpipe.wiring.tables import Connectome, read
+from ngpipe.wiring.sources.synapses import PHASE1, Filters, from_synapses
+from ngpipe.wiring.sources.tables import Connectome, read
 
 few = settings(
     max_examples=25,

@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.effective import effective_connectivity
-from ngpipe.wiring.routes import Paths, path_lengths, paths
-from ngpipe.wiring.sources import celegans, optic_lobe
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.paths.effective import effective_connectivity
+from ngpipe.wiring.paths.routes import Paths, path_lengths, paths
+from ngpipe.wiring.sources.named import celegans, optic_lobe
 
 SOURCES, TARGETS = np.array([0, 3]), np.array([5, 6, 1])
 Walks = dict[tuple[int, ...], float]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.signs import excitatory_probability, sampled_signs
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.signs import excitatory_probability, sampled_signs
 
 
 @pytest.fixture

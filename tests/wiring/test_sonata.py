@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ngpipe.errors import ConnectomeError, NgpipeWarning, StoreError
-from ngpipe.wiring.tables import read, read_table
+from ngpipe.wiring.sources.tables import read, read_table
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ngpipe.errors import StoreError
-from ngpipe.wiring import places, sources, worm
+from ngpipe.wiring.sources import named, places, worm
 
 TYPES = {
     "nodes": [
@@ -65,13 +65,13 @@ def cect_file(tmp_path):
 
 class TestWorm:
     def test_who_sends_and_who_receives(self, worm_file):
-        found = sources.celegans(worm_file)
+        found = named.celegans(worm_file)
         assert found.edges().values.tolist() == [["ASHL", "AVAL", 5], ["AVAL", "VA01", 3]]
         assert found.origin.counts["edges_not_selected"] == 1
         assert found.unit == "sections"
 
     def test_both_kinds_of_file_say_the_same(self, worm_file, cect_file):
-        assert sources.celegans(worm_file).digest() == sources.celegans(cect_file).digest()
+        assert named.celegans(worm_file).digest() == named.celegans(cect_file).digest()
 
     def test_the_neurons(self):
         found = worm.neurons().set_index("id")
@@ -88,7 +88,7 @@ class TestWorm:
         assert {"AVA", "AVB", "AVD", "AVE", "PVC"} <= set(found["cell_type"])
 
     def test_names_as_other_packages_write_them(self, worm_file):
-        found = sources.celegans(worm_file)
+        found = named.celegans(worm_file)
         names = found.neurons.set_index("id")["name"]
         assert names[["VB01", "VB11", "AS10", "AVAL", "I1L"]].tolist() == [
             *("VB1", "VB11", "AS10", "AVAL", "I1L")
@@ -98,12 +98,12 @@ class TestWorm:
     def test_another_sheet_is_refused(self, tmp_path):
         (tmp_path / "herm_chem_adj.csv").write_text(",A,B\nA,0,1\nB,1,0\n")
         with pytest.raises(StoreError, match="lacks 300 of the 300 neurons, "):
-            sources.celegans(tmp_path)
+            named.celegans(tmp_path)
 
 
 class TestOpticLobe:
     def test_signs_offsets_and_roles(self, optic_file):
-        found = sources.optic_lobe(optic_file, radius=1)
+        found = named.optic_lobe(optic_file, radius=1)
         edges = found.edges().set_index(["pre", "post"])["weight"]
         assert edges["R1(0,0)", "T4a(0,0)"] == -40
         assert edges["R1(-1,0)", "T4a(0,0)"] == -2.5
@@ -117,12 +117,12 @@ class TestOpticLobe:
     def test_another_file_is_refused(self, content, optic_file):
         optic_file.write_text(content)
         with pytest.raises(StoreError, match="is no file of the connectome 'optic_lobe'"):
-            sources.optic_lobe(optic_file)
+            named.optic_lobe(optic_file)
 
 
 class TestWhereFrom:
     def test_a_directory_is_searched(self, worm_file):
-        found = sources.celegans(worm_file.parent).origin
+        found = named.celegans(worm_file.parent).origin
         assert set(found.files) == {worm_file.name}
         assert found.citation.startswith("Cook et al. 2019")
         assert "not the file at https://" in found.notes[0]
@@ -139,9 +139,9 @@ class TestWhereFrom:
 
     def test_a_path_that_does_not_exist(self, tmp_path):
         with pytest.raises(StoreError, match="nowhere does not exist"):
-            sources.celegans(tmp_path / "nowhere")
+            named.celegans(tmp_path / "nowhere")
         with pytest.raises(StoreError, match="holds none of "):
-            sources.celegans(tmp_path)
+            named.celegans(tmp_path)
 
     def test_a_package_is_read_and_not_imported(self, optic_file, tmp_path, monkeypatch):
         package = tmp_path / "flyvis"
@@ -150,7 +150,7 @@ class TestWhereFrom:
         optic_file.rename(package / "connectome" / optic_file.name)
         monkeypatch.undo()
         monkeypatch.syspath_prepend(tmp_path)
-        assert len(sources.optic_lobe(radius=1)) == 7 + 1 + 1
+        assert len(named.optic_lobe(radius=1)) == 7 + 1 + 1
         assert "flyvis" not in sys.modules
 
     def test_a_path_comes_before_the_package(self, optic_file, monkeypatch):
@@ -208,7 +208,7 @@ class TestDownload:
 
 @pytest.mark.data
 def test_the_worm_of_cook_2019(real):
-    found = sources.celegans(real("celegans"))
+    found = named.celegans(real("celegans"))
     assert (len(found), found.n_edges) == (300, 3707)
     assert found.weights.sum() == 20_905
     assert found.origin.notes == (), "the file is the published one"
@@ -224,7 +224,7 @@ def test_the_worm_of_cook_2019(real):
 @pytest.mark.data
 def test_the_optic_lobe_of_lappalainen_2024(real):
     folder = real("flyvis_optic_lobe")
-    found = sources.optic_lobe_types(folder)
+    found = named.optic_lobe_types(folder)
     assert found.origin.notes == (), "the file is the published one"
     assert found.types["role"].value_counts().to_dict() == {
         "output": 34,

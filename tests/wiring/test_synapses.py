@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring.motifs import pair_counts
-from ngpipe.wiring.synapses import (
+from ngpipe.wiring.nulls.motifs import pair_counts
+from ngpipe.wiring.sources.synapses import (
     NOTEBOOK,
     PHASE1,
     UNFINISHED,
@@ -19,7 +19,7 @@ from ngpipe.wiring.synapses import (
     from_synapses,
     read_synapses,
 )
-from ngpipe.wiring.synthetic_synapses import synthetic, synthetic_tables
+from ngpipe.wiring.sources.synthetic_synapses import synthetic, synthetic_tables
 
 ALL = Filters(min_synapses=0)
 SYNTHETIC_FILE = "synthetic/synapses_proofread_V1_neurons_1300_SYNTH_seed16.feather"
@@ -363,7 +363,7 @@ class TestSynthetic:
     @pytest.mark.parametrize("factor", [0.0, 1.0, 1.6])
     def test_reciprocity_is_what_was_asked_for(self, factor):
         """Where all probabilities are p: factor * p^2 n (n - 1) / 2 pairs are expected."""
-        from ngpipe.wiring import synthetic_synapses
+        from ngpipe.wiring.sources import synthetic_synapses
 
         p = np.full((300, 300), 0.1)
         np.fill_diagonal(p, 0)

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from ngpipe.config.files import kind
 from ngpipe.config.wiring import SynapseSource, TableSource
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring.synapses import Filters, Release, read_synapses
-from ngpipe.wiring.tables import TableFile, read, read_table
+from ngpipe.wiring.sources.synapses import Filters, Release, read_synapses
+from ngpipe.wiring.sources.tables import TableFile, read, read_table
 
 EDGES = "pre,post,weight\nA,B,3\nB,C,4\nB,A,5\n"
 EXPECTED = {("A", "B"): 3.0, ("B", "C"): 4.0, ("B", "A"): 5.0}

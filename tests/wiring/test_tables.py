@@ -15,10 +15,10 @@ from scipy.sparse import coo_array
 from scipy.sparse import save_npz as save_sparse
 
 from ngpipe import schemas, store
-from ngpipe.config.connectivity import File
+from ngpipe.config.assembly.connectivity import File
 from ngpipe.errors import ConfigError
 from ngpipe.wiring.ensembles import weights
-from ngpipe.wiring.tables import read_matrix
+from ngpipe.wiring.sources.tables import read_matrix
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT.parent / "shared" / "data" / "neural_gnn" / "signal_fig_2" / "connectivity.pt"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.generated import generated, generated_types
-from ngpipe.wiring.sources import optic_lobe_types
-from ngpipe.wiring.unroll import TypeConnectome, cartesian, filled, hexagon
+from ngpipe.wiring.sources.generated import generated, generated_types
+from ngpipe.wiring.sources.named import optic_lobe_types
+from ngpipe.wiring.sources.unroll import TypeConnectome, cartesian, filled, hexagon
 
 COLUMNS = ["pre", "post", "du", "dv", "weight"]
 NEIGHBOURS = [(1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)]

@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring.tables import TableFile, read, read_table
+from ngpipe.wiring.sources.tables import TableFile, read, read_table
 
 EDGES = [("pre", "post", "type", "n"), ("A", "B", "chemical", 3), ("B", "A", "chemical", 4)]
 # groups in the first two rows and columns, names in the third, as the worm's sheets have them

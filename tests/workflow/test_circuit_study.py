@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from studies import NOTHING, Study, kill_group
+from studies import NOTHING, Study, copy_project, kill_group
 
 from ngpipe.hashing import tree_digest
-from ngpipe.wiring.synthetic_synapses import synthetic_tables
+from ngpipe.wiring.sources.synthetic_synapses import synthetic_tables
 
 NONE: dict[str, int] = {}
 ALL = {"wire": 1, "respond": 1, "motifs": 1, "compare": 1}
@@ -181,7 +181,7 @@ def test_a_change_reruns_what_is_below_it(circuit: Study, change: str) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("wiring/synapses.py", {"wire": 2, "respond": 2, "motifs": 2, "compare": 2}),
+        ("wiring/sources/synapses.py", {"wire": 2, "respond": 2, "motifs": 2, "compare": 2}),
         ("circuit/conditions.py", {"respond": 2, "compare": 2}),
         ("metrics/circuit.py", {"compare": 2}),
         ("steps/motifs.py", {"motifs": 2}),
@@ -191,10 +191,10 @@ def test_a_change_reruns_what_is_below_it(circuit: Study, change: str) -> None:
 def test_an_edited_source_reruns_what_imports_it(
     circuit: Study, tmp_path: Path, source: str, expected: dict[str, int]
 ) -> None:
-    project = shutil.copytree(circuit.project, tmp_path / "project")
+    project = copy_project(circuit.project, tmp_path / "project")
     edited = Path(project, "src", "ngpipe", source)
     edited.write_text(edited.read_text() + "SOMETHING = 1\n")
-    assert Study(circuit.directory, Path(project)).planned(*BOTH) == expected
+    assert Study(circuit.directory, project).planned(*BOTH) == expected
 
 
 @pytest.mark.parametrize(

@@ -94,15 +94,10 @@ def one_weight(study: Study) -> None:
     path.write_text("\n".join([header, first, *rest]) + "\n")
 
 
-CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
-    "nothing": (nothing, NONE),
+OF_THE_SOURCE: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "sources touched": (touch_sources, NONE),
     "comments and a docstring of the source": (edit_comments, NONE),
-    "configs and user files touched": (touch_configs, NONE),
     "source edited, then reverted": (edit_and_revert, NONE),
-    "YAML comment and key order": (comment_and_key_order, NONE),
-    "default written out": (default_written_out, NONE),
-    "experiment that no figure uses": (unused_experiment, NONE),
     "source of simulate": (edit("steps/simulate.py"), ALL),
     "source of the integrator": (edit("dynamics/integrate.py"), ALL),
     "shared source": (edit("store.py"), ALL),
@@ -112,12 +107,19 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     ),
     "source of recover": (edit("assembly/readout.py"), {"recover": 2, **SCORED}),
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
-    "source of two panels": (edit("figures/traces.py"), {"panel": 2, "figure": 2}),
-    "source of all pages": (edit("figures/headlines.py"), PAGES),
-    "source of panels of other systems": (edit("figures/times.py"), NONE),
-    "source of nulls": (edit("wiring/swaps.py"), NONE),
-    "config of another system": (edit("config/circuit.py"), NONE),
+    "source of two panels": (edit("figures/assembly/traces.py"), {"panel": 2, "figure": 2}),
+    "source of all pages": (edit("figures/drawing/headlines.py"), PAGES),
+    "source of panels of other systems": (edit("figures/circuit/times.py"), NONE),
+    "source of nulls": (edit("wiring/nulls/swaps.py"), NONE),
+    "config of another system": (edit("config/circuit/experiment.py"), NONE),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
+}
+OF_THE_CONFIG: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
+    "nothing": (nothing, NONE),
+    "configs and user files touched": (touch_configs, NONE),
+    "YAML comment and key order": (comment_and_key_order, NONE),
+    "default written out": (default_written_out, NONE),
+    "experiment that no figure uses": (unused_experiment, NONE),
     "style": (config("config.yaml", "dpi: 50", "dpi: 60"), PAGES),
     "spec of one panel": (
         config("config.yaml", "of: wired", "of: wired, title: Ours"),
@@ -157,11 +159,22 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_reruns_what_is_stale_and_nothing_else(editable: Study, change: str) -> None:
-    make, expected = CHANGES[change]
+@pytest.mark.parametrize("change", OF_THE_SOURCE)
+def test_an_edited_source_reruns_what_is_stale_and_nothing_else(
+    editable: Study, change: str
+) -> None:
+    make, expected = OF_THE_SOURCE[change]
     make(editable)
     assert editable.planned() == expected
+
+
+@pytest.mark.parametrize("change", OF_THE_CONFIG)
+def test_an_edited_config_reruns_what_is_stale_and_nothing_else(
+    finished: Study, change: str
+) -> None:
+    make, expected = OF_THE_CONFIG[change]
+    make(finished)
+    assert finished.planned() == expected
 
 
 def test_user_file_replaced_under_its_old_time_is_noticed(finished: Study) -> None:
@@ -188,7 +201,7 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
     before = json.loads(manifest.read_text())["key"]
     editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
 
-    sound = "    module.run(*parts"
+    sound = "    module.run(*sections"
     failing = f"    1 / (name != 'score')\n{sound}"
     editable.edit_source("commands/stage.py", sound, failing)
     assert "ZeroDivisionError" in editable.snakemake("results/Other/", rc=1)

@@ -10,7 +10,7 @@ import pytest
 from studies import Study
 
 from ngpipe.errors import NgpipeError
-from ngpipe.steps import stages, verify
+from ngpipe.study import stages, verify
 
 RUN = "results/runs/small"
 

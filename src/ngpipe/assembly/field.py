@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ngpipe.config.inputs import Mode
-from ngpipe.config.training import HiddenInput
+from ngpipe.config.assembly.inputs import Mode
+from ngpipe.config.assembly.training import HiddenInput
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from ngpipe.arrays import Activity, Connectivity, Curves, Drift, Rate
-from ngpipe.config.inputs import Mode
-from ngpipe.config.training import Network
+from ngpipe.config.assembly.inputs import Mode
+from ngpipe.config.assembly.training import Network
 
 N_FEATURES = 3
 """Functions of activity that every learned function is built from."""

@@ -20,7 +20,7 @@ from ngpipe.assembly.gnn import AssemblyGNN, Scales
 from ngpipe.assembly.knots import Knots
 from ngpipe.assembly.objective import fit, penalties
 from ngpipe.assembly.recording import KnownInput, Recording
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DivergenceError
 
 SELECTION_FRAMES = 200

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ngpipe.arrays import Rate
 from ngpipe.assembly.gnn import AssemblyGNN
-from ngpipe.config.training import Penalties
+from ngpipe.config.assembly.training import Penalties
 
 Scalar = Float[Tensor, ""]
 

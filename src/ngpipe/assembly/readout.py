@@ -12,7 +12,7 @@ from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 
 NOT_TOLD = "no: no connection is called present, so phi* holds what W lacks"
 """Said of types that curves seem to have, in a model without a connection."""

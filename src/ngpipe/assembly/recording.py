@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
-from ngpipe.config.inputs import Mode
+from ngpipe.config.assembly.inputs import Mode
 from ngpipe.errors import DivergenceError, StoreError
 
 BLOCK = 20

@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 
 SAME = 1e-3
 """Spread of curves, relative to their size, below which they are of one type: that of fits."""

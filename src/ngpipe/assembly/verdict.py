@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ngpipe.assembly.closed_form.diagnosis import REST
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 
 FRAMES = 200
 ROUGH = 0.01

@@ -177,7 +177,7 @@ def circuit(measured: np.ndarray, part: RandomPart, parameters: CircuitParameter
 
     Args:
         measured: S[post, pre], summed sizes of the synapses of each connection, 0 where there is
-            none; of a :class:`~ngpipe.wiring.connectome.Connectome` its ``weights.toarray()``.
+            none; of a :class:`~ngpipe.wiring.container.Connectome` its ``weights.toarray()``.
         part: what is random; drawn for as many excitatory neurons as ``measured`` has.
         parameters: those that ``part`` was drawn with, or others with the same probability,
             inhibitory share and spread.

@@ -12,11 +12,17 @@ from ngpipe.circuit.blocks import (
     draw,
     notebook_draw,
 )
-from ngpipe.config.circuit import OBSERVED, CircuitExperiment, CircuitNetwork, Condition, Runs
+from ngpipe.config.circuit.experiment import (
+    OBSERVED,
+    CircuitExperiment,
+    CircuitNetwork,
+    Condition,
+    Runs,
+)
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.ablations import matched_removal, without_reciprocal
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.nulls import NULLS, Rng
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.ablations import matched_removal, without_reciprocal
+from ngpipe.wiring.nulls.models import NULLS, Rng
 
 SHUFFLES = ("permuted_connections", "permuted_weights")
 """The notebook's own nulls, which it draws from a RandomState."""

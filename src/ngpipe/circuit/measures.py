@@ -9,7 +9,7 @@ from scipy.sparse.linalg import ArpackError, eigs
 from ngpipe.circuit.blocks import Circuit
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.errors import ArgumentError, DivergenceError
-from ngpipe.wiring.significance import p_value
+from ngpipe.wiring.nulls.significance import p_value
 
 STATUSES = ("ok", "censored", "diverging", "no_response")
 """Back at baseline; not by the end of the run; growing at its end, or not finite; never above."""

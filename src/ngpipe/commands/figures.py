@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ngpipe.artifacts import whose
 from ngpipe.commands.loading import step
 from ngpipe.config.figures import KINDS, Figure
 from ngpipe.errors import ConfigError, did_you_mean
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 _RUNS, _PANELS = Path("results/runs"), Path("results/panels")
 
@@ -93,6 +94,6 @@ def _key(
     now = key(study)
     if options.key != now:
         names = study.experiments_of(options.name)
-        now = key(step("origin").with_recordings(study, _RUNS, names))
+        now = key(whose.with_recordings(study, _RUNS, names))
     stages.confirm(options.command, options.key, now)
     return now

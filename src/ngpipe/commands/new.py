@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ngpipe.steps import new
+from ngpipe.study import new
 
 
 def run(options: argparse.Namespace) -> None:

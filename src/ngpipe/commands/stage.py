@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ngpipe.artifacts import whose
 from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import DeviceError
 from ngpipe.ownership import claim
-from ngpipe.steps import parts, stages
-from ngpipe.steps.systems import stage_called
+from ngpipe.study import sections, stages
+from ngpipe.study.records import stage_called
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     if name in _OF_RECORDINGS:
         # Snakemake has decided by itself whether a simulation is still good enough.
         planned = options.key == key
-        recording = step("origin").foreign(directory, experiment, simulated=planned)
+        recording = whose.foreign(directory, experiment, simulated=planned)
         key = stages.key_of(experiment, name, recording)
     stages.confirm(name, options.key, key)
     claim(directory / output for output in stages.outputs_of(name))
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         more |= {"device": device} if stage.computes else {}
     if "torch" in sys.modules:
         _limit_threads(options.threads)
-    module.run(*parts.taken(stage, experiment), directory, key=key, **more)
+    module.run(*sections.taken(stage, experiment), directory, key=key, **more)
 
 
 def _limit_threads(threads: int | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
-from ngpipe.steps import stages
+from ngpipe.study import stages
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from ngpipe.artifacts.progress import alive
 from ngpipe.errors import NgpipeError, NgpipeWarning
-from ngpipe.steps.progress import alive
 
 
 @contextmanager

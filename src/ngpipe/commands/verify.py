@@ -5,11 +5,11 @@ import contextlib
 import sys
 from pathlib import Path
 
+from ngpipe.artifacts import whose
 from ngpipe.commands.figures import figure_of
-from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import NgpipeError
-from ngpipe.steps import stages
+from ngpipe.study import stages, verify
 
 
 def run(options: argparse.Namespace) -> None:
@@ -43,7 +43,7 @@ def _sweep(table: Path, config: Path) -> str:
     experiment = load_experiment(config / "experiments" / f"{table.stem}.yaml")
     points = stages.swept(table.stem, experiment)
     runs = table.parent.parent / "runs"
-    foreign = step("origin").foreign
+    foreign = whose.foreign
     known = {
         name: stages.stage_keys(
             point.experiment, foreign(runs / name, point.experiment, simulated=True)
@@ -51,7 +51,7 @@ def _sweep(table: Path, config: Path) -> str:
         for name, point in points.items()
     }
     by_hand = [f"ngpipe sweep config/experiments/{table.stem}.yaml"]
-    step("verify").run_sweep(table, runs, known, key=stages.sweep_key(points), by_hand=by_hand)
+    verify.run_sweep(table, runs, known, key=stages.sweep_key(points), by_hand=by_hand)
     return f"metrics of {', '.join(points)}"
 
 
@@ -59,12 +59,12 @@ def _figure(directory: Path, config: Path) -> str:
     name = directory.name
     study, figure = figure_of(config, name)
     experiments, runs = study.experiments_of(name), directory.parent / "runs"
-    study = step("origin").with_recordings(study, runs, experiments)
+    study = whose.with_recordings(study, runs, experiments)
     drawn = [
         *(f"ngpipe panel {name} {panel}" for panel in figure.panels),
         *(f"ngpipe movie {name} {panel}" for panel in figure.movies()),
         f"ngpipe figure {name}",
     ]
     key = study.figure_key(name)
-    step("verify").run(directory, runs, study.beneath(name), key=key, by_hand=drawn)
+    verify.run(directory, runs, study.beneath(name), key=key, by_hand=drawn)
     return f"{len(figure.panels)} panels from {', '.join(experiments)}"

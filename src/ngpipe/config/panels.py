@@ -58,7 +58,7 @@ def panel_kinds() -> Mapping[str, PanelKind]:
         ConfigError: two records of one name.
     """
     found: dict[str, PanelKind] = {}
-    for path in sorted(FIGURES.glob("*.py")):
+    for path in sorted(FIGURES.rglob("*.py")):
         for kind in _records(path):
             if kind.name in found:
                 raise ConfigError(
@@ -74,9 +74,10 @@ def _records(path: Path) -> list[PanelKind]:
     listed = _RECORDS.search(path.read_text(encoding="utf-8"))
     if listed is None:
         return []
+    module = ".".join(("ngpipe.figures", *path.relative_to(FIGURES).with_suffix("").parts))
     records = ast.parse(listed[1], mode="eval").body
     return [
-        replace(_record(call), module=f"ngpipe.figures.{path.stem}")
+        replace(_record(call), module=module)
         for call in ast.walk(records)
         if isinstance(call, ast.Call)
     ]

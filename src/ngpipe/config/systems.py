@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ngpipe.config.circuit import CircuitExperiment
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.experiment import Experiment
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import content_of, validate
 from ngpipe.config.sweep import Point, base_of, named_points
 from ngpipe.errors import ConfigError, did_you_mean

@@ -40,7 +40,7 @@ class MultilayeredNetwork(Parts):
 
     Args:
         all_weights: W, pre neurons in the columns: numpy array, scipy sparse, tensor, or a
-            :class:`~ngpipe.wiring.connectome.Connectome`.
+            :class:`~ngpipe.wiring.container.Connectome`.
         sensory_indices: neurons that receive input.
         num_layers: steps.
         threshold: z below it gives no response [1].

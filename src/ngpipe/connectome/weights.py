@@ -18,7 +18,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ngpipe.errors import ArgumentError, ArgumentTypeError
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 SPARSE_NOTES = "Sparse (CSR tensor support is in beta|invariant checks are implicitly disabled)"
 SPARSE_KINDS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ngpipe.arrays import Activity, Connectivity, Curves, Drift, PerNeuron, Rate
-from ngpipe.config.simulation import NeuronType, Simulation
+from ngpipe.config.assembly.simulation import NeuronType, Simulation
 from ngpipe.dynamics.inputs import ExternalInput
 
 FLAT = math.atanh(0.99)

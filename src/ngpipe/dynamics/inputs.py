@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from ngpipe.arrays import PerNeuron
-from ngpipe.config.inputs import Input as InputConfig
-from ngpipe.config.inputs import Mode, Movie, Oscillation, Pulses, Video
+from ngpipe.config.assembly.inputs import Input as InputConfig
+from ngpipe.config.assembly.inputs import Mode, Movie, Oscillation, Pulses, Video
 from ngpipe.dynamics.movie import Images, generate, read, resized
 from ngpipe.errors import ConfigError
 

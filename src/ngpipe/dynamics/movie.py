@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from torch.nn.functional import interpolate
 
 from ngpipe import store
-from ngpipe.config.inputs import Movie, Video
+from ngpipe.config.assembly.inputs import Movie, Video
 from ngpipe.errors import ConfigError, StoreError
 
 Images = Float[np.ndarray, "image y x"]

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.animation import PillowWriter
 
-from ngpipe.figures.assembly import AssemblyMaterial
-from ngpipe.figures.compose import draw_panel
-from ngpipe.figures.headlines import fit_headlines
-from ngpipe.figures.inputs import clock, side_by_side
-from ngpipe.figures.style import new_figure, styled
+from ngpipe.figures.assembly.inputs import clock, side_by_side
+from ngpipe.figures.assembly.material import AssemblyMaterial
+from ngpipe.figures.drawing.compose import draw_panel
+from ngpipe.figures.drawing.headlines import fit_headlines
+from ngpipe.figures.drawing.style import new_figure, styled
 
 MOST_FRAMES = 125
 """Frames of a movie: more samples than this are thinned evenly."""

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
-from ngpipe.figures.scale import color_scale
-from ngpipe.figures.style import new_figure, styled, type_colors
+from ngpipe.figures.drawing.scale import color_scale
+from ngpipe.figures.drawing.style import new_figure, styled, type_colors
 
 PIXELS = 100
 """A figure's size in pixels is taken at this resolution [1/inch]."""

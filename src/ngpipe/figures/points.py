@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from ngpipe.config.panels import SWEPT, PanelKind
 from ngpipe.errors import StoreError
-from ngpipe.figures.material import Material, Result, pretty
+from ngpipe.figures.drawing.material import Material, Result, pretty
 
 METRICS = {"r2": "$R^2$", "ari": "adjusted Rand index", "nrmse": "normalised RMSE"}
 """How metrics are written; others by their name in metrics.csv."""

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Style
-from ngpipe.figures.material import pretty
-from ngpipe.figures.style import new_figure, styled
+from ngpipe.figures.drawing.material import pretty
+from ngpipe.figures.drawing.style import new_figure, styled
 
 LARGEST = 400
 """Points a side that are drawn."""

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ngpipe.metrics.tidy import rows
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import pair_counts
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.motifs import pair_counts
 
 
 def score_connectome(connectome: Connectome) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from ngpipe.metrics.tidy import agreement, rows
-from ngpipe.wiring.significance import p_value
+from ngpipe.wiring.nulls.significance import p_value
 
 TINY = float(np.finfo(np.float32).tiny)
 """Least size of a readout that something is relative to [1]."""
@@ -51,7 +51,8 @@ def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
 
 def score_control(control: xr.Dataset) -> list[pd.DataFrame]:
     """Each readout beside its nulls: ``z``, its distance from their mean in their standard
-    deviations, and ``p`` (:func:`ngpipe.wiring.significance.p_value`). Alone where there are none.
+    deviations, and ``p`` (:func:`ngpipe.wiring.nulls.significance.p_value`). Alone where there
+    are none.
     """
     tables = []
     for name in control["readout"].values:

@@ -9,16 +9,19 @@ import xarray as xr
 from jaxtyping import Bool
 
 from ngpipe import schemas, store
-from ngpipe.config.readouts import Attribution, Readout
-from ngpipe.connectome.edges import edges_by_group, integrated_edge_attribution
-from ngpipe.connectome.integrated import integrated_gradients
-from ngpipe.connectome.lesions import ablation
+from ngpipe.artifacts import network_file
+from ngpipe.artifacts.progress import progress, say
+from ngpipe.artifacts.readouts import Measure, measures
+from ngpipe.config.connectome.readouts import Attribution, Readout
+from ngpipe.connectome.explanation.edge_attribution import (
+    edges_by_group,
+    integrated_edge_attribution,
+)
+from ngpipe.connectome.explanation.integrated import integrated_gradients
+from ngpipe.connectome.explanation.lesions import ablation
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
-from ngpipe.steps import network_file
-from ngpipe.steps.measures import Measure, measures
-from ngpipe.steps.progress import progress, say
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 
 def run(

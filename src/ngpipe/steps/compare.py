@@ -10,10 +10,10 @@ import xarray as xr
 from ngpipe import schemas, store
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import compare, measure
-from ngpipe.config.circuit import OBSERVED, CircuitExperiment, Condition
+from ngpipe.config.circuit.experiment import OBSERVED, CircuitExperiment, Condition
 from ngpipe.metrics import circuit as scores
 from ngpipe.metrics import reference
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 POINT = ["parameter", "value"]
 LABELS = [*POINT, "condition", "seed"]

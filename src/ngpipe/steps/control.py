@@ -9,18 +9,18 @@ import xarray as xr
 from jaxtyping import Float
 
 from ngpipe import schemas, store
-from ngpipe.config.connectome import ConnectomeExperiment
-from ngpipe.config.readouts import Control
-from ngpipe.connectome.fit import Fit
+from ngpipe.artifacts import network_file
+from ngpipe.artifacts.given import fit_to_given
+from ngpipe.artifacts.progress import progress, say
+from ngpipe.artifacts.readouts import Measure, measures
+from ngpipe.artifacts.stimuli import input_of
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
+from ngpipe.config.connectome.readouts import Control
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.steps import network_file
-from ngpipe.steps.given import fit_to_given
-from ngpipe.steps.inputs import input_of
-from ngpipe.steps.measures import Measure, measures
-from ngpipe.steps.progress import progress, say
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.nulls import permuted_weights, rewired
-from ngpipe.wiring.signs import sampled_signs
+from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import permuted_weights, rewired
+from ngpipe.wiring.nulls.signs import sampled_signs
 
 Draw = Callable[[Connectome, np.random.Generator], Connectome]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from ngpipe import hashing, ownership, store
+from ngpipe.artifacts import materials
 from ngpipe.config.figures import Figure, Style
 from ngpipe.errors import StaleError, StoreError
-from ngpipe.figures import compose
-from ngpipe.steps import materials
+from ngpipe.figures.drawing import compose
 
 
 def run(

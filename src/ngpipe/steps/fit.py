@@ -9,15 +9,15 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.config import excitability
-from ngpipe.config.stimuli import Pulse
-from ngpipe.connectome.fit import Fit
+from ngpipe.artifacts import network_file
+from ngpipe.artifacts.checkpoint import CHECKPOINTS, Checkpoint
+from ngpipe.artifacts.given import fit_to_given
+from ngpipe.artifacts.progress import progress, say
+from ngpipe.config.connectome import excitability
+from ngpipe.config.connectome.stimuli import Pulse
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.steps import network_file
-from ngpipe.steps.checkpoint import CHECKPOINTS, Checkpoint
-from ngpipe.steps.given import fit_to_given
-from ngpipe.steps.progress import progress, say
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.wiring.container import Connectome
 
 SAVED_EVERY = 50
 """Epochs from checkpoint to checkpoint."""

@@ -12,7 +12,7 @@ import xarray as xr
 from ngpipe import opening, ownership, store
 from ngpipe.config.figures import Style
 from ngpipe.errors import NgpipeWarning, StoreError
-from ngpipe.figures.compose import save
+from ngpipe.figures.drawing.compose import save
 from ngpipe.figures.quicklook import drawable, quick_look
 
 Lines = Iterator[str]

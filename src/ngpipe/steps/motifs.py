@@ -9,11 +9,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from ngpipe import store
-from ngpipe.config.circuit import EXCHANGING, Motifs
-from ngpipe.steps.progress import progress
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.motifs import motif_counts, motif_scores
-from ngpipe.wiring.nulls import MOST_SWEEPS, NULLS, mixing
+from ngpipe.artifacts.progress import progress
+from ngpipe.config.circuit.experiment import EXCHANGING, Motifs
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.nulls.models import MOST_SWEEPS, NULLS, mixing
+from ngpipe.wiring.nulls.motifs import motif_counts, motif_scores
 
 MIXING = ["null", "sweep", "overlap"]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ngpipe import hashing, store
+from ngpipe.artifacts import materials
 from ngpipe.config.figures import Panel, Style
 from ngpipe.figures import movie
-from ngpipe.steps import materials
 
 
 def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -> None:

@@ -8,11 +8,11 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import model_file
+from ngpipe.artifacts.progress import say
 from ngpipe.assembly.readout import read_out
-from ngpipe.config.recovery import Recovery
-from ngpipe.config.training import Training
-from ngpipe.steps import model_file
-from ngpipe.steps.progress import say
+from ngpipe.config.assembly.recovery import Recovery
+from ngpipe.config.assembly.training import Training
 
 
 def run(

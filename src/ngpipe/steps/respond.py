@@ -8,16 +8,16 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts.progress import Bar, progress, say
 from ngpipe.circuit.blocks import Circuit
 from ngpipe.circuit.conditions import Drawn, circuits, connectomes
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import mean_field
 from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
-from ngpipe.config.circuit import CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.sweep import Value, points, spelled
-from ngpipe.steps.progress import Bar, progress, say
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 SAMPLES = 1000
 """Most times at which the activity of all neurons is kept."""

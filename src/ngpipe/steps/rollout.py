@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import model_file
+from ngpipe.artifacts.progress import say
 from ngpipe.assembly.rollout import roll_out, summary, warning
-from ngpipe.config.training import Training
-from ngpipe.steps import model_file
-from ngpipe.steps.progress import say
+from ngpipe.config.assembly.training import Training
 
 
 def run(

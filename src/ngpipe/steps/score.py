@@ -8,10 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import survey
 from ngpipe.errors import StoreError
 from ngpipe.metrics import connectivity, external, neurons, prediction
 from ngpipe.metrics.reference import Reference, beside
-from ngpipe.steps import survey
 
 
 def run(

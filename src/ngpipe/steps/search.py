@@ -8,12 +8,12 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.config.stimuli import Stimulus
+from ngpipe.artifacts import network_file
+from ngpipe.artifacts.progress import progress
+from ngpipe.artifacts.stimuli import input_of
+from ngpipe.config.connectome.stimuli import Stimulus
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.steps import network_file
-from ngpipe.steps.inputs import input_of
-from ngpipe.steps.progress import progress
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 STEPS = {"units": "steps", "long_name": "time"}
 

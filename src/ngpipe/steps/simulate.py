@@ -8,15 +8,15 @@ import xarray as xr
 
 from ngpipe import schemas, store
 from ngpipe.arrays import Connectivity
-from ngpipe.config.inputs import Movie, Video
-from ngpipe.config.simulation import Simulation
+from ngpipe.artifacts.progress import progress, say, say_notes
+from ngpipe.config.assembly.inputs import Movie, Video
+from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.dynamics.saturation import Saturation
-from ngpipe.steps.progress import progress, say, say_notes
 from ngpipe.wiring.ensembles import noted_weights
-from ngpipe.wiring.files import noting
+from ngpipe.wiring.sources.opened import noting
 
 CURVE_POINTS = 2_001
 """Activities at which the true functions are tabulated."""

@@ -9,12 +9,12 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
-from ngpipe.config.readouts import Paths
+from ngpipe.artifacts import network_file
+from ngpipe.config.connectome.readouts import Paths
+from ngpipe.connectome.interpreter.paths import activations_to_df_batched
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.connectome.paths import activations_to_df_batched
 from ngpipe.metrics import reference, responses
-from ngpipe.steps import network_file
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 
 def run(

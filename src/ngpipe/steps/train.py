@@ -12,6 +12,12 @@ import torch
 import xarray as xr
 
 from ngpipe import schemas, store
+from ngpipe.artifacts import model_file, recordings
+from ngpipe.artifacts.checkpoint import CHECKPOINTS
+from ngpipe.artifacts.progress import progress, say
+from ngpipe.artifacts.recordings import Opened
+from ngpipe.artifacts.solver_lines import Told
+from ngpipe.artifacts.trainer_checkpoint import TrainerCheckpoint
 from ngpipe.assembly import verdict
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.distil import distil
@@ -19,14 +25,8 @@ from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.trained import certainty
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
-from ngpipe.steps import model_file, recordings
-from ngpipe.steps.checkpoint import CHECKPOINTS
-from ngpipe.steps.progress import progress, say
-from ngpipe.steps.recordings import Opened
-from ngpipe.steps.told import Told
-from ngpipe.steps.trainer_checkpoint import TrainerCheckpoint
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ngpipe.artifacts.progress import say_notes
 from ngpipe.config.wiring import (
     CelegansSource,
     GeneratedSource,
@@ -15,14 +16,13 @@ from ngpipe.config.wiring import (
     TableSource,
     Wiring,
 )
-from ngpipe.steps.progress import say_notes
-from ngpipe.wiring.connectome import Connectome
-from ngpipe.wiring.files import noting
-from ngpipe.wiring.generated import generated
-from ngpipe.wiring.sources import celegans, optic_lobe
-from ngpipe.wiring.synapses import RELEASES, Filters, read_synapses
-from ngpipe.wiring.synthetic_synapses import synthetic
-from ngpipe.wiring.tables import read
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.sources.generated import generated
+from ngpipe.wiring.sources.named import celegans, optic_lobe
+from ngpipe.wiring.sources.opened import noting
+from ngpipe.wiring.sources.synapses import RELEASES, Filters, read_synapses
+from ngpipe.wiring.sources.synthetic_synapses import synthetic
+from ngpipe.wiring.sources.tables import read
 
 
 def run(cfg: Wiring, directory: Path, *, key: str) -> None:

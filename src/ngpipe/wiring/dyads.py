@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import sparse
 
-from ngpipe.wiring.connectome import Connectome
+from ngpipe.wiring.container import Connectome
 
 Links: TypeAlias = sparse.csr_array
 """Which pairs are linked: 1 or nothing, integers, no diagonal."""

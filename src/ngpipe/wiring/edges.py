@@ -92,7 +92,7 @@ def assemble(
     """Weights [post, pre], neuron table, unit and origin from a table of edges.
 
     Raises:
-        ConnectomeError: see :meth:`ngpipe.wiring.connectome.Connectome.from_edges`.
+        ConnectomeError: see :meth:`ngpipe.wiring.container.Connectome.from_edges`.
     """
     table, left_out = _kept(_edge_table(table, layout), layout)
     neurons, pre, post, notes = _placed(table, neurons, layout)

@@ -3,7 +3,14 @@
 import numpy as np
 from jaxtyping import Float
 
-from ngpipe.config.connectivity import Block, Connectivity, File, Gaussian, Lorentz, LowRank
+from ngpipe.config.assembly.connectivity import (
+    Block,
+    Connectivity,
+    File,
+    Gaussian,
+    Lorentz,
+    LowRank,
+)
 from ngpipe.wiring.matrix import read_noted
 
 Weights = Float[np.ndarray, "post pre"]

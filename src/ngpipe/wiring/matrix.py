@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ngpipe.config.connectivity import File
+from ngpipe.config.assembly.connectivity import File
 from ngpipe.config.files import MATRICES, TABLES, kind
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
-from ngpipe.wiring import columns, files, matrix_files, table_files
+from ngpipe.wiring import columns
 from ngpipe.wiring.edges import REPEATED
+from ngpipe.wiring.sources import matrix_files, opened, table_files
 
 KINDS = (*MATRICES, *TABLES)
 Weights = Float[np.ndarray, "post pre"]
@@ -37,14 +38,14 @@ def read_noted(cfg: File, n_neurons: int) -> tuple[Weights, tuple[str, ...]]:
     if not path.exists():
         raise ConfigError(f"simulation.connectivity.path: no file at {path.absolute()}")
     try:
-        with files.noting() as doubtful:
+        with opened.noting() as doubtful:
             found, notes = _dense(cfg, path, n_neurons)
             matrix = np.asarray(found, dtype=np.float32)
     except ConfigError:
         raise
     except (StoreError, ConnectomeError) as error:
         raise ConfigError(str(error)) from error
-    except files.UNREADABLE as error:
+    except opened.UNREADABLE as error:
         raise ConfigError(
             f"{path} cannot be read as a connectivity ({type(error).__name__}: {error}); write the "
             "file again, or name another in simulation.connectivity.path"

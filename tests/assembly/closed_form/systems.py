@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.frames import Frames, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.rows import Gram
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.simulation import Simulation
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.training import Training
 from ngpipe.dynamics import assembly
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.wiring.ensembles import weights

@@ -18,8 +18,8 @@ from ngpipe.assembly.closed_form.diagnosis import (
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.simulation import Simulation
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.training import Training
 from ngpipe.dynamics import assembly
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.wiring.ensembles import weights

@@ -8,12 +8,12 @@ from systems import exact, fitted, numbers, silent
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import hidden as hidden_module
+from ngpipe.assembly.closed_form.chosen_frames import Frames
 from ngpipe.assembly.closed_form.field_fit import fit_field
-from ngpipe.assembly.closed_form.frames import Frames
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
 from ngpipe.assembly.closed_form.rows import Moments
 from ngpipe.assembly.field import Field, Sites
-from ngpipe.config.training import HiddenInput
+from ngpipe.config.assembly.training import HiddenInput
 
 DRIVEN = torch.tensor([1, 2, 5, 9, 11])
 N_FRAMES, KNOTS, RIDGE = 1500, 9, 1e-12

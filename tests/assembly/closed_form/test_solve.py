@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from systems import exact, fitted, numbers, r2, rescaled, silent, simulated, solved, training
 
 from ngpipe.assembly.closed_form import accumulate, transfer
-from ngpipe.assembly.closed_form import frames as frames_module
+from ngpipe.assembly.closed_form import chosen_frames as frames_module
 from ngpipe.assembly.closed_form.accumulate import gram_moment, moments
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm

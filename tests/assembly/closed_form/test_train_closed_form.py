@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from ngpipe import hashing, schemas, store
+from ngpipe.artifacts import model_file, recordings
 from ngpipe.assembly.gradient import Trainer
-from ngpipe.config.simulation import Simulation
-from ngpipe.config.training import Training
-from ngpipe.steps import model_file, recordings, simulate, train
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.training import Training
+from ngpipe.steps import simulate, train
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
 N = 20

@@ -9,7 +9,7 @@ from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.gradient import Trainer, build
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DivergenceError
 
 OFF = ~torch.eye(50, dtype=torch.bool)

@@ -7,7 +7,7 @@ import torch
 from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 
 from ngpipe.assembly.closed_form import transfer as transfer_module
-from ngpipe.assembly.closed_form.frames import Frames, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.transfer import Search, directions
 from ngpipe.errors import DivergenceError
 

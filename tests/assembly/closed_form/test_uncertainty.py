@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.frames import Frames, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.rows import Gram
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.recording import Recording

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.frames import Equations, Frames, Transfer, smoothness
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 
 BLOCK_BYTES = 512 * 2**20

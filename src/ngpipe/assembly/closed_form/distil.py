@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ngpipe.arrays import Curves
 from ngpipe.assembly.closed_form.field_fit import fit_field
-from ngpipe.assembly.closed_form.schedule import fall
 from ngpipe.assembly.closed_form.solution import Solution
+from ngpipe.assembly.closed_form.step_size import fall
 from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import common_range
-from ngpipe.config.training import ClosedForm
+from ngpipe.config.assembly.training import ClosedForm
 
 POINTS = 32
 """Activities per neuron and step at which the functions are compared."""

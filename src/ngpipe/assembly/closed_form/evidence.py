@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import residual
+from ngpipe.assembly.closed_form.chosen_frames import Frames
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence, diagnosis
-from ngpipe.assembly.closed_form.frames import Frames
 from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.hidden import KnottedInput
-from ngpipe.assembly.closed_form.schedule import fall
+from ngpipe.assembly.closed_form.step_size import fall
 from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gauge import image_from_rows

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
-from ngpipe.assembly.closed_form.frames import Frames, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
 from ngpipe.assembly.closed_form.transfer import Report
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, solve_rows
-from ngpipe.assembly.closed_form.frames import Equations, Frames, Transfer, smoothness
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.errors import DivergenceError
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.frames import Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Transfer
 from ngpipe.assembly.closed_form.transfer import Fit
 
 if TYPE_CHECKING:

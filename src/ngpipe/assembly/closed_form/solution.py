@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.assembly.closed_form.chosen_frames import Transfer
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
-from ngpipe.assembly.closed_form.frames import Transfer
 from ngpipe.assembly.closed_form.hidden import KnottedInput
 from ngpipe.assembly.closed_form.spline import Spline
 

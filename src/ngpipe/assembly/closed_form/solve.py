@@ -9,17 +9,17 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared_phi, solve_rows
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.evidence import confirmed, diagnosed, evidence
-from ngpipe.assembly.closed_form.frames import Equations, Frames, Source, Transfer
-from ngpipe.assembly.closed_form.groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.hidden import Hats, Hidden, KnottedInput
 from ngpipe.assembly.closed_form.prior import Prior, column_signs
+from ngpipe.assembly.closed_form.psi_groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.transfer import Fit, Report, Search
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.training import Training
+from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DivergenceError
 
 HELD_OUT_FRAMES = 300

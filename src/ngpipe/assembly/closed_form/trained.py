@@ -13,19 +13,19 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Source, Transfer
 from ngpipe.assembly.closed_form.diagnosis import (
     Diagnosis,
     Evidence,
     coherence,
     diagnosis,
 )
-from ngpipe.assembly.closed_form.frames import Equations, Source, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, Spectrum
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster
-from ngpipe.config.recovery import Recovery
+from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.errors import DivergenceError
 
 FRAMES = 10

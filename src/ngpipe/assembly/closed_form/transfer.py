@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, residual
-from ngpipe.assembly.closed_form.frames import (
+from ngpipe.assembly.closed_form.chosen_frames import (
     CHUNK_ELEMENTS,
     Equations,
     Frames,

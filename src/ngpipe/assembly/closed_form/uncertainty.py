@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.frames import Equations, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
 from ngpipe.errors import DivergenceError
 

@@ -1,0 +1,251 @@
+"""Open what training may see of a simulation or recording; nothing of the truth is touched.
+
+What a store says is checked before any work: its interval against its times (``sampling.py``), and
+every frame of it (``survey.py``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Int
+from torch import Tensor
+
+from ngpipe import schemas, store
+from ngpipe.arrays import Trajectory
+from ngpipe.artifacts import sampling, survey
+from ngpipe.assembly.field import Sites
+from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.config.assembly.training import Training
+from ngpipe.errors import DeviceError, StoreError
+
+
+class Stored:
+    """A variable over time that stays on disk; frames are read when they are asked for.
+
+    Reading holds one chunk of the store beside the frames asked for.
+
+    Args:
+        variable: over time and neurons.
+        device: where frames go.
+    """
+
+    def __init__(self, variable: xr.DataArray, device: torch.device) -> None:
+        self._variable = variable
+        self._length = variable.encoding["chunks"][0]
+        self.shape, self.device = variable.shape, device
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frames: slice | Int[Tensor, " frame"]) -> Trajectory:
+        """Some frames."""
+        if isinstance(frames, slice):
+            return self._on_device(self._variable[frames].values)
+        wanted = frames.cpu().numpy()
+        found = np.empty((len(wanted), self.shape[1]), dtype=np.float32)
+        chunk = wanted // self._length
+        for k in np.unique(chunk):
+            mine = chunk == k
+            start = k * self._length
+            block = self._variable[start : start + self._length].values
+            found[mine] = block[wanted[mine] - start]
+        return self._on_device(found)
+
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype("float32", copy=False)).to(self.device)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recording that was checked, and what results made from it say of it."""
+
+    recording: Recording
+    identity: survey.Identity
+    """What it holds, as far as training sees it."""
+    labels: xr.Dataset
+    """Coordinates of the neurons: their names and whatever else the store says of each."""
+    path: Path
+
+    @property
+    def left_out(self) -> int:
+        """Frames without a target, beyond the last one of an unbroken recording."""
+        return self.recording.n_frames - (self.recording.rate is None) - self.recording.n_usable
+
+    @property
+    def n_stretches(self) -> int:
+        """Stretches without a gap or an absent value."""
+        return len(self.recording.stretches or [1])
+
+    def notes(self) -> dict[str, object]:
+        """For manifests and attributes."""
+        return {
+            "recording": survey.text(self.identity),
+            "stretches": self.n_stretches,
+            "frames_left_out": self.left_out,
+        }
+
+    def labelled(self, dataset: xr.Dataset) -> xr.Dataset:
+        """A result with the names of the neurons, and the recording it was made from."""
+        named = dataset.assign_coords(self.labels.coords)
+        labels = named.coords.get("neuron", named.coords.get("name"))
+        for dim, meaning in (("post", "receiving neuron"), ("pre", "sending neuron")):
+            if labels is not None and dim in named.dims:
+                named = named.assign_coords({dim: (dim, labels.values, {"long_name": meaning})})
+        return named.assign_attrs(recording=survey.text(self.identity))
+
+
+def load(
+    simulation: Path, cfg: Training, device: torch.device, *, in_memory: bool = False
+) -> Recording:
+    """The recording alone; see :func:`opened`."""
+    return opened(simulation, cfg, device, in_memory=in_memory).recording
+
+
+def opened(
+    simulation: Path, cfg: Training, device: torch.device, *, in_memory: bool = False
+) -> Opened:
+    """Open activity and, if it is the target, the exact drift, once all of it has been looked at.
+
+    Args:
+        simulation: the store.
+        cfg: the training section of the config.
+        device: where frames go.
+        in_memory: read all frames now, for a reader that wants them over and over at random.
+
+    Raises:
+        StoreError: the store lacks what ``cfg`` asks for, contradicts itself, or holds nothing that
+            can be learned from.
+        DeviceError: the recording does not fit the device.
+    """
+    dataset = store.read(simulation, schemas.SIMULATION)
+    dt, broken = sampling.interval(dataset, simulation), sampling.breaks(dataset, simulation)
+    if cfg.target == "drift" and "drift" not in dataset:
+        raise StoreError(
+            f"{simulation} holds no exact drift, as is usual for recordings; set "
+            "training.target: finite_difference"
+        )
+    sites = _sites(dataset, simulation, device) if cfg.input == "field" else None
+    known = _known(dataset, simulation, cfg, device) if cfg.input == "known" else None
+    found = survey.survey(dataset, simulation, survey.seen(cfg))
+    survey.check_moving(found, dataset, simulation)
+    arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
+    recording = Recording(
+        arrays["activity"],
+        arrays.get("drift"),
+        dt=dt,
+        held_out=cfg.held_out,
+        in_blocks=cfg.held_out_as == "blocks",
+        sites=sites,
+        known_input=known,
+        stretches=survey.stretches(found.finite, broken),
+    )
+    _check_enough(recording, found, dataset, simulation)
+    return Opened(recording, found.identity, _labels(dataset), simulation)
+
+
+def _arrays(
+    dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device, *, in_memory: bool
+) -> dict[str, Stored | Tensor]:
+    names = ["activity", "drift"] if cfg.target == "drift" else ["activity"]
+    arrays = {name: Stored(dataset[name], device) for name in names}
+    if not in_memory:
+        return arrays
+    try:
+        return {name: array[:] for name, array in arrays.items()}
+    except torch.OutOfMemoryError as error:
+        gigabytes = sum(dataset[n].nbytes for n in names) / 1e9
+        raise DeviceError(
+            f"{path} needs {gigabytes:.1f} GB on {device}, which has less free; use "
+            "--device cpu, or a recording of fewer frames"
+        ) from error
+
+
+def _labels(dataset: xr.Dataset) -> xr.Dataset:
+    """Coordinates over neurons, but for those that have the name of a variable of ours."""
+    own = {*schemas.SIMULATION, *schemas.RECOVERY, *schemas.ROLLOUT}
+    mine = {n: c.variable for n, c in dataset.coords.items() if c.dims == ("neuron",)}
+    return xr.Dataset(coords={name: c for name, c in mine.items() if name not in own})
+
+
+def _check_enough(
+    recording: Recording, found: survey.Survey, dataset: xr.Dataset, path: Path
+) -> None:
+    """Refuse a recording of which gaps and absent values leave too little.
+
+    Raises:
+        StoreError: naming the neuron that costs most.
+    """
+    kept = [len(recording.training_frames), *map(len, recording.blocks)]
+    if min(kept) > 0:
+        return
+    worst = int(found.absent.argmax())
+    costs = (
+        f"; {survey.named(dataset, worst)} alone has no finite value at {found.absent[worst]} "
+        "frames: leave such neurons out"
+        if found.absent[worst]
+        else "; longer stretches without a gap are needed"
+    )
+    raise StoreError(
+        f"{path}: {recording.n_usable} of {recording.n_frames} frames have a target, since gaps "
+        f"and absent values take the others: too few to train and to hold some out{costs}"
+    )
+
+
+def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
+    """Who is driven, and where they sit."""
+    missing = [name for name in ("driven", "position") if name not in dataset]
+    if missing:
+        raise StoreError(
+            f"{path} does not hold {' and '.join(missing)}, without which there is no field "
+            "to learn; add them, or set training.input: none"
+        )
+    driven = np.flatnonzero(store.values(dataset, "driven", schemas.SIMULATION, where=path))
+    position = dataset["position"].values[driven]
+    if position.shape[1] != 2:
+        raise StoreError(
+            f"{path}: `position` has {position.shape[1]} numbers a neuron, expected 2, its place "
+            "in the plane"
+        )
+    outside = driven[~((position >= 0) & (position <= 1)).all(axis=1)]
+    if len(driven) == 0:
+        raise StoreError(f"{path}: `driven` names no neuron; set training.input: none")
+    if len(outside):
+        raise StoreError(
+            f"{path} puts {len(outside)} driven neurons outside the unit square, the first of them "
+            f"number {outside[0]}; rescale `position` so that driven neurons lie in [0, 1] x [0, 1]"
+        )
+    return Sites(
+        torch.from_numpy(driven),
+        torch.from_numpy(position.astype("float32")),
+        dataset.sizes["neuron"],
+    ).to(device)
+
+
+def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device) -> KnownInput:
+    """The input that is given to the model."""
+    missing = [name for name in ("external_input", "input_frame") if name not in dataset]
+    if missing:
+        raise StoreError(
+            f"{path} does not hold {' and '.join(missing)}, so the input cannot be given to the "
+            "model; add them, or set training.input to field or none"
+        )
+    table, shown = (
+        store.values(dataset, name, schemas.SIMULATION, where=path)
+        for name in ("external_input", "input_frame")
+    )
+    wrong = np.flatnonzero((shown < 0) | (shown > len(table) - 1))
+    if len(wrong):
+        raise StoreError(
+            f"{path}: 'input_frame' is {shown[wrong[0]]:g} at time {wrong[0]}, one of {len(wrong)} "
+            f"such values; expected 0 to {len(table) - 1}, as `external_input` has {len(table)} "
+            "images. Correct them in the store"
+        )
+    return KnownInput(
+        torch.from_numpy(table.astype("float32")).to(device),
+        torch.from_numpy(shown.astype("float64")).to(device),
+        dt=dataset.attrs["dt"],
+        mode=cfg.input_mode,
+    )

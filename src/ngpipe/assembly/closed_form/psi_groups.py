@@ -1,0 +1,123 @@
+"""Which neurons share a psi: groups, and psi of each, worked out in turn until they agree."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.receivers import receiver_groups
+from ngpipe.assembly.closed_form.solution import Solution
+from ngpipe.assembly.closed_form.transfer import Fit
+from ngpipe.assembly.types import cluster, common_range
+from ngpipe.config.assembly.recovery import Recovery
+
+if TYPE_CHECKING:
+    from ngpipe.assembly.closed_form.solve import ClosedForm
+
+VISITED = 0.99
+"""Central share of a neuron's activity at which phi is compared."""
+SPLITS, MERGES = 2, 3
+"""Times that groups of senders are worked out from phi, and phi from them."""
+SOLVED = 1e-4
+"""Fall of the loss that says that no group mixes types."""
+WORSE = 3.0
+"""Rise of the loss that says that neurons of different types were taken for one."""
+GRID = 64
+"""Activities at which phi is compared between neurons."""
+
+
+@dataclass
+class Groups:
+    """Who shares a psi."""
+
+    fits: list[Fit]
+    """One for every group of receivers."""
+    receivers: Int[Tensor, " neuron"]
+    types: Int[Tensor, " neuron"]
+    """Groups of senders that share a psi, or types."""
+    solution: Solution
+    """Rows of W under these psi, from the frames of the search."""
+
+    @property
+    def loss(self) -> float:
+        """Largest loss of any group."""
+        return max(fit.loss for fit in self.fits)
+
+
+def grouped(solver: "ClosedForm", shared: Fit) -> Groups:
+    """Psi of every group of neurons, and the groups, in turn until they agree.
+
+    While psi is wrong, so are the phi_i: senders are first split into more groups than there
+    seem to be types, which costs parameters but mixes no types.
+
+    Args:
+        solver: finds psi on given rows, and all rows for given psi.
+        shared: one psi for all, to begin with.
+    """
+    solution = solver.all_rows([shared], solver.nobody())
+    groups = Groups([shared], solver.nobody(), _types(solver, solution), solution)
+    sees = solver.cfg.network.psi_sees
+    if sees == "activity":
+        return groups
+    if sees == "receiver":
+        groups = _regrouped(solver, solution, shared, solver.nobody())
+        return replace(groups, types=_types(solver, groups.solution))
+    for _ in range(SPLITS):
+        senders = _types(solver, groups.solution, solver.solver.first_groups)
+        groups = _regrouped(solver, groups.solution, shared, senders)
+        if groups.loss < SOLVED * shared.loss:
+            break
+    # phi of neurons with a hidden input has yet to become right.
+    return merged(solver, groups, shared) if solver.plain.all() else groups
+
+
+def merged(solver: "ClosedForm", groups: Groups, shared: Fit) -> Groups:
+    """The groups that seem to be types, unless that explains the recording less well."""
+    if solver.cfg.network.psi_sees in ("activity", "receiver"):
+        return replace(groups, types=_types(solver, groups.solution))
+    for _ in range(MERGES):
+        types = _types(solver, groups.solution)
+        if torch.equal(types, groups.types):
+            break
+        fewer = _regrouped(solver, groups.solution, shared, types)
+        if fewer.loss > WORSE * groups.loss:
+            break
+        groups = fewer
+    return groups
+
+
+def _regrouped(
+    solver: "ClosedForm", solution: Solution, shared: Fit, senders: Int[Tensor, " neuron"]
+) -> Groups:
+    """Psi anew for given groups of senders, and all rows."""
+    start = shared.transfer.split(senders)
+    ridges = solver.solver.ridges[1:] or solver.solver.ridges
+    fits, receivers = [], solver.nobody()
+    if solver.cfg.network.psi_sees == "sender":
+        fits = [solver.search(start, solver.draw(), ridges)]
+    else:
+        fits, receivers = receiver_groups(solver, start, solution.relative_error)
+    return Groups(fits, receivers, senders, solver.all_rows(fits, receivers))
+
+
+def _types(solver: "ClosedForm", solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
+    """Types, or at least so many groups, from the phi_i where all neurons have data."""
+    if solver.cfg.network.one_type:
+        return solver.nobody()
+    low, high = common_range(solver.recording.visited(VISITED).cpu().numpy())
+    x = torch.linspace(low, high, GRID, device=solver.device)
+    everyone = torch.arange(solver.recording.n_neurons, device=solver.device)
+    grid = x.expand(len(everyone), -1)
+    curves = solution.phi_curves(grid)
+    if solver.cfg.network.psi_sees in ("receiver", "pair"):
+        own = solution.psi(everyone, everyone, grid)
+        curves = torch.cat([curves / curves.square().mean().sqrt(), own], 1)
+    cfg = Recovery(n_types=solver.solver.n_types, max_types=solver.solver.max_types)
+    labels = cluster(curves.cpu().numpy(), cfg)
+    if labels.max() + 1 < at_least:
+        labels = cluster(curves.cpu().numpy(), Recovery(n_types=at_least))
+    found = torch.from_numpy(labels).to(solver.device)
+    solver.report("types", types=int(found.max()) + 1)
+    return found

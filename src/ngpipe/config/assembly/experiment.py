@@ -1,0 +1,146 @@
+"""A whole experiment of the assembly system: config/experiments/<name>.yaml."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ngpipe.config.assembly.recovery import Recovery, Rollout
+from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.training import Training
+from ngpipe.config.base import Number, Section
+from ngpipe.config.sweep import Sweep, Swept
+from ngpipe.config.sweep import mistakes as sweep_mistakes
+
+SWEPT = ("simulation", "training", "recovery", "rollout")
+"""Sections whose keys can be swept."""
+
+
+class Experiment(Swept):
+    """One experiment: what is simulated, how it is learned, read out and compared."""
+
+    system: Literal["assembly"] = Field("assembly", description="Which of the systems.")
+    simulation: Simulation = Field(Simulation(), description="The simulated assembly.")
+    training: Training = Field(Training(), description="How the model is trained.")
+    recovery: Recovery = Field(Recovery(), description="How the model is read out.")
+    rollout: Rollout = Field(Rollout(), description="What is predicted from a held-out start.")
+    reference: dict[str, dict[str, Number]] = Field(
+        {},
+        description="Published values, as quantity: {metric: value}; they fill the column "
+        "`reference` of metrics.csv.",
+    )
+    sweep: Sweep = Field(
+        {},
+        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
+        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}. Every value is an "
+        "experiment of its own.",
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _sections_agree(
+        cls, content: object, validate: ModelWrapValidatorHandler["Experiment"]
+    ) -> "Experiment":
+        """Report disagreements of sound sections beside the mistakes of the others."""
+        try:
+            experiment = validate(content)
+        except ValidationError as error:
+            mistakes = [_again(mistake) for mistake in error.errors(include_url=False)]
+            sound = _sound_sections(content, {mistake["loc"][0] for mistake in mistakes})
+        else:
+            mistakes, sound = [], dict(experiment)
+        texts = list(disagreements(sound))
+        if not (mistakes or texts):
+            texts = list(sweep_mistakes(experiment, SWEPT))
+        for text in texts:
+            kind = PydanticCustomError("disagreement", "{text}", {"text": text})
+            mistakes.append(InitErrorDetails(type=kind, loc=(), input=content))
+        if mistakes:
+            raise ValidationError.from_exception_data(cls.__name__, mistakes)
+        return experiment
+
+
+def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
+    """What the sections say against one another; a section that is left out is not asked."""
+    simulation, training = sections.get("simulation"), sections.get("training")
+    rollout = sections.get("rollout")
+    if simulation and len(simulation.types) > simulation.n_neurons:
+        yield (
+            f"simulation.types has {len(simulation.types)} types for "
+            f"{simulation.n_neurons} neurons; lower one or raise the other"
+        )
+    elif simulation and 0 in (counts := simulation.neurons_of_types()):
+        k = counts.index(0)
+        yield (
+            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
+            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
+        )
+    if simulation and simulation.input and simulation.input.n_inputs > simulation.n_neurons:
+        yield (
+            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
+            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
+        )
+    if simulation and training and training.input != "none":
+        yield from _input_misunderstood(simulation, training)
+    if simulation and training and rollout:
+        yield from _rollout_too_long(simulation.n_frames, training, rollout)
+    late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
+    if late:
+        yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
+
+
+def _input_misunderstood(simulation: Simulation, training: Training) -> Iterator[str]:
+    if not simulation.input:
+        yield (
+            f"training.input is '{training.input}', but there is no simulation.input; describe "
+            "one, or set training.input: none"
+        )
+    elif simulation.input.mode != training.input_mode:
+        yield (
+            f"training.input_mode is '{training.input_mode}', but simulation.input.mode is "
+            f"'{simulation.input.mode}'; the model must know how the input acts, so make them equal"
+        )
+
+
+def _rollout_too_long(n_frames: int, training: Training, rollout: Rollout) -> Iterator[str]:
+    if training.held_out_as == "blocks":
+        if rollout.n_frames >= n_frames // 2:
+            yield (
+                f"rollout.n_frames ({rollout.n_frames}) must stay below half of the {n_frames} "
+                "frames; lower it"
+            )
+        return
+    scored = int(n_frames * training.held_out) // 2
+    if scored <= rollout.n_frames:
+        yield (
+            f"rollout.n_frames ({rollout.n_frames}) needs more frames than the {scored} "
+            f"that training.held_out leaves for scoring (half of the held-out frames of "
+            f"{n_frames}); lower rollout.n_frames or raise training.held_out"
+        )
+
+
+def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section]:
+    """The sections without a mistake of their own, each validated alone."""
+    if not isinstance(content, Mapping):
+        return {}
+    models: dict[str, type[Section]] = {
+        "simulation": Simulation,
+        "training": Training,
+        "rollout": Rollout,
+    }
+    return {
+        name: model.model_validate(content.get(name, {}))
+        for name, model in models.items()
+        if name not in mistaken
+    }
+
+
+def _again(mistake: Mapping[str, Any]) -> InitErrorDetails:
+    """A mistake already found, in the form in which it can be raised once more."""
+    return InitErrorDetails(
+        type=mistake["type"],
+        loc=mistake["loc"],
+        input=mistake["input"],
+        ctx=mistake.get("ctx", {}),
+    )

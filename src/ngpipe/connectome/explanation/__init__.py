@@ -1,0 +1,1 @@
+"""Attribution of a response to neurons, edges and stimuli, and lesions."""

@@ -1,0 +1,50 @@
+"""What the panels of the assembly system draw from."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ngpipe.errors import StoreError
+from ngpipe.figures.drawing.material import Material, Result
+from ngpipe.schemas import RECOVERY, ROLLOUT, SIMULATION
+
+
+@dataclass(frozen=True)
+class AssemblyMaterial(Material):
+    """The results of one experiment, and how to draw them."""
+
+    simulation: ClassVar[xr.Dataset] = Result("simulation.zarr", SIMULATION)
+    recovery: ClassVar[xr.Dataset] = Result("recovery.zarr", RECOVERY)
+    rollout: ClassVar[xr.Dataset] = Result("rollout.zarr", ROLLOUT)
+    metrics: ClassVar[pd.DataFrame] = Result("metrics.csv")
+    learning_curve: ClassVar[pd.DataFrame] = Result("learning_curve.csv")
+    training: ClassVar[pd.DataFrame] = Result("training.csv")
+
+    def metric(self, quantity: str, metric: str) -> float:
+        """One number of metrics.csv."""
+        table = self.metrics
+        found = table.loc[(table["quantity"] == quantity) & (table["metric"] == metric), "value"]
+        if found.empty:
+            raise StoreError(f"metrics.csv has no {metric} of {quantity}")
+        return float(found.iloc[0])
+
+    def truth(self, name: str) -> xr.DataArray:
+        """A true quantity of the simulation.
+
+        Raises:
+            StoreError: the experiment is a recording, whose truth is not known.
+        """
+        if name not in self.simulation:
+            raise StoreError(
+                f"panel kind '{self.spec.kind}' draws the true {name}, which this experiment does "
+                "not know; leave the panel out of the figure"
+            )
+        return self.simulation[name]
+
+    def shown_types(self) -> np.ndarray:
+        """Type of every neuron for colouring: the true one where known, else the recovered one."""
+        known = self.simulation if "neuron_type" in self.simulation else self.recovery
+        return known["neuron_type"].values

@@ -1,0 +1,1 @@
+"""Tools of drawing that panels share."""

@@ -1,0 +1,383 @@
+"""A study, its experiments and their chain keys: what Snakemake and the command line share.
+
+No stage imports this module, so a stage's key depends on the config sections it reads and on no
+other. Imports no torch: Snakemake loads it for every job.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.experiment import EXCHANGING, CircuitExperiment
+from ngpipe.config.connectome.experiment import ConnectomeExperiment
+from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
+from ngpipe.config.load import load, validate
+from ngpipe.config.panels import SWEPT
+from ngpipe.config.sweep import Point, base_of, named_points, spelled
+from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
+from ngpipe.errors import ConfigError, StaleError
+from ngpipe.keys import chain_key
+from ngpipe.study import sections
+from ngpipe.study.records import SYSTEMS, Stage, stage_called
+
+METRICS = {"metrics.csv"}
+"""What a figure reads of each of its experiments."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Digests of a recording that `simulate` did not write; they stand for its key."""
+
+    seen: str
+    """Of what training sees."""
+    whole: str
+    """Of everything, a truth to compare with included."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A config directory: the figures, the experiments they draw on, and all keys."""
+
+    figures: Figures
+    experiments: Mapping[str, AnyExperiment]
+    recordings: Mapping[str, Foreign] = field(default_factory=dict)
+    """Of the experiments whose recording is known to be the user's own."""
+    _known: dict[str, Mapping[str, str]] = field(default_factory=dict, init=False, compare=False)
+    """Keys that were asked for."""
+
+    def keys(self, experiment: str) -> Mapping[str, str]:
+        """Key of every stage of one experiment."""
+        if experiment not in self._known:
+            recording = self.recordings.get(experiment)
+            self._known[experiment] = stage_keys(self.experiments[experiment], recording)
+        return self._known[experiment]
+
+    def reused(self, experiment: str) -> list[str]:
+        """Stages in which a point of a sweep does not differ from its experiment, by their keys."""
+        base = base_of(experiment)
+        if base == experiment:
+            return []
+        known = self.keys(base)
+        return [stage for stage, key in self.keys(experiment).items() if key == known[stage]]
+
+    def panel_key(self, figure: str, panel: str) -> str:
+        """Key of one panel: its spec, the style, its drawing, and the results that it reads."""
+        spec = self.figures.figures[figure].panels[panel]
+        return panel_key(spec, self.figures.style, self._read_by(spec))
+
+    def movie_key(self, figure: str, panel: str) -> str:
+        """Key of the movie of one panel: as that of the panel, with the source of the movie."""
+        spec = self.figures.figures[figure].panels[panel]
+        return panel_key(spec, self.figures.style, self._read_by(spec), step="movie")
+
+    def _read_by(self, spec: Panel) -> list[str]:
+        """Keys of the results that a panel reads."""
+        experiment, known = self.experiments[spec.of], self.keys(spec.of)
+        above = [known[stage] for stage in making(experiment, KINDS[spec.kind].reads)]
+        if SWEPT in KINDS[spec.kind].reads:
+            above.append(sweep_key(swept(spec.of, experiment)))
+        return above
+
+    def figure_key(self, figure: str) -> str:
+        """Key of a composed figure: layout, style, keys of panels, movies and metrics."""
+        spec = self.figures.figures[figure]
+        above = [self.panel_key(figure, panel) for panel in spec.panels]
+        above += [self.movie_key(figure, panel) for panel in spec.movies()]
+        above += [self.keys(of)[scored(self.experiments[of])] for of in self.experiments_of(figure)]
+        section = [
+            spec.model_dump(mode="json", exclude={"about"}),
+            self.figures.style.model_dump(mode="json"),
+        ]
+        return chain_key("figure", section, above)
+
+    def beneath(self, figure: str) -> dict[str, dict[str, str]]:
+        """By experiment, the keys of the stages that a figure rests on, in their order."""
+        found = {}
+        for of in self.experiments_of(figure):
+            panels = self.figures.figures[figure].panels.values()
+            files = {file for p in panels if p.of == of for file in KINDS[p.kind].reads}
+            whole = chain_of(self.experiments[of], making(self.experiments[of], files | METRICS))
+            found[of] = {stage: key for stage, key in self.keys(of).items() if stage in whole}
+        return found
+
+    def experiments_of(self, figure: str) -> list[str]:
+        """Names of the experiments a figure draws on, each once, in order."""
+        return list(dict.fromkeys(p.of for p in self.figures.figures[figure].panels.values()))
+
+
+def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
+    """Load config/config.yaml, and every experiment that its figures name with its points.
+
+    Args:
+        directory: the config directory: ``config.yaml`` and ``experiments/``.
+        overridden: the same config as Snakemake sees it, to be refused if it differs.
+
+    Raises:
+        ConfigError: listing the mistakes of all files at once.
+    """
+    path = directory / "config.yaml"
+    figures = load(path, Figures)
+    if overridden is not None and validate(overridden, Figures, where="--config") != figures:
+        raise ConfigError(
+            f"--config and --configfile say otherwise than {path}; write the change into {path}, "
+            "so that results and config agree"
+        )
+    names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
+    experiments, mistakes = {}, []
+    for name in dict.fromkeys(map(base_of, names)):
+        try:
+            found = load_with_points(directory / "experiments" / f"{name}.yaml")
+        except ConfigError as error:
+            mistakes.append(str(error))
+        else:
+            experiments |= found
+            mistakes += _files_missing(found)
+            absent = [n for n in names if base_of(n) == name and n not in found]
+            mistakes += [unknown_point(n, found) for n in absent]
+    for label, panel in _panels(figures):
+        if panel.of in experiments:
+            mistakes += [f"{label}{text}" for text in _unsuited(panel, experiments[panel.of])]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return Study(figures, experiments)
+
+
+def _files_missing(experiments: Mapping[str, AnyExperiment]) -> list[str]:
+    """Files that are not there; what all points of a sweep miss is said once."""
+    missing: dict[tuple[str, Path], str] = {}
+    for name, experiment in experiments.items():
+        for stage, file in named_files(experiment):
+            if not file.exists():
+                text = f"experiment {name}: no file at {file}, which its stage `{stage}` is to read"
+                missing.setdefault((stage, file), text)
+    return list(missing.values())
+
+
+def named_files(experiment: AnyExperiment) -> list[tuple[str, Path]]:
+    """Files of the user, with the stage that reads them."""
+    stages = stages_of(experiment).items()
+    return [(name, file) for name, stage in stages for file in sections.files(stage, experiment)]
+
+
+def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
+    """All panels, with their place in config.yaml."""
+    for figure, spec in figures.figures.items():
+        for name, panel in spec.panels.items():
+            yield f"figures.{figure}.panels.{name}", panel
+
+
+def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
+    """What a panel shows that its experiment does not have."""
+    system = KINDS[panel.kind].system
+    if system is None:
+        yield from _not_swept(panel, experiment)
+    elif system != experiment.system:
+        yield (
+            f".kind: {panel.kind} shows experiments of system {system}, but "
+            f"{panel.of} is of system {experiment.system}; take another kind or experiment"
+        )
+    elif isinstance(experiment, Experiment):
+        yield from _frames_missing(panel, experiment)
+    elif isinstance(experiment, CircuitExperiment):
+        yield from _runs_missing(panel, experiment)
+    else:
+        yield from _parts_missing(panel, experiment)
+
+
+def _not_swept(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
+    """A sweep that is not there, or is none of experiments."""
+    try:
+        swept(panel.of, experiment)
+    except ConfigError as error:
+        yield f".of: {error}"
+        return
+    if panel.parameter not in experiment.sweep:
+        yield (
+            f".parameter: {panel.parameter} is not swept by experiment {panel.of}, whose sweep is "
+            f"of {list(experiment.sweep)}; add it there"
+        )
+
+
+def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
+    """Frames of the rollout that are not scored, and of the recording that are not there."""
+    if panel.kind == "rollout_scatter":
+        if panel.frame not in experiment.rollout.at:
+            yield (
+                f".frame: {panel.frame} is not among rollout.at of experiment {panel.of}, "
+                f"{list(experiment.rollout.at)}; add it there"
+            )
+        return
+    n_frames = experiment.simulation.n_frames
+    for frame in (panel.frame or 0, *(panel.at or ())):
+        if frame >= n_frames:
+            yield (
+                f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
+                f"({n_frames}); name an earlier one"
+            )
+
+
+def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[str]:
+    """Stimuli, readouts and steps that are not there, and a fit that was not made."""
+    for key, known in (("stimulus", experiment.stimuli), ("readout", experiment.readouts)):
+        name = getattr(panel, key)
+        if name is not None and name not in known:
+            yield f".{key}: {name} is not among those of experiment {panel.of}, {list(known)}"
+    if panel.layer is not None and panel.layer >= experiment.network.layers:
+        yield (
+            f".layer: {panel.layer} lies beyond network.layers of experiment {panel.of} "
+            f"({experiment.network.layers}); name an earlier one"
+        )
+    if panel.kind == "fit_scatter" and experiment.fit is None:
+        yield f".kind: experiment {panel.of} has no section `fit`; add one, or leave the panel out"
+
+
+def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
+    """Conditions and a sweep that are not run, and nulls that are not drawn."""
+    known = [OBSERVED, *experiment.conditions]
+    absent = [name for name in panel.conditions or () if name not in known]
+    if absent:
+        yield f".conditions: {absent} are not among those of experiment {panel.of}, {known}"
+    if panel.parameter is not None and panel.parameter not in experiment.sweep:
+        yield (
+            f".parameter: {panel.parameter} is not in the sweep of experiment {panel.of}, "
+            f"{list(experiment.sweep)}; add it there"
+        )
+    if panel.kind == "motif_scores" and not experiment.motifs.nulls:
+        yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
+    if panel.kind == "mixing" and not set(EXCHANGING) & set(experiment.motifs.nulls):
+        yield (
+            f".kind: none of motifs.nulls of experiment {panel.of}, "
+            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {list(EXCHANGING)}"
+        )
+
+
+def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
+    """Stages of an experiment, in the order in which they run."""
+    return SYSTEMS[experiment.system]
+
+
+def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> dict[str, str]:
+    """Key of every stage, each over the keys of the stages above.
+
+    Args:
+        experiment: its config.
+        recording: digests of its recording, if `simulate` did not write it.
+    """
+    keys: dict[str, str] = {}
+    for name, stage in stages_of(experiment).items():
+        if recording is not None and name == "simulate":
+            keys[name] = recording.seen
+            continue
+        upstream = [keys[above] for above in stage.above]
+        if recording is not None and name == "score":
+            upstream.append(recording.whole)
+        section, files = sections.covered(stage, experiment), sections.files(stage, experiment)
+        keys[name] = chain_key(name, section, upstream, files)
+    return keys
+
+
+def key_of(experiment: AnyExperiment, stage: str, recording: Foreign | None = None) -> str:
+    """Key of one stage.
+
+    Raises:
+        ConfigError: the stage is one of another system.
+    """
+    keys = stage_keys(experiment, recording)
+    if stage not in keys:
+        raise ConfigError(
+            f"stage '{stage}' is none of system {experiment.system}, whose stages are "
+            f"{list(keys)}; run one of these, or name an experiment of another system"
+        )
+    return keys[stage]
+
+
+def outputs_of(stage: str) -> tuple[str, ...]:
+    """Results of a stage, whichever system it is of."""
+    return stage_called(stage).outputs
+
+
+def making(experiment: AnyExperiment, files: Collection[str]) -> list[str]:
+    """Stages of an experiment that make some of its results."""
+    every = stages_of(experiment).items()
+    return [name for name, stage in every if not set(files).isdisjoint(stage.outputs)]
+
+
+def chain_of(experiment: AnyExperiment, last: Iterable[str]) -> set[str]:
+    """Some stages of an experiment, and all that these are made from."""
+    found, todo = set(), list(last)
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        todo.extend(stages_of(experiment)[name].above)
+    return found
+
+
+def results_of(experiment: AnyExperiment) -> list[str]:
+    """Names of all results of an experiment."""
+    return [name for stage in stages_of(experiment).values() for name in stage.outputs]
+
+
+def swept(name: str, experiment: AnyExperiment) -> dict[str, Point]:
+    """The points of the sweep of an experiment by name, itself first.
+
+    Raises:
+        ConfigError: it has no sweep, or one whose points are no experiments of their own.
+    """
+    if experiment.system == "circuit":
+        raise ConfigError(
+            f"experiment {name} is of system circuit, whose step `respond` runs all of a sweep: "
+            f"every run of it is a row of results/runs/{name}/measures.csv"
+        )
+    if not experiment.sweep:
+        raise ConfigError(
+            f"experiment {name} has no sweep; give it values of keys in its section `sweep`"
+        )
+    return named_points(name, experiment)
+
+
+def scored(experiment: AnyExperiment) -> str:
+    """The stage that writes metrics.csv."""
+    found = stages_of(experiment).items()
+    return next(name for name, stage in found if "metrics.csv" in stage.outputs)
+
+
+def sweep_key(points: Mapping[str, Point]) -> str:
+    """Key of the table of a sweep: what is swept, and the metrics of all points."""
+    section = [[name, p.parameter, spelled(p.value)] for name, p in points.items()]
+    above = [key_of(p.experiment, scored(p.experiment)) for p in points.values()]
+    return chain_key("sweep", section, above)
+
+
+def panel_key(
+    spec: Panel, style: Style, above: Iterable[str], step: Literal["panel", "movie"] = "panel"
+) -> str:
+    """Key of a panel or its movie, made from the results with the keys ``above``."""
+    content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
+    return chain_key(step, content, above, drawn=[KINDS[spec.kind].module])
+
+
+def confirm(stage: str, planned: str | None, now: str) -> None:
+    """Refuse to run a job under another config or source than it was planned with.
+
+    Raises:
+        StaleError: the key Snakemake planned with is not the one of today's config and source.
+    """
+    if planned is not None and planned != now:
+        raise StaleError(
+            f"step '{stage}' was planned under key {planned[:12]}, but config, named files and "
+            f"source now give {now[:12]}: something was edited since; run the command again"
+        )
+
+
+def spec_of(figure: Figure, panel: str) -> Panel:
+    """The spec of a named panel.
+
+    Raises:
+        ConfigError: naming the panels there are.
+    """
+    if panel not in figure.panels:
+        raise ConfigError(f"no panel '{panel}' in this figure; it has {list(figure.panels)}")
+    return figure.panels[panel]

@@ -1,0 +1,194 @@
+"""Markov chains of exchanges between neurons that keep degrees; they serve `nulls.rewired`.
+
+A chain holds the connections that may move (self-connections stay) and has ``sweep(rng)``, which
+exchanges each about twice; ``edges()``, senders, receivers and weights as they are now; and
+``classes()``, of connections among which weights move, in the same order.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from ngpipe.errors import ConnectomeError
+from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.dyads import split
+from ngpipe.wiring.edges import check_choice, few
+
+Edges = tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"], Float[np.ndarray, " edge"]]
+"""Sender, receiver and weight of each connection."""
+Dyad = tuple[int, int, float, float]
+"""a, b, the weight a -> b, the weight b -> a (0 where there is none)."""
+KEEP = ("degree", "sign", "type", "reciprocity")
+
+
+def ends(connectome: Connectome) -> tuple[np.ndarray, np.ndarray]:
+    """Sender and receiver of each stored weight."""
+    weights = connectome.weights
+    post = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    return weights.indices.astype(np.int64), post
+
+
+class Trades:
+    """Curveball trades: two senders deal anew the receivers that only one of them has.
+
+    Each sender, or sender and class of its connections, is a row: receiver -> weight.
+    """
+
+    def __init__(self, connectome: Connectome, keep: str) -> None:
+        pre, post = ends(connectome)
+        pools = {
+            "degree": lambda: np.zeros(len(pre), np.int64),
+            "sign": lambda: _sender_classes(connectome)[pre],
+            "type": lambda: type_pairs(connectome, pre, post),
+        }
+        free = pre != post
+        pool, values = pools[keep]()[free], connectome.weights.data[free]
+        pre, post = pre[free], post[free]
+        order = np.lexsort((post, pre, pool))
+        pre, post, values, pool = pre[order], post[order], values[order], pool[order]
+        first = np.flatnonzero(np.r_[True, (np.diff(pre) != 0) | (np.diff(pool) != 0)][: len(pre)])
+        stops = [*first[1:].tolist(), len(pre)]
+        self._rows = [
+            dict(zip(post[a:b].tolist(), values[a:b].tolist(), strict=True))
+            for a, b in zip(first.tolist(), stops, strict=False)
+        ]
+        self._senders = pre[first]
+        cuts = np.flatnonzero(np.diff(pool[first])) + 1
+        self._pools = np.split(np.arange(len(self._rows)), cuts)
+
+    def sweep(self, rng: np.random.Generator) -> None:
+        """Each row of each pool trades twice on average."""
+        rows, senders = self._rows, self._senders
+        for pool in self._pools:
+            if len(pool) < 2:
+                continue
+            first = rng.integers(0, len(pool), len(pool))
+            second = (first + rng.integers(1, len(pool), len(pool))) % len(pool)
+            for a, b in zip(pool[first].tolist(), pool[second].tolist(), strict=True):
+                _trade(rows[a], rows[b], {int(senders[a]), int(senders[b])}, rng)
+
+    def edges(self) -> Edges:
+        """The connections as they are now."""
+        pre = np.repeat(self._senders, [len(row) for row in self._rows])
+        post = np.array([x for row in self._rows for x in row], dtype=np.int64)
+        return pre, post, np.array([w for row in self._rows for w in row.values()], np.float64)
+
+    def classes(self) -> Int[np.ndarray, " edge"]:
+        """Rows."""
+        return np.repeat(np.arange(len(self._rows)), [len(row) for row in self._rows])
+
+
+class DyadSwaps:
+    """Two linked pairs of the same kind exchange partners: a-b, c-d become a-d, c-b.
+
+    Pairs linked both ways swap among themselves, and so do those linked one way, where a sends to
+    b and c to d; only if the four differ and neither a-d nor c-b is linked yet. So every neuron
+    keeps its numbers of mutual partners, of other receivers and of other senders. A swap that is
+    refused counts as a step, which makes the chain uniform over what it can reach.
+    """
+
+    def __init__(self, connectome: Connectome) -> None:
+        pre, post = ends(connectome)
+        self._n = len(connectome)
+        weights = dict(
+            zip((post * self._n + pre).tolist(), connectome.weights.data.tolist(), strict=True)
+        )
+        mutual, single = split(connectome)
+        self._kinds = []
+        for links in (sparse.triu(mutual), single):
+            b, a = (x.astype(np.int64).tolist() for x in links.tocoo().coords)
+            self._kinds.append([self._dyad(*pair, weights) for pair in zip(a, b, strict=True)])
+        self._linked = {self._key(a, b) for kind in self._kinds for a, b, _, _ in kind}
+
+    def _dyad(self, a: int, b: int, weights: dict[int, float]) -> Dyad:
+        there, back = b * self._n + a, a * self._n + b
+        return a, b, weights[there], weights.get(back, 0.0)
+
+    def sweep(self, rng: np.random.Generator) -> None:
+        """As many steps as there are linked pairs of a kind, or one more by chance."""
+        for kind in self._kinds:
+            n = len(kind)
+            if n < 2:
+                continue
+            steps = n + rng.integers(0, 2)  # else, where no swap is refused, parity never changes
+            first = rng.integers(0, n, steps)
+            second = (first + rng.integers(1, n, steps)) % n
+            turned = rng.random(steps) < 0.5
+            for i, j, turn in zip(first.tolist(), second.tolist(), turned.tolist(), strict=True):
+                self._swap(kind, i, j, turn and kind is self._kinds[0])
+
+    def _swap(self, kind: list[Dyad], i: int, j: int, turn: bool) -> None:
+        a, b, ab, ba = kind[i]
+        c, d, cd, dc = kind[j]
+        if turn:
+            c, d, cd, dc = d, c, dc, cd
+        new = self._key(a, d), self._key(c, b)
+        if len({a, b, c, d}) < 4 or not self._linked.isdisjoint(new):
+            return
+        self._linked -= {self._key(a, b), self._key(c, d)}
+        self._linked.update(new)
+        kind[i], kind[j] = (a, d, ab, dc), (c, b, cd, ba)  # weights stay with who sends them
+
+    def _key(self, a: int, b: int) -> int:
+        return min(a, b) * self._n + max(a, b)
+
+    def edges(self) -> Edges:
+        """The connections as they are now."""
+        mutual, single = self._kinds
+        rows = [(a, b, ab) for a, b, ab, _ in mutual + single]
+        rows += [(b, a, ba) for a, b, _, ba in mutual]
+        pre, post, data = np.array(rows, np.float64).reshape(-1, 3).T
+        return pre.astype(np.int64), post.astype(np.int64), data
+
+    def classes(self) -> Int[np.ndarray, " edge"]:
+        """What one neuron sends to mutual partners, and what to others."""
+        n_mutual, n_single = map(len, self._kinds)
+        return 2 * self.edges()[0] + np.repeat([1, 0, 1], [n_mutual, n_single, n_mutual])
+
+
+def chain(connectome: Connectome, keep: str) -> Trades | DyadSwaps:
+    """The chain that keeps ``degree``, and also ``sign``, ``type`` or ``reciprocity``."""
+    check_choice("keep", keep, KEEP)
+    return DyadSwaps(connectome) if keep == "reciprocity" else Trades(connectome, keep)
+
+
+def _trade(
+    a: dict[int, float], b: dict[int, float], senders: set[int], rng: np.random.Generator
+) -> None:
+    """Deal anew the receivers that only one of two senders has; weights stay with their sender."""
+    of_a = [x for x in a if x not in b and x not in senders]
+    of_b = [x for x in b if x not in a and x not in senders]
+    if not of_a or not of_b:
+        return
+    receivers = of_a + of_b
+    dealt = [receivers[i] for i in rng.permutation(len(receivers)).tolist()]
+    for row, old, new in ((a, of_a, dealt[: len(of_a)]), (b, of_b, dealt[len(of_a) :])):
+        weights = [row.pop(x) for x in old]
+        row.update(zip(new, weights, strict=True))
+
+
+def _sender_classes(connectome: Connectome) -> Int[np.ndarray, " neuron"]:
+    """0 or 1 for senders that inhibit or excite; senders of both signs are refused."""
+    weights = connectome.weights if connectome.is_signed else connectome.signed().weights
+    signs = sparse.csc_array(weights)
+    pre = np.repeat(np.arange(len(connectome)), np.diff(signs.indptr))
+    positive = np.bincount(pre, signs.data > 0, len(connectome)) > 0
+    negative = np.bincount(pre, signs.data < 0, len(connectome)) > 0
+    if (positive & negative).any():
+        raise ConnectomeError(
+            f"{(positive & negative).sum()} neurons send both signs, "
+            f"{few(connectome.ids[positive & negative])}; with keep='sign' each sender needs one "
+            "sign: take keep='type', or give the neurons signs"
+        )
+    return positive.astype(np.int64)
+
+
+def type_pairs(
+    connectome: Connectome, pre: np.ndarray, post: np.ndarray
+) -> Int[np.ndarray, " edge"]:
+    """A number for the pair of cell types of each edge; neurons without a type share one."""
+    groups = connectome.groups("cell_type")
+    code = np.zeros(len(connectome), np.int64)
+    for i, members in enumerate(groups.values()):
+        code[members] = i + 1
+    return code[pre] * (len(groups) + 1) + code[post]

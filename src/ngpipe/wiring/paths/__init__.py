@@ -1,0 +1,1 @@
+"""Effective connectivity and routes of several hops."""
