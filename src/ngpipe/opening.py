@@ -276,8 +276,20 @@ def say_absent(path: Path, dataset: xr.Dataset) -> None:
 
 
 def _filling(variable: xr.Variable, path: Path, name: str) -> str:
-    fill = zarr.open_group(path, mode="r", use_consolidated=False)[name].fill_value
+    fill = array_of(zarr.open_group(path, mode="r", use_consolidated=False), name).fill_value
     missing = variable.encoding.get("_FillValue")
     if missing is not None and (missing == fill or (missing != missing and fill != fill)):
         return "missing values"
     return repr(fill if fill is None else np.asarray(fill).item())
+
+
+def array_of(group: zarr.Group, name: str) -> zarr.Array:
+    """A variable of a store.
+
+    Raises:
+        StoreError: there is a group of that name.
+    """
+    found = group[name]
+    if not isinstance(found, zarr.Array):
+        raise StoreError(f"{group.store_path}: '{name}' is a group, expected an array")
+    return found

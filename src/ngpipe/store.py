@@ -179,7 +179,7 @@ class Blocks:
 
     def put(self, name: str, start: int, block: np.ndarray) -> None:
         """Write ``block`` at index ``start`` of the first dimension of variable ``name``."""
-        self._group[name][start : start + len(block)] = block
+        opening.array_of(self._group, name)[start : start + len(block)] = block
 
 
 def empty(*shape: int) -> "dask.array.Array":

@@ -188,8 +188,10 @@ class _Reader:
         """An f-string: neighbouring texts as one, however this Python has cut them."""
         parts: list[ast.expr] = []
         for one in node.values:
-            if parts and isinstance(one, ast.Constant) and isinstance(parts[-1], ast.Constant):
-                one = ast.Constant(parts.pop().value + one.value)
+            before = parts[-1] if parts else None
+            if isinstance(one, ast.Constant) and isinstance(before, ast.Constant):
+                parts.pop()
+                one = ast.Constant(str(before.value) + str(one.value))
             parts.append(one)
         return ast.JoinedStr([one for one in parts if getattr(one, "value", None) != ""])
 
@@ -212,7 +214,7 @@ def _idle(node: ast.stmt) -> bool:
     """Whether a statement does nothing: strings, ``pass``, what type checkers alone see."""
     if isinstance(node, ast.If):
         return _name(node.test) == "TYPE_CHECKING" and not node.orelse
-    return isinstance(node, ast.Pass) or isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Pass) or isinstance(getattr(node, "value", None), ast.Constant)
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:

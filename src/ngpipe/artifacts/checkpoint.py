@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -30,7 +30,7 @@ class Checkpoint:
         self.directory = Path(directory)
         self.saved_at = 0
 
-    def __enter__(self) -> "Checkpoint":
+    def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = (self.directory / "lock").open("w")
         try:

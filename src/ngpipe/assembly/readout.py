@@ -1,5 +1,7 @@
 """Read a trained model out: connectivity, latents, types, phi*, psi* and input, gauge fixed."""
 
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
@@ -140,7 +142,7 @@ def _external_input(
     n = len(recording.activity)
     frames = torch.arange(0, n, max(1, n // cfg.input_frames))
     times = recording.times(frames)
-    learned = model.omega(times.to(model.latent.device))
+    learned: Any = model.omega(times.to(model.latent.device))
     values = ((learned - offsets.external_input) / scales.external_input).cpu().numpy()
     units = "1" if model.mode == "multiplicative" else "1/tau"
     return xr.Dataset(

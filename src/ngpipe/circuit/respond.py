@@ -66,7 +66,7 @@ def respond(
     _check(engine, impulse, neurons)
     given = [circuits] if isinstance(circuits, Circuit) else circuits
     run = _propagated if engine == "linear" else _stepped
-    parts = []
+    parts: list[tuple[np.ndarray, ...]] = []
     for batch in _batches(given, impulse, dtype, torch.device(device)):
         n_exc = batch[0].n_exc
         weights = torch.from_numpy(np.stack([c.weights for c in batch])).to(device, dtype)

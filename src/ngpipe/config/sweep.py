@@ -127,9 +127,9 @@ def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
             yield from _mistaken(experiment, path, values)
 
 
-def _mistaken(experiment: BaseModel, path: str, values: tuple[Value, ...]) -> Iterator[str]:
+def _mistaken(experiment: Swept, path: str, values: tuple[Value, ...]) -> Iterator[str]:
     """Values that the experiment cannot have, or that mean the same."""
-    found: dict[str, BaseModel] = {}
+    found: dict[str, Swept] = {}
     twice = len({spelled(value) for value in values}) < len(values)
     for value in values:
         try:

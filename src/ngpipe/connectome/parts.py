@@ -92,7 +92,9 @@ class Parts(nn.Module):
         self.divisive_normalization = divisive_normalization
         self.activations: Any = []
         matrix = as_csr(all_weights)
-        self.groups = None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
+        self.groups: Any = (
+            None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
+        )
         buffers = connectome_buffers(
             matrix,
             sensory_indices,

@@ -1,6 +1,7 @@
 """Times to baseline of a circuit and of what it is compared with, as tidy metrics."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
     return rows(f"condition_{name}", values, len(runs))
 
 
-def score_comparison(compared: Mapping[str, object]) -> pd.DataFrame:
+def score_comparison(compared: Mapping[str, Any]) -> pd.DataFrame:
     """Circuits of one condition (``of``) beside those of another (``condition``), in pairs.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def run(
         ConfigError: responses to stimuli that are not given, or of groups that do not exist.
         StoreError: no table of responses.
     """
-    section = {"network": network.model_dump(mode="json")}
+    section: dict[str, Any] = {"network": network.model_dump(mode="json")}
     section["fit"] = cfg.model_dump(mode="json") if cfg else None
     provenance = store.Provenance("fit", key, section, str(device))
     connectome = Connectome.load(directory / "connectome.zarr")

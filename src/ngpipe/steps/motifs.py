@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ngpipe import store
 from ngpipe.artifacts.progress import progress
-from ngpipe.config.circuit.experiment import EXCHANGING, Motifs
+from ngpipe.config.circuit.experiment import EXCHANGING, Motifs, NullName
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.models import MOST_SWEEPS, NULLS, mixing
 from ngpipe.wiring.nulls.motifs import motif_counts, motif_scores
@@ -53,7 +53,7 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
 
 
 def _mixed(
-    connectome: Connectome, rng: np.random.Generator, name: str, sweeps: int | None
+    connectome: Connectome, rng: np.random.Generator, name: NullName, sweeps: int | None
 ) -> pd.DataFrame:
     """How far a null comes from the connectome; says where it does not come away, or far enough."""
     table = mixing(connectome, rng, keep=EXCHANGING[name], sweeps=sweeps).assign(null=name)

@@ -228,7 +228,7 @@ def label(value: object) -> str:
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real) and not isinstance(value, Decimal):
-        return np.format_float_positional(np.asarray(value)[()], trim="-")
+        return np.format_float_positional(value, trim="-")  # type: ignore[arg-type]
     return str(value)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ class Layout:
     stated: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, given: Mapping[str, object]) -> "Layout":
+    def of(cls, given: Mapping[str, Any]) -> "Layout":
         """A layout from keyword arguments.
 
         Raises:

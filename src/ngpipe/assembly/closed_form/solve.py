@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -56,7 +57,7 @@ class ClosedForm:
         n, scales = recording.n_neurons, recording.scales()
         self.plain = torch.ones(n, dtype=torch.bool, device=self.device)
         if cfg.input == "field":
-            self.plain[recording.sites.driven] = False
+            self.plain[self._driven()] = False
         self.axis = {"unit": scales.bend, "reach": scales.reach}
         # Of a row: weights, phi, and its share of psi and of an input.
         unknowns = n + 4 * self.solver.fine_basis
@@ -64,7 +65,7 @@ class ClosedForm:
         wanted = int(self.solver.frames * (unknowns + knots))
         self.everything = self._source(recording.training_frames)
         self.frames = self._source(recording.informative_sample(wanted)).read()
-        self.few = self.frames.thinned(int(self.solver.search_frames * unknowns))
+        self.few: Equations = self.frames.thinned(int(self.solver.search_frames * unknowns))
         self.held_out = self._source(recording.selection_frames(HELD_OUT_FRAMES)).read()
         self.all_frames_every: int | None = None
         silent = torch.nonzero(self.frames.rate.abs().sum(0) == 0)[:, 0]
@@ -118,7 +119,8 @@ class ClosedForm:
         if self.cfg.target == "drift":
             return shared
         # Differences of activity hold its noise; an exact rate has none, whatever it misses.
-        wanted = self.all_rows([shared], self.nobody(), final=True).diagnosis.frames_for(FIRM)
+        told: Any = self.all_rows([shared], self.nobody(), final=True).diagnosis
+        wanted = told.frames_for(FIRM)
         wanted = int(min(wanted, NOISY_FRAMES, len(self.everything)))
         if wanted < 1.5 * len(self.few):
             return shared
@@ -138,7 +140,7 @@ class ClosedForm:
         final: bool = False,
     ) -> Solution:
         """Some rows of W; in the end with their errors, and from as many frames as it takes."""
-        some = {"wanted": wanted, "before": before, "final": final}
+        some: dict[str, Any] = {"wanted": wanted, "before": before, "final": final}
         solution = self.all_rows(groups.fits, groups.receivers, self.frames, **some)
         if solution.diagnosis is None or self.cfg.target == "drift":
             # What is left of an exact rate is misfit, which more frames do not average out.
@@ -160,9 +162,8 @@ class ClosedForm:
         found = solution.copy()
         signs = column_signs(solution.scaled().double()) if self.solver.dale else None
         for k, fit in enumerate(groups.fits):
-            equations, held_out = (
-                replace(f, phi=fit.phi) for f in (self._equations(), self.held_out)
-            )
+            equations = replace(self._equations(), phi=fit.phi)
+            held_out = replace(self.held_out, phi=fit.phi)
             sparse = self.solver.prior == "sparse"
             prior = Prior(equations, held_out, fit.transfer, fit.ridge, sparse=sparse, signs=signs)
             members = torch.nonzero(groups.receivers == k)[:, 0]
@@ -182,7 +183,7 @@ class ClosedForm:
         """Use an input that was found as if it were known."""
         n = self.recording.n_neurons
 
-        def knowing(equations: Equations) -> Equations:
+        def knowing(equations: Any) -> Any:  # noqa: ANN401
             if isinstance(equations, Source):
                 return replace(equations, given=lambda times: omega.at(times, n), mode=omega.mode)
             return replace(equations, omega=omega.at(equations.times, n), mode=omega.mode)
@@ -194,7 +195,7 @@ class ClosedForm:
         """Hidden input of the driven neurons, from now on known, and their rows anew."""
         frames = replace(self.frames, phi=solution.phi)
         hats = Hats(self.solver.input_knots, self.recording.duration)
-        everyone = self.recording.sites.driven
+        everyone = self._driven()
         values, spectra = solution.weights.new_empty(len(everyone), hats.n), {}
         found = solution.copy()
         for k, transfer in enumerate(solution.transfers):
@@ -216,8 +217,9 @@ class ClosedForm:
             found.mean_square[driven], values[mine] = rows.mean_square, rows.values
             found.level[driven] = frames.rate[:, driven].double().square().mean(0)
             if final:
-                found.error[driven], found.noise[driven] = rows.error, rows.noise
-                spectra[k] = Spectrum(rows.directions, hidden.gram.padding)
+                told: Any = rows  # which then has errors
+                found.error[driven], found.noise[driven] = told.error, told.noise
+                spectra[k] = Spectrum(told.directions, hidden.gram.padding)
         found.omega = KnottedInput(hats, everyone, values, self.cfg.input_mode)
         self._know(found.omega)
         for k, spectrum in spectra.items():
@@ -304,7 +306,8 @@ class ClosedForm:
         if final:
             q = uncertainty.inflation(equations, fit.transfer, members, fit.ridge)
             solution.inflation = max(solution.inflation, q)
-        own, missed, spectra = None, [], []
+        own, spectra = None, []
+        missed: list[Tensor] = []
         typical = uncertainty.typical(members, self.recording.n_neurons)
         if self.cfg.network.one_type:
             own = shared_phi(equations, fit.transfer, members, gram)
@@ -322,14 +325,13 @@ class ClosedForm:
                     normal, found.weights, q * noise / n
                 )
                 spectra.append(normal.spectrum(typical))
-        missed = torch.cat(missed)
         if final:
             seen = evidence(self, solution, members)
             told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
             solution.told(told)
-            found = solution.error[members], solution.weights[members]
-            solution.error[members] = diagnosis.widened(*found, told, q)
-        return missed
+            error, weights = solution.error[members], solution.weights[members]
+            solution.error[members] = diagnosis.widened(error, weights, told, q)
+        return torch.cat(missed)
 
     def _blank(
         self, fits: list[Fit], group: Int[Tensor, " neuron"], before: Solution | None
@@ -381,6 +383,11 @@ class ClosedForm:
         order = torch.randperm(len(members), generator=self.generator)
         return members[order[: n or self.n_rows]].sort().values.to(self.device)
 
+    def _driven(self) -> Int[Tensor, " site"]:
+        """Neurons with a hidden input, whose sites the recording then has."""
+        sites: Any = self.recording.sites
+        return sites.driven
+
     def nobody(self) -> Int[Tensor, " neuron"]:
         """Everyone in group 0."""
         return torch.zeros(self.recording.n_neurons, dtype=torch.long, device=self.device)
@@ -390,5 +397,5 @@ class ClosedForm:
         phi = Spline(self.solver.phi_basis, **self.axis)
         if self.cfg.input != "known":
             return Source(self.recording, chosen, phi)
-        known = self.recording.known_input
+        known: Any = self.recording.known_input
         return Source(self.recording, chosen, phi, known.of_all, known.mode)

@@ -86,7 +86,7 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     if simulation and training and rollout:
         yield from _rollout_too_long(simulation.n_frames, training, rollout)
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
-    if late:
+    if rollout and late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 

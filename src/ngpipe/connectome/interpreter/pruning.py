@@ -213,10 +213,11 @@ def listed(values: Any) -> list:  # noqa: ANN401
     return [value for value in several if value == value]
 
 
-def doubt(message: str, quiet: bool) -> None:
-    """Say why nothing is found, to the one who called a public function of this package."""
+def doubt(message: str, quiet: bool) -> Any:  # noqa: ANN401
+    """None, after saying why nothing is found to the one who called a public function."""
     if not quiet:
         warnings.warn(message, DoubtfulWarning, stacklevel=3)
+    return None
 
 
 def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:

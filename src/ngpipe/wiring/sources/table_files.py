@@ -196,9 +196,7 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
     return found
 
 
-def _lines(
-    raw: io.BufferedIOBase, layout: TextFormat, separator: str | None = None
-) -> io.BufferedIOBase:
+def _lines(raw: IO[bytes], layout: TextFormat, separator: str | None = None) -> IO[bytes]:
     """The bytes below what is passed over; whole, where nothing is."""
     if layout.comment is None and not layout.skip:
         return raw
@@ -210,9 +208,7 @@ def _lines(
 class _Kept(io.RawIOBase):
     """Lines of a file that are no comments, less the first few; ``ends``: nor end in one."""
 
-    def __init__(
-        self, raw: io.BufferedIOBase, comment: str | None, skip: int, *, ends: bool
-    ) -> None:
+    def __init__(self, raw: IO[bytes], comment: str | None, skip: int, *, ends: bool) -> None:
         start = None if comment is None else comment.encode()
         lines = (one.removeprefix(b"\xef\xbb\xbf") if not i else one for i, one in enumerate(raw))
         if start is not None:
@@ -289,11 +285,10 @@ def _refuse_short_lines(path: Path, table: pd.DataFrame, layout: TextFormat) -> 
 def _named_at(path: Path, raw: pd.DataFrame, corner: str) -> pd.DataFrame:
     """A labelled sheet whose names meet at ``corner``; rows and columns without a name are left."""
     letters = corner.rstrip("0123456789")
-    row = corner.removeprefix(letters)
+    row = int(corner.removeprefix(letters)) - 1
     column = 0
     for letter in letters.upper():
         column = 26 * column + ord(letter) - ord("A") + 1
-    row = int(row) - 1
     column -= 1
     if row + 1 >= raw.shape[0] or column + 1 >= raw.shape[1]:
         raise StoreError(
