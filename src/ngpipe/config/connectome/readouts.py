@@ -1,6 +1,6 @@
 """What is followed of the activity, and how it is explained: sections `readouts` to `control`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
+from ngpipe.config.nulls import NullName
 
 
 class Attribution(Section):
@@ -41,10 +42,9 @@ class Paths(Section):
 class Control(Section):
     """The same stimuli through connectomes that keep only some of the real one's properties."""
 
-    model: Literal["degree", "sign", "type", "weights", "signs"] = Field(
-        "sign",
-        description="What is drawn anew: receivers, keeping degrees, or also signs, or also types "
-        "of partners; `weights`: which weight is where; `signs`: the sign of each sender.",
+    model: NullName = Field(
+        "degree_and_sign",
+        description="The null, see the list below: each keeps something and draws the rest.",
     )
     draws: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         39,
