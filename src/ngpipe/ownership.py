@@ -211,8 +211,7 @@ def command_for(target: Path) -> str:
     """
     study, inside = _in_study(target) or (Path(), Path(target))
     run = study / inside.parent
-    recording = run / "simulation.zarr"
-    if recording.is_dir() and target != recording and written_under(recording) is None:
+    if target != run / "simulation.zarr" and is_of_a_recording(run):
         there = "" if study == Path() else f"cd {shlex.quote(str(study))}; "
         config = shlex.quote(f"config/experiments/{run.name}.yaml")
         return f"{there}ngpipe train {config}; then recover, rollout and score in the same way"
@@ -224,6 +223,12 @@ def command_for(target: Path) -> str:
     if study != Path():
         where += f"--directory {shlex.quote(str(study))} "
     return f"snakemake {where}--cores 2 {shlex.quote(str(inside))}"
+
+
+def is_of_a_recording(run: Path) -> bool:
+    """Does a directory of results rest on a recording of the user's own?"""
+    recording = run / "simulation.zarr"
+    return recording.is_dir() and written_under(recording) is None
 
 
 def _in_study(path: Path) -> tuple[Path, Path] | None:

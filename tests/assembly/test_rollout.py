@@ -7,8 +7,9 @@ from assemblies import numbers, random_model
 
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
-from ngpipe.assembly.rollout import roll_out, warning
+from ngpipe.assembly.rollout import roll_out, summary, warning
 from ngpipe.dynamics.integrate import free_run
+from ngpipe.metrics.prediction import score_drift
 
 N, FRAMES, DT = 6, 200, 0.05
 
@@ -32,6 +33,21 @@ def test_a_rollout_that_stays_finite_is_ok():
     assert found.attrs["frames_predicted"] == 21
     assert np.isfinite(found["activity_hat"]).all()
     assert warning(found) is None
+
+
+def test_a_line_says_how_far_and_how_well():
+    found = roll_out(model(0.0), recording(), 20)
+    scored = score_drift(found).set_index("metric")["value"]
+    n = len(found["sample"])
+    x, predicted = found["activity"].values[1:], found["activity_hat"].values[1:]
+    r2 = 1 - ((predicted - x) ** 2).sum() / ((x - x.mean()) ** 2).sum()
+    assert summary(found) == (
+        f"20 of 20 frames predicted from frame 120 on, R2 {r2:.4g}; R2 of the rate at {n} "
+        f"held-out frames {scored['r2_identity']:.4g}"
+    )
+    lost = roll_out(model(1e3), recording(), 60)
+    assert summary(lost).startswith(f"{lost.attrs['frames_predicted'] - 1} of 60 frames predicted")
+    assert "nan held-out" not in summary(lost)
 
 
 @pytest.mark.parametrize("size", [1.0, 1e9])

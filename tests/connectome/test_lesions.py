@@ -97,9 +97,11 @@ def test_groups_of_the_network(W, u):
     model = build(W)
     found = ablation(model, u, objective)
     members = {name: [i for i in GROUPS if GROUPS[i] == name] for name in "abcd"}
-    np.testing.assert_array_equal(found, ablation(model, u, objective, members))
+    # As many runs side by side as lesions: sums of a product may round otherwise.
+    np.testing.assert_allclose(found, ablation(model, u, objective, members), atol=1e-14)
     assert found["group"].values.tolist() == list("abcd")
-    np.testing.assert_array_equal(ablation(model, u, objective, ["c", "a"]), found[:, [2, 0]])
+    some = ablation(model, u, objective, ["c", "a"])
+    np.testing.assert_allclose(some, found[:, [2, 0]], atol=1e-14)
 
 
 def test_pairs_are_symmetric_and_hold_both(W, u):

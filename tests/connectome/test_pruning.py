@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ngpipe.connectome import connected_components, filter_paths, remove_excess_neurons
+from ngpipe.connectome import (
+    connected_components,
+    filter_paths,
+    remove_excess_neurons,
+    remove_excess_neurons_batched,
+)
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 #  a > b > d > f   a > c (leads nowhere)   e > f (from nowhere)   x > y > z > x
@@ -135,3 +140,34 @@ def test_refusals():
         filter_paths(TABLE, necessary_intermediate={5: "f"})
     with pytest.raises(ArgumentError, match="layer"):
         remove_excess_neurons(TABLE[["pre", "post"]])
+
+
+BATCHED = pd.DataFrame(
+    [(0, 1, "a", "b"), (0, 2, "b", "c"), (0, 2, "x", "c"), (1, 1, "a", "b"), (1, 2, "b", "d")],
+    columns=["batch", "layer", "pre", "post"],
+)
+
+
+def test_batches_are_looked_at_one_by_one():
+    found = remove_excess_neurons_batched(BATCHED)
+    assert found.index.tolist() == [0, 1, 3, 4]
+    assert remove_excess_neurons_batched(BATCHED, keep="x").index.tolist() == [0, 1, 2, 3, 4]
+    assert remove_excess_neurons_batched(BATCHED, target_indices=["c"]).index.tolist() == [0, 1]
+    with pytest.raises(ArgumentError, match=r"\['z'\], which are no post neurons of the last laye"):
+        remove_excess_neurons_batched(BATCHED, target_indices=["c", "z"])
+    with pytest.raises(ArgumentError, match="it lacks \\['batch'\\]"):
+        remove_excess_neurons_batched(BATCHED.drop(columns="batch"))
+    with pytest.warns(DoubtfulWarning, match="no batch has a path"):
+        assert remove_excess_neurons_batched(BATCHED[[True, False, True, False, False]]) is None
+
+
+def test_neurons_to_keep_are_those_of_the_table():
+    numbered = pd.DataFrame({"layer": [1, 2, 2], "pre": [0, 1, 5], "post": [1, 2, 2]})
+    assert len(remove_excess_neurons(numbered, keep=5)) == 3
+    for function in (remove_excess_neurons, remove_excess_neurons_batched):
+        with pytest.raises(ArgumentError, match="keep has neurons such as '5', the"):
+            function(numbered.assign(batch=0), keep=["5"])
+        with pytest.warns(DoubtfulWarning, match=r"keep has \[77\], which no edge of df has"):
+            assert len(function(numbered.assign(batch=0), keep=[77])) == 2
+    with pytest.raises(ArgumentError, match=r"necessary_intermediate of layer 2 has .* '1'"):
+        filter_paths(numbered.assign(weight=1.0), necessary_intermediate={2: "1"})

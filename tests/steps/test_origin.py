@@ -209,14 +209,21 @@ def test_what_was_not_trained_is_made_by_hand(here, capfd):
     assert told in capfd.readouterr().err
 
 
-def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
-    figures = {"F": {"panels": {"curve": {"kind": "learning_curve", "of": "mine"}}}}
-    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": figures}))
-    assert cli.main(["figure", "F"]) == 1
-    assert "1 panels of figure F are not drawn; run: ngpipe panel F curve" in capfd.readouterr().err
-    assert cli.main(["panel", "F", "curve"]) == 0
+def draw(panels: dict) -> None:
+    """A figure by hand."""
+    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": {"F": {"panels": panels}}}))
+    for name in panels:
+        assert cli.main(["panel", "F", name]) == 0
     assert cli.main(["figure", "F"]) == 0
     assert cli.main(["verify", "results/F"]) == 0
+
+
+def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
+    panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
+    Path("config/config.yaml").write_text(yaml.safe_dump({"figures": {"F": {"panels": panels}}}))
+    assert cli.main(["figure", "F"]) == 1
+    assert "1 panels of figure F are not drawn; run: ngpipe panel F curve" in capfd.readouterr().err
+    draw(panels)
     for change in ({"dt": 0.2}, {"activity": 7 * activity(1) + 3}):
         shutil.copytree(RUN / "simulation.zarr", "aside.zarr", dirs_exist_ok=True)
         dataset = xr.open_zarr("aside.zarr", chunks=None).load()
@@ -225,7 +232,33 @@ def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
         dataset.to_zarr(RUN / "simulation.zarr", zarr_format=2, mode="w")
         capfd.readouterr()
         assert cli.main(["verify", "results/F"]) == 1
-        assert "is stale: made under key" in capfd.readouterr().err
+        error = capfd.readouterr().err
+        assert "is stale: made under key" in error
+        assert "snakemake" not in error
+    *commands, last = error.strip().removesuffix(" (in study)").rpartition("run: ")[2].split("; ")
+    told = [f"ngpipe {name} {MINE}" for name in ("train", "recover", "rollout", "score")]
+    assert [*commands, last] == [*told, "ngpipe panel F curve", "ngpipe figure F"]
+    for command in (*commands, last):
+        assert cli.main(command.split()[1:]) == 0
+    said = capfd.readouterr().err
+    assert "rollout: " in said
+    assert "held-out frames" in said
+    assert f"; written to {RUN / 'rollout.zarr'}" in said
+    assert cli.main(["verify", "results/F"]) == 0
+
+
+def test_a_figure_by_hand_whose_config_changed_is_drawn_by_hand(here, capfd):
+    panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
+    draw(panels)
+    Path("config/config.yaml").write_text(
+        yaml.safe_dump({"figures": {"F": {"panels": panels}}, "style": {"dpi": 61}})
+    )
+    assert cli.main(["verify", "results/F"]) == 1
+    error = capfd.readouterr().err
+    assert error.strip().endswith("run: ngpipe panel F curve; ngpipe figure F")
+    (Path("results/F") / "metrics.csv").unlink()
+    assert cli.main(["verify", "results/F"]) == 1
+    assert "metrics.csv is missing; run: ngpipe panel F curve; n" in capfd.readouterr().err
 
 
 def test_the_input_of_a_sample_is_that_of_its_frame():

@@ -1,5 +1,6 @@
 """Predict held-out activity with a trained model."""
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -59,6 +60,31 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
             "frames_predicted": len(truth) if diverged is None else diverged,
         },
     )
+
+
+def summary(rollout: xr.Dataset) -> str:
+    r"""How far and how well a rollout predicts, in a line.
+
+    .. math:: R^2 = 1 - \sum (\hat x - x)^2 / \sum (x - \bar x)^2
+
+    of the activity of all neurons in the frames predicted, and of the rate at held-out frames: the
+    ``r2_identity`` of metrics.
+    """
+    n = rollout.attrs["frames_predicted"]
+    within = _explained(rollout["activity_hat"].values[1:n], rollout["activity"].values[1:n])
+    drift = _explained(rollout["drift_hat"].values, rollout["drift"].values)
+    return (
+        f"{n - 1:,} of {rollout.sizes['time'] - 1:,} frames predicted from frame "
+        f"{rollout.attrs['start_frame']:,} on, R2 {within:.4g}; R2 of the rate at "
+        f"{rollout.sizes['sample']:,} held-out frames {drift:.4g}"
+    )
+
+
+def _explained(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """NaN where there is nothing to explain."""
+    truth, estimate = truth.astype(np.float64), estimate.astype(np.float64)
+    total = ((truth - truth.mean()) ** 2).sum() if truth.size else 0.0
+    return float(1 - ((estimate - truth) ** 2).sum() / total) if total else float("nan")
 
 
 def warning(rollout: xr.Dataset) -> str | None:

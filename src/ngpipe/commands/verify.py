@@ -50,7 +50,8 @@ def _sweep(table: Path, config: Path) -> str:
         )
         for name, point in points.items()
     }
-    verify.run_sweep(table, runs, known, key=stages.sweep_key(points))
+    by_hand = [f"ngpipe sweep config/experiments/{table.stem}.yaml"]
+    verify.run_sweep(table, runs, known, key=stages.sweep_key(points), by_hand=by_hand)
     return f"metrics of {', '.join(points)}"
 
 
@@ -59,5 +60,11 @@ def _figure(directory: Path, config: Path) -> str:
     study, figure = figure_of(config, name)
     experiments, runs = study.experiments_of(name), directory.parent / "runs"
     study = whose.with_recordings(study, runs, experiments)
-    verify.run(directory, runs, study.beneath(name), key=study.figure_key(name))
+    drawn = [
+        *(f"ngpipe panel {name} {panel}" for panel in figure.panels),
+        *(f"ngpipe movie {name} {panel}" for panel in figure.movies()),
+        f"ngpipe figure {name}",
+    ]
+    key = study.figure_key(name)
+    verify.run(directory, runs, study.beneath(name), key=key, by_hand=drawn)
     return f"{len(figure.panels)} panels from {', '.join(experiments)}"

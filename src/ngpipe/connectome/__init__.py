@@ -1,9 +1,20 @@
-"""Connectome-constrained networks: fit, drive, attribute, trace.
+"""Networks of a fixed connectome, and the connectivity they rest on.
 
-The public names of connectome_interpreter's module activation_maximisation, so that a script works
-by changing its import, and what goes beyond it. The network stands at the top (``network``,
-``step``); ``optimisation`` fits it and searches for stimuli, ``explanation`` attributes responses,
-``interpreter`` holds the tables and paths of connectome_interpreter.
+Three things, under one name each:
+
+- run a connectome as a recurrent network, train it, search stimuli, attribute responses: the public
+  names of connectome_interpreter's module activation_maximisation;
+- analyse its connectivity: paths of n hops, effective connectivity by sign and by length, powers of
+  W, weights between groups: the names of its modules compress_paths, path_finding, external_paths;
+- what goes beyond the package: interventions, attribution along a path and by lesions, searches
+  from many starts.
+
+The network stands at the top (``network``, ``step``, ``parameters`` as tables); ``optimisation``
+fits it and searches for stimuli, ``explanation`` attributes responses, ``interpreter`` holds what
+only connectome_interpreter has: tables, paths, older forms.
+
+A script of connectome_interpreter works by changing its import; presets
+(:mod:`ngpipe.connectome.rules`) say which version's numbers it gives.
 
 Names are looked up when they are used: importing one module loads no other, and the key of a step
 covers what the step needs and nothing else (:mod:`ngpipe.keys`).
@@ -37,11 +48,35 @@ _NAMES = {
         "occlusion",
     ),
     "explanation.smoothing": ("smoothgrad",),
+    "interpreter.compressed": (
+        "add_first_n_matrices",
+        "compress_paths",
+        "compress_paths_dense_chunked",
+        "compress_paths_not_chunked",
+        "compress_paths_signed",
+        "compress_paths_signed_no_chunking",
+    ),
+    "interpreter.effconn": (
+        "effective_conn_from_paths",
+        "effective_conn_from_paths_cpu",
+        "path_for_ngl",
+        "signed_effective_conn_from_paths",
+    ),
     "interpreter.fitting": ("train_model",),
     "interpreter.grouping": ("group_paths",),
     "interpreter.legacy": (
         "legacy_activation_function",
         "legacy_activation_function_linear",
+    ),
+    "interpreter.length_plots": (
+        "conn_by_path_length",
+        "conn_by_path_length_heatmap",
+        "contribution_by_path_lengths",
+        "contribution_by_path_lengths_heatmap",
+    ),
+    "interpreter.lengths": (
+        "conn_by_path_length_data",
+        "signed_conn_by_path_length_data",
     ),
     "interpreter.loopless": ("effconn_without_loops",),
     "interpreter.paths": (
@@ -51,7 +86,6 @@ _NAMES = {
         "get_activations_for_path",
     ),
     "interpreter.plots": (
-        "contribution_by_path_lengths",
         "plot_activity_by_column",
         "plot_timeseries",
     ),
@@ -59,6 +93,11 @@ _NAMES = {
         "connected_components",
         "filter_paths",
         "remove_excess_neurons",
+        "remove_excess_neurons_batched",
+    ),
+    "interpreter.shares": (
+        "effective_conn_per_path_from_paths",
+        "filter_all_paths_to_cumsum",
     ),
     "interpreter.stimulus_guess": ("guess_optimal_stimulus",),
     "interpreter.stimulus_search": ("activation_maximisation",),
@@ -74,6 +113,11 @@ _NAMES = {
     "interpreter.walks": (
         "count_paths",
         "enumerate_paths",
+        "find_shortest_paths",
+    ),
+    "interpreter.xor": (
+        "XORCircuit",
+        "find_xor",
     ),
     "network": (
         "LinearNetwork",
@@ -88,7 +132,7 @@ _NAMES = {
         "Schedule",
         "silence",
     ),
-    "training_mode": ("training_mode",),
+    "trained_parameters": ("training_mode",),
 }
 """What is public, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}

@@ -14,6 +14,7 @@ from scipy import sparse
 from torch import Tensor
 
 from ngpipe.connectome.groups import check_indices
+from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
@@ -40,20 +41,32 @@ def input_from_df(
         ``(batch, sensor, time)``.
 
     Raises:
-        ArgumentError: a sensory neuron without group, a time step out of range.
+        ArgumentError: a sensory neuron without group, a time step out of range; no sensory neuron
+            has a group of ``df``, or groups are text there and numbers in ``idx_to_group``.
     """
     sensors = as_list(sensory_indices)
+    check_kind(idx_to_group, sensors, "idx_to_group")
     missing = [idx for idx in sensors if idx not in idx_to_group]
     if missing:
         raise ArgumentError(f"idx_to_group has no group for sensory neuron {missing[0]}; add it")
     times = [timepoints] if isinstance(timepoints, Integral) else as_list(timepoints)
     at = check_indices(times, num_layers, "timepoints")
-    table = df[~df.index.duplicated(keep="last")]
-    rows = table.reindex([idx_to_group[idx] for idx in sensors], fill_value=0)
+    groups = [idx_to_group[idx] for idx in sensors]
+    _check_groups(df, groups)
+    rows = df[~df.index.duplicated(keep="last")].reindex(groups, fill_value=0)
     values = rows.to_numpy(dtype=dtype).T
     inputs = np.zeros((df.shape[1], len(sensors), num_layers), dtype=dtype)
     inputs[:, :, at] = values[:, :, None]
     return inputs
+
+
+def _check_groups(df: pd.DataFrame, groups: list) -> None:
+    """Refuse a table of which nothing would be input."""
+    if len(df) and groups and not set(df.index) & set(groups):
+        raise ArgumentError(
+            f"df has the groups {df.index[:5].tolist()}, and no sensory neuron is in one of them; "
+            f"idx_to_group has {list(dict.fromkeys(groups))[:5]}, give these in the index of df"
+        )
 
 
 def get_neuron_activation(
@@ -152,12 +165,17 @@ def add_sign(inprop: Any, idx_to_sign: Mapping[Any, Any]) -> sparse.coo_matrix: 
         idx_to_sign: sign of each neuron.
 
     Raises:
-        ArgumentError: a sign of a neuron that does not exist.
+        ArgumentError: a sign of a neuron that does not exist, or that is text.
     """
     coo = inprop_csr(inprop).tocoo()
-    inhibitory = [idx for idx, sign in idx_to_sign.items() if sign == -1]
+    neurons = check_indices(list(idx_to_sign), coo.shape[0], "idx_to_sign: key")
+    text = [sign for sign in idx_to_sign.values() if isinstance(sign, str)]
+    if text:
+        raise ArgumentError(
+            f"idx_to_sign has {text[0]!r} as a sign, expected numbers: -1 for neurons that inhibit"
+        )
     negative = np.zeros(coo.shape[0], dtype=bool)
-    negative[check_indices(inhibitory, coo.shape[0], "idx_to_sign: key")] = True
+    negative[neurons[[sign == -1 for sign in idx_to_sign.values()]]] = True
     data = np.where(negative[coo.row], -np.abs(coo.data), coo.data)
     return sparse.coo_matrix((data, (coo.col, coo.row)), shape=coo.shape)
 
@@ -193,6 +211,7 @@ def activity_by_column(
             "model_input and sensory_indices belong together; give both, or none of them"
         )
     sensors = [] if sensory_indices is None else as_list(sensory_indices)
+    check_indices(list(idx_to_group), len(as_array(activity)), "idx_to_group: key")
     parts = []
     for group in [selected_group] if isinstance(selected_group, str) else selected_group:
         members = [idx for idx, name in idx_to_group.items() if name == group]
@@ -247,6 +266,7 @@ def _means(values: np.ndarray, labels: Mapping[str, Any]) -> pd.DataFrame:
 def _groups(neurons: list, idx_to_group: Mapping[Any, Any] | None, what: str) -> list:
     if idx_to_group is None:
         return neurons
+    check_kind(idx_to_group, neurons, f"{what}: the mapping")
     missing = [idx for idx in neurons if idx not in idx_to_group]
     if missing:
         raise ArgumentError(f"{what}: neuron {missing[0]} has no entry in the mapping; add it")

@@ -120,11 +120,12 @@ def cut_divisive(
     return kept, edges
 
 
-def strengths(divisive: Divisive, strength: Any) -> np.ndarray:  # noqa: ANN401
+def strengths(divisive: Divisive, strength: Any, rules: Rules) -> np.ndarray:  # noqa: ANN401
     """Strength of each pre group, in the order of the keys.
 
     Raises:
-        ArgumentError: a pre group without strength.
+        ArgumentError: a pre group without strength; if the rules are strict, one that does not
+            divide.
     """
     if not isinstance(strength, Mapping):
         return np.full(len(divisive), float(strength))
@@ -133,6 +134,13 @@ def strengths(divisive: Divisive, strength: Any) -> np.ndarray:  # noqa: ANN401
         raise ArgumentError(
             f"divisive_strength has no value for {_some(missing)}; give each key of "
             "divisive_normalization one, or one number for all"
+        )
+    unknown = [group for group in strength if group not in divisive]
+    if unknown:
+        rules.doubt(
+            f"divisive_strength names {_some(unknown)}, which is no key of divisive_normalization",
+            "it is ignored",
+            f"the keys are {_some(list(divisive))}",
         )
     return np.array([float(strength[group]) for group in divisive])
 

@@ -96,7 +96,7 @@ class Parts(nn.Module):
             self.register_parameter(name, made)
         self.register_parameter("divisive_strength", None)
         if self.divisive_normalization is not None:
-            values = strengths(self.divisive_normalization, strength)
+            values = strengths(self.divisive_normalization, strength, self.rules)
             self.divisive_strength = parameter(values, like)
         self.register_parameter("log_strengths", None)
         self.pairs: Pairs | None = None

@@ -1,22 +1,30 @@
-"""Lines in small pictures, one a time step, sample or group: figures on their own, no panels."""
+"""Small pictures, one a time step, sample, group or path length: figures on their own, no panels.
 
+Lines in each, or values between groups as colours.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
 from ngpipe.config.figures import Style
 from ngpipe.errors import ArgumentError
+from ngpipe.figures.drawing.scale import color_scale
 from ngpipe.figures.drawing.style import new_figure, styled, type_colors
 
 PIXELS = 100
 """A figure's size in pixels is taken at this resolution [1/inch]."""
 ACROSS = 4
 """Pictures in a row, at most."""
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in how bright a colour looks (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,62 @@ def small_multiples(table: pd.DataFrame, look: Look) -> Figure:
         _words(figure, colors, look)
         figure.draw_without_rendering()
     return figure
+
+
+def limits_of(values: pd.Series, low: float | None, high: float | None) -> tuple[float, float]:
+    """What was asked for; else all values, with room for markers at their ends."""
+    least, largest = float(values.min()), float(values.max())
+    margin = 0.03 * (largest - least) or 0.5
+    return least - margin if low is None else low, largest + margin if high is None else high
+
+
+def heatmaps(
+    tables: Mapping[str, pd.DataFrame], size: tuple[float, float], *, colormap: str, written: bool
+) -> Figure:
+    """A picture for each table, a colour for each value, one scale for all of them.
+
+    Args:
+        tables: values by title, rows downwards; one without values has an empty picture.
+        size: of the figure, width and height [inch].
+        colormap: of Matplotlib.
+        written: write values, two digits behind the point.
+
+    Raises:
+        ArgumentError: no such colormap, or no finite value in any table.
+    """
+    if colormap not in mpl.colormaps:
+        raise ArgumentError(f"cmap is {colormap!r}, expected a colormap of Matplotlib, as viridis")
+    everything = np.concatenate([table.to_numpy(float).ravel() for table in tables.values()])
+    scale = color_scale(everything, Style(), symmetric=False)
+    across = min(ACROSS, len(tables))
+    down = -(-len(tables) // across)
+    with styled(Style()):
+        figure = new_figure(*size)
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        shown = ScalarMappable(scale.norm, mpl.colormaps[colormap])
+        for ax in axes[len(tables) :]:
+            ax.set_visible(False)
+        for ax, (title, table) in zip(axes, tables.items(), strict=False):
+            ax.set_title(title)
+            _values(ax, table, shown, written)
+        figure.colorbar(shown, ax=list(axes[: len(tables)]), label="weight")
+        figure.draw_without_rendering()
+    return figure
+
+
+def _values(ax: Axes, table: pd.DataFrame, shown: ScalarMappable, written: bool) -> None:
+    ax.set_yticks(range(len(table)), [str(name) for name in table.index])
+    ax.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation="vertical")
+    ax.set_xlabel(table.columns.name)
+    ax.set_ylabel(table.index.name)
+    if table.empty:
+        return
+    values = table.to_numpy(float)
+    ax.imshow(values, norm=shown.norm, cmap=shown.cmap, aspect="auto", interpolation="nearest")
+    for (row, column), value in np.ndenumerate(values) if written else ():
+        dark = np.dot(shown.to_rgba(value)[:3], LUMINANCE) < 0.5
+        color = "white" if dark else "black"
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
 
 
 def _settings(look: Look) -> dict[str, object]:

@@ -8,7 +8,7 @@ import torch
 from ngpipe import schemas, store
 from ngpipe.artifacts import model_file
 from ngpipe.artifacts.progress import say
-from ngpipe.assembly.rollout import roll_out, warning
+from ngpipe.assembly.rollout import roll_out, summary, warning
 from ngpipe.config.assembly.training import Training
 
 
@@ -36,6 +36,6 @@ def run(
     if told is not None:
         say(f"rollout: {told}")
         notes |= {"status": dataset.attrs["status"], "warning": told}
-    store.write(
-        dataset, directory / "rollout.zarr", schemas.ROLLOUT, replace(provenance, notes=notes)
-    )
+    path = directory / "rollout.zarr"
+    store.write(dataset, path, schemas.ROLLOUT, replace(provenance, notes=notes))
+    say(f"rollout: {summary(dataset)}; written to {path}")

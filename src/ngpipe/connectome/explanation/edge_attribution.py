@@ -25,6 +25,7 @@ from ngpipe.connectome.explanation.attribution import gradients
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, values
 from ngpipe.connectome.explanation.integrated import passed_on
 from ngpipe.connectome.groups import check_count
+from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError
@@ -208,11 +209,12 @@ def _ends(
         post, pre = (attribution[f"{end}_group"].to_numpy() for end in ("post", "pre"))
         names = np.unique(np.concatenate([post, pre]))
         return names, np.searchsorted(names, post), np.searchsorted(names, pre)
-    number: dict[int, int] = {}
+    number: dict[Any, int] = {}
     for k, (name, neurons) in enumerate(groups.items()):
         for neuron in np.atleast_1d(neurons).tolist():
             if number.setdefault(neuron, k) != k:
                 raise ArgumentError(f"neuron {neuron} is in {name!r} and another group; choose one")
+    check_kind(number, attribution["post"].to_numpy(), "groups")
     post, pre = (
         np.array([number.get(neuron, -1) for neuron in attribution[end].to_numpy().tolist()])
         for end in ("post", "pre")

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.interpreter.effconn import PATHS, check_layers, hops_of
 from ngpipe.connectome.interpreter.grouping import check_method, group_paths
 from ngpipe.connectome.interpreter.pruning import remove_excess_neurons
 from ngpipe.connectome.optimisation.targets import check_columns
 
-PATHS = ["layer", "pre", "post", "weight"]
 Begun = tuple[np.ndarray, np.ndarray]
 """Paths as far as they were followed: neurons ``(path, node)``, product of weights ``(path,)``."""
 AT_ONCE = 2**17
@@ -70,10 +70,12 @@ def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
         loop. Long: columns pre, post, weight. No rows, or no path: None.
 
     Raises:
-        ArgumentError: missing columns, a weight that is not finite, another combining_method.
+        ArgumentError: missing columns or layers, a weight that is not finite, another
+            combining_method.
     """
     check_method(combining_method)
     check_columns(paths, PATHS, "paths: DataFrame")
+    check_layers(paths)
     grouping = (pre_group, post_group, intermediate_group)
     how = {"combining_method": combining_method}
     table = group_paths(paths, *grouping, **how) if remove_loop_after_grouping else paths
@@ -98,13 +100,9 @@ def _carrying(table: pd.DataFrame) -> pd.DataFrame | None:
 
 def _effective(paths: pd.DataFrame, root: bool) -> pd.DataFrame:
     """``(pre, post)``."""
-    codes, names = pd.factorize(pd.concat([paths["pre"], paths["post"]]), sort=True)
-    pre, post = np.split(codes, 2)
-    layer, weight = paths["layer"].to_numpy(), paths["weight"].to_numpy(np.float64)
-    shape = (len(names), len(names))
-    rows = [np.flatnonzero(layer == number) for number in np.unique(layer)]
-    hops = [sparse.coo_array((weight[k], (pre[k], post[k])), shape=shape).tocsr() for k in rows]
-    first, last = np.unique(pre[rows[0]]), np.unique(post[rows[-1]])
+    names, hops = hops_of(paths)
+    first = np.flatnonzero(np.diff(hops[0].indptr))
+    last = np.unique(hops[-1].indices)
     total = np.zeros((len(first), len(last)))
     for nodes, carried in _followed(hops):
         ends = np.searchsorted(first, nodes[:, 0]), np.searchsorted(last, nodes[:, -1])

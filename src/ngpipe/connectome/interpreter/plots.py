@@ -6,7 +6,7 @@ would make every result of this package depend on how figures look (:mod:`ngpipe
 later version has a slider, there is one picture beside another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from ngpipe.connectome.dataframes import activity_by_column
-from ngpipe.connectome.interpreter.summaries import contribution_by_path_lengths_data
 from ngpipe.errors import ArgumentError
 
 LOOKS = {"font_type": "font", "linecolor": "axis_color", "papercolor": "paper"}
@@ -77,63 +76,17 @@ def plot_activity_by_column(  # noqa: PLR0913 (the signature of existing scripts
             "y": values,
         }
     )
-    figures = _figures()
+    figures = figures_plots()
+    reach = pd.concat([values, pd.Series([0.0, 1.0])])
     look = figures.Look(
         x_label="column, relative to the largest of its group",
         y_label="activity",
-        limits=_limits(pd.concat([values, pd.Series([0.0, 1.0])]), global_min, global_max),
+        limits=figures.limits_of(reach, global_min, global_max),
         size=(float(figsize[0]), float(figsize[1])),
         lines=lines,
         markers=markers,
     )
     return figures.small_multiples(drawn, look)
-
-
-def contribution_by_path_lengths(
-    steps: Iterable[Any],
-    inidx: Any,  # noqa: ANN401
-    outidx: Any,  # noqa: ANN401
-    outidx_map: Mapping[Any, Any] | None = None,
-    inidx_map: Mapping[Any, Any] | None = None,
-    width: int | float = 800,
-    height: int | float = 400,
-) -> Any:  # noqa: ANN401
-    """What an average target gets from all sources over paths of each length, a line a group.
-
-    Equation and arguments: :func:`ngpipe.connectome.contribution_by_path_lengths_data`.
-
-    Args:
-        steps: matrices ``[pre, post]``: of 1 hop, 2 hops ...
-        inidx: sources.
-        outidx: targets.
-        outidx_map: group of each target.
-        inidx_map: group of each source, in place of ``outidx_map``.
-        width: of the figure [pixels].
-        height: of the figure [pixels].
-
-    Returns:
-        A ``matplotlib.figure.Figure`` (of the package: a plotly one).
-
-    Raises:
-        ArgumentError: as there.
-    """
-    table = contribution_by_path_lengths_data(steps, inidx, outidx, outidx_map, inidx_map)
-    kind = table.columns[1]
-    names = table[kind].astype(str)
-    drawn = table.assign(panel=kind.replace("_", " "), line=names, hue=names)
-    drawn = drawn.rename(columns={"path_length": "x", "value": "y"})
-    figures = _figures()
-    look = figures.Look(
-        x_label="path length [synapses]",
-        y_label="contribution",
-        limits=_limits(drawn["y"], None, None),
-        size=(float(width), float(height)),
-        markers=True,
-    )
-    figure = figures.small_multiples(drawn, look)
-    for ax in figure.axes:
-        ax.set_xticks(sorted(set(drawn["x"])))
-    return figure
 
 
 def plot_timeseries(  # noqa: PLR0913 (the signature of existing scripts)
@@ -175,11 +128,11 @@ def plot_timeseries(  # noqa: PLR0913 (the signature of existing scripts)
     _one_of("slider_dim", slider_dim, ("batch", "group", None))
     table = _long(df, slider_dim)
     sizes = dict(sizing or {})
-    figures = _figures()
+    figures = figures_plots()
     look = figures.Look(
         x_label=x_label,
         y_label=y_label,
-        limits=_limits(table["y"], ymin, ymax),
+        limits=figures.limits_of(table["y"], ymin, ymax),
         size=(float(sizes.pop("fig_width", 600)), float(sizes.pop("fig_height", 400))),
         lines=lines,
         markers=markers,
@@ -218,13 +171,6 @@ def _long(df: pd.DataFrame, slider_dim: str | None) -> pd.DataFrame:
     ).sort_values(["line", "x"], kind="stable", ignore_index=True)
 
 
-def _limits(values: pd.Series, low: float | None, high: float | None) -> tuple[float, float]:
-    """What was asked for; else all values, with room for markers at their ends."""
-    least, largest = float(values.min()), float(values.max())
-    margin = 0.03 * (largest - least) or 0.5
-    return least - margin if low is None else low, largest + margin if high is None else high
-
-
 def _renamed(name: str, given: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
     for key in given:
         _one_of(f"key of {name}", key, known)
@@ -237,5 +183,6 @@ def _one_of(name: str, value: Any, known: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _figures() -> ModuleType:
+def figures_plots() -> ModuleType:
+    """What draws, loaded when it is needed; see the head of this module."""
     return import_module("ngpipe.figures.plots")

@@ -16,6 +16,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from ngpipe.connectome.dataframes import as_list
+from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
@@ -42,20 +43,22 @@ def remove_excess_neurons(
 
     Args:
         df: columns layer, pre, post.
-        keep: neurons that may begin or end in the middle.
+        keep: neurons, one or several, that may begin or end in the middle.
         target_indices: where paths end, among the post neurons of the last layer; default: all.
         keep_targets_in_middle: targets are among those to keep.
-        quiet: no warning if layers are missing or nothing is left.
+        quiet: no warning if layers are missing, neurons to keep have no edge, or nothing is left.
 
     Returns:
         Some of the rows; None if no edge is left in the last layer or in one in between.
 
     Raises:
         ArgumentError: missing columns, targets that are not in the last layer; no rows, unless
-            ``quiet``, which gives None.
+            ``quiet``, which gives None; neurons to keep that are text where the table has numbers,
+            or the reverse.
     """
     if _is_empty(df, "remove_excess_neurons", quiet):
         return None
+    _check_keep(df, keep, quiet)
     table = _last_run(df, quiet)
     last = int(table["layer"].max())
     targets = set(listed(target_indices))
@@ -67,6 +70,50 @@ def remove_excess_neurons(
     if not set(layers[1:] or layers) <= set(table["layer"]):
         return doubt("no path is left from the first layer to the last; keep more edges", quiet)
     return table
+
+
+def remove_excess_neurons_batched(
+    df: pd.DataFrame,
+    keep: Any = None,  # noqa: ANN401
+    target_indices: Any = None,  # noqa: ANN401
+    keep_targets_in_middle: bool = False,
+    quiet: bool = False,
+) -> pd.DataFrame | None:
+    """The same as :func:`remove_excess_neurons` for each batch of a table.
+
+    Args:
+        df: columns batch, layer, pre, post.
+        keep: as there, as are the others.
+        target_indices: where paths end; batches without any of them are left out.
+        keep_targets_in_middle: targets are among those to keep.
+        quiet: no warnings.
+
+    Returns:
+        Some of the rows, batch by batch; None if none has a path.
+
+    Raises:
+        ArgumentError: as there; no column batch.
+    """
+    check_columns(df, ["batch"], "df: DataFrame")
+    if _is_empty(df, "remove_excess_neurons_batched", quiet):
+        return None
+    _check_keep(df, keep, quiet)
+    last = df["layer"] == df.groupby("batch")["layer"].transform("max")
+    targets = listed(target_indices)
+    if target_indices is not None:
+        _check_targets(set(targets), df["post"][last], " of any batch")
+    parts = []
+    for _, batch in df.groupby("batch", sort=False):
+        ends = set(batch["post"][last[batch.index]])
+        here = [target for target in targets if target in ends]
+        if target_indices is None:
+            parts.append(remove_excess_neurons(batch, keep, quiet=True))
+        elif here:
+            parts.append(remove_excess_neurons(batch, keep, here, keep_targets_in_middle, True))
+    parts = [part for part in parts if part is not None]
+    if not parts:
+        return doubt("no batch has a path from its first layer to its last; keep more edges", quiet)
+    return pd.concat(parts)
 
 
 def filter_paths(
@@ -95,7 +142,7 @@ def filter_paths(
 
     Raises:
         ArgumentError: missing columns, a place that is not there; no rows, unless ``quiet``, which
-            gives None.
+            gives None; neurons that are text where the table has numbers, or the reverse.
     """
     if _is_empty(df, "filter_paths", quiet):
         return None
@@ -114,7 +161,9 @@ def filter_paths(
         if table is None:
             return None
         end, layer = ("post", place - 1) if place > max(layers) else ("pre", place)
-        through = table[end].isin(listed(neurons)) | (table["layer"] != layer)
+        neurons = listed(neurons)
+        check_kind(neurons, df[end].unique(), f"necessary_intermediate of layer {place}")
+        through = table[end].isin(neurons) | (table["layer"] != layer)
         why = f"these neurons of necessary_intermediate in layer {place}; name more"
         table = _on_paths(table[through], layers, why, quiet)
     return table
@@ -180,6 +229,19 @@ def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:
     return df.empty
 
 
+def _check_keep(df: pd.DataFrame, keep: Any, quiet: bool) -> None:  # noqa: ANN401
+    given, neurons = listed(keep), pd.unique(pd.concat([df["pre"], df["post"]]))
+    check_kind(given, neurons, "keep")
+    unknown = [neuron for neuron in given if neuron not in set(neurons)]
+    if unknown and not quiet:
+        warnings.warn(
+            f"keep has {unknown[:5]}, which no edge of df has, so that there is nothing to keep; "
+            f"df has {neurons[:5].tolist()} ...",
+            DoubtfulWarning,
+            stacklevel=3,
+        )
+
+
 def _last_run(df: pd.DataFrame, quiet: bool) -> pd.DataFrame:
     """Layers up to the last without a gap."""
     there = np.sort(df["layer"].unique())
@@ -191,13 +253,17 @@ def _last_run(df: pd.DataFrame, quiet: bool) -> pd.DataFrame:
 
 def _ending_in(df: pd.DataFrame, targets: set, last: int) -> pd.DataFrame:
     ends = df["layer"] == last
-    unknown = targets - set(df["post"][ends])
+    _check_targets(targets, df["post"][ends], f", {last}")
+    return df[~ends | df["post"].isin(targets)]
+
+
+def _check_targets(targets: set, ends: pd.Series, where: str) -> None:
+    unknown = targets - set(ends)
     if unknown:
         raise ArgumentError(
-            f"target_indices has {list(unknown)[:5]}, which are no post neurons of the last layer, "
-            f"{last}; those are {df['post'][ends].unique().tolist()[:5]} ..."
+            f"target_indices has {list(unknown)[:5]}, which are no post neurons of the last layer"
+            f"{where}; those are {ends.unique().tolist()[:5]} ..."
         )
-    return df[~ends | df["post"].isin(targets)]
 
 
 def _on_paths(df: pd.DataFrame, layers: set, reason: str, quiet: bool) -> pd.DataFrame | None:

@@ -12,13 +12,14 @@ import pandas as pd
 from scipy import sparse
 
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.interpreter.grouping import Names, group_paths
+from ngpipe.connectome.interpreter.grouping import Names, check_kind, group_paths
 from ngpipe.connectome.interpreter.pruning import listed
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
 
 Groups = Mapping[Any, Any] | None
 AXES = ("row", "column")
+MAPS = ("inidx_map", "outidx_map")
 UNDEFINED = "undefined"
 
 
@@ -75,10 +76,12 @@ def connectivity_summary(  # noqa: PLR0913 (the signature of existing scripts)
         Groups of pre in the rows, of post in the columns; those with an edge.
 
     Raises:
-        ArgumentError: neurons out of range, nothing above the threshold, an unknown option or name.
+        ArgumentError: neurons out of range, also in a map, nothing above the threshold, an unknown
+            option or name.
+        ArgumentTypeError: a map whose keys are no whole numbers, as '3'.
     """
-    groups = (inidx_map, outidx_map)
-    edges, _, names = _submatrix(stepsn, (inidx, outidx), groups, include_undefined_groups)
+    given = (stepsn, (inidx, outidx), (inidx_map, outidx_map), include_undefined_groups)
+    edges, _, names = _submatrix(*given)
     long = group_paths(edges, *names, outprop=outprop, combining_method=combining_method)
     long = long.rename(columns={"pre": "pre_group", "post": "post_group"})
     if return_long:
@@ -87,6 +90,44 @@ def connectivity_summary(  # noqa: PLR0913 (the signature of existing scripts)
     table = long.pivot(index="pre_group", columns="post_group", values="weight").fillna(0)
     table = table.T if pre_in_column else table
     return _sorted(_above(table, display_threshold, threshold_axis), sort_within, sort_names)
+
+
+def summaries_by_length(
+    steps: Iterable[Any],
+    ends: tuple[Any, Any],
+    groups: tuple[Groups, Groups],
+    threshold: int | float,
+    sort_names: Any = None,  # noqa: ANN401
+    pre_in_column: bool = False,
+) -> list[pd.DataFrame]:
+    """:func:`connectivity_summary` of every step; one that has nothing above is without rows.
+
+    Args:
+        steps: matrices ``[pre, post]``: of 1 hop, 2 hops ...
+        ends: inidx and outidx.
+        groups: inidx_map and outidx_map.
+        threshold: least magnitude of a value in a row.
+        sort_names: columns to sort by.
+        pre_in_column: turn the tables round.
+
+    Raises:
+        ArgumentError: nothing above the threshold in any step; as there.
+    """
+    tables = []
+    for step in steps:
+        edges, _, names = _submatrix(step, ends, groups, False)
+        long = group_paths(edges, *names)
+        table = long.pivot(index="pre", columns="post", values="weight").fillna(0)
+        table = table.rename_axis(index="pre_group", columns="post_group")
+        table = table.T if pre_in_column else table
+        kept = table[(table.abs() >= threshold).any(axis=1)]
+        tables.append(kept if kept.empty else _sorted(kept, "column", sort_names))
+    if all(table.empty for table in tables):
+        raise ArgumentError(
+            f"no weight between these groups reaches display_threshold={threshold:g} in any of "
+            f"{len(tables)} steps; lower it, or give a matrix for each path length"
+        )
+    return tables
 
 
 def result_summary(  # noqa: PLR0913 (the signature of existing scripts)
@@ -156,7 +197,8 @@ def contribution_by_path_lengths_data(
         Columns path_length (from 1), postsynaptic_type (or presynaptic_type), value.
 
     Raises:
-        ArgumentError: both maps, a neuron without a group or out of range, no steps.
+        ArgumentError: both maps, a neuron without a group or out of range, no steps; a map whose
+            keys are text.
     """
     if inidx_map is not None and outidx_map is not None:
         raise ArgumentError("both inidx_map and outidx_map are given; give one of them")
@@ -198,6 +240,7 @@ def _groups_of(ends: np.ndarray, group: Groups, name: str) -> list:
         raise ArgumentError(f"{name} has no neurons; give at least one")
     if group is None:
         return neurons
+    check_kind(group, neurons, f"{name}_map")
     missing = [neuron for neuron in neurons if pd.isna(group.get(neuron))]
     if missing:
         raise ArgumentError(f"{name}_map has no group for neuron {missing[0]}; add it")
@@ -221,6 +264,8 @@ def _submatrix(
     pre, post = ends[0][coo.row], ends[1][coo.col]
     first = dict(enumerate(range(matrix.shape[0]))) if groups[0] is None else groups[0]
     last = first if groups[1] is None else groups[1]
+    for group, name, n in zip((first, last), MAPS, matrix.shape, strict=True):
+        check_indices(list(group), n, f"{name}: neuron")
     names = [_defined(g, e, undefined) for g, e in zip((first, last), ends, strict=True)]
     edges = pd.DataFrame({"pre": pre, "post": post, "weight": coo.data.astype(np.float64)})
     known = edges["pre"].isin(list(names[0])) & edges["post"].isin(list(names[1]))

@@ -1,4 +1,5 @@
-"""Paths through tables of edges by layer, counted and listed, under connectome_interpreter's names.
+"""Paths through tables of edges, counted, listed and the shortest, under connectome_interpreter's
+names.
 
 A path takes one row of each layer, from the first layer to the last, each beginning where the one
 before it ended.
@@ -8,9 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import sparse
+from scipy.sparse import csgraph
 
-from ngpipe.connectome.optimisation.targets import check_columns
+from ngpipe.connectome.interpreter.grouping import check_kind
+from ngpipe.connectome.interpreter.pruning import listed
+from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError
 
 Walk = list[tuple[Any, Any, Any]]
@@ -72,6 +78,58 @@ def count_paths(
     every = _count(layers) if loop_mode != "exclude" else 0
     without = sum(1 for _ in _walks(layers, loops=False)) if loop_mode != "allow" else 0
     return {"allow": every, "exclude": without, "both": (every, without)}[loop_mode]
+
+
+def find_shortest_paths(
+    paths: pd.DataFrame,
+    start_nodes: Any,  # noqa: ANN401
+    end_nodes: Any,  # noqa: ANN401
+) -> list[list[Any]]:
+    r"""The shortest path between each two nodes, an edge being as long as it is weak.
+
+    .. math:: \arg\min_{p} \sum_{(j, i) \in p} \frac{1}{|w_{ji}|}
+
+    Differs from connectome_interpreter: of an edge with several weights the strongest counts (there
+    their lengths add up); lengths are of magnitudes, so that inhibition has paths.
+
+    Args:
+        paths: columns pre, post, weight; layers do not count.
+        start_nodes: where paths begin, one or several.
+        end_nodes: where they end.
+
+    Returns:
+        Nodes from start to end, for each start and each other end in the order given; pairs without
+        a path are left out.
+
+    Raises:
+        ArgumentError: missing columns, a weight that is not finite; nodes that are text where the
+            table has numbers, or the reverse.
+    """
+    check_columns(paths, ["pre", "post", "weight"], "paths: DataFrame")
+    check_finite(paths["weight"], "paths: weights")
+    edges = paths[["pre", "post"]].assign(size=paths["weight"].abs())
+    edges = edges[edges["size"] > 0].groupby(["pre", "post"], sort=False)["size"].max()
+    ends = [edges.index.get_level_values(level) for level in ("pre", "post")]
+    codes, nodes = pd.factorize(np.concatenate([end.to_numpy(object) for end in ends]))
+    for given, name in ((start_nodes, "start_nodes"), (end_nodes, "end_nodes")):
+        check_kind(listed(given), nodes, name)
+    at = {node: k for k, node in enumerate(nodes)}
+    n = len(nodes)
+    lengths = sparse.csr_array((1 / edges.to_numpy(), tuple(np.split(codes, 2))), shape=(n, n))
+    found = []
+    for start in (node for node in listed(start_nodes) if node in at):
+        _, before = csgraph.dijkstra(lengths, indices=at[start], return_predecessors=True)
+        stops = [at[end] for end in listed(end_nodes) if end in at and end != start]
+        found += [_back(before, stop) for stop in stops if before[stop] >= 0]
+    return [[nodes[k] for k in path] for path in found]
+
+
+def _back(before: np.ndarray, stop: int) -> list[int]:
+    """From the start to ``stop``, by the node in front of each; in front of the start is none."""
+    path = [stop]
+    while before[path[-1]] >= 0:
+        path.append(int(before[path[-1]]))
+    return path[::-1]
 
 
 def _layers(edgelist: pd.DataFrame, start: int, end: int | None, columns: list[str]) -> list[Layer]:

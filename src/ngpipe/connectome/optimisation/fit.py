@@ -36,7 +36,7 @@ from ngpipe.connectome.optimisation.plan import ERRORS, SCHEDULES, TRAINED, Plan
 from ngpipe.connectome.optimisation.split import Part, split
 from ngpipe.connectome.optimisation.targets import Targets
 from ngpipe.connectome.parameters import parameters_of
-from ngpipe.connectome.training_mode import training_mode
+from ngpipe.connectome.trained_parameters import training_mode
 from ngpipe.connectome.weights import digest, refuse_other_connectome
 from ngpipe.errors import ArgumentError, DivergenceError
 
