@@ -76,7 +76,17 @@ def refusal(content: dict) -> str:
             {"shuffle": "degree", "match": "count"},
             "conditions.mine: `match` needs `remove`, which says how much is taken",
         ),
-        ("conditions/mine", {"shuffle": "sign"}, "conditions.mine.shuffle: there is no 'sign'; "),
+        ("conditions/mine", {"shuffle": "shape"}, "conditions.mine.shuffle: there is no 'shape'; "),
+        (
+            "conditions/mine",
+            {"shuffle": "signs"},
+            "the null 'signs' changes signs",
+        ),
+        (
+            "motifs",
+            {"nulls": ["degree", "signs"]},
+            "the null 'signs' changes signs",
+        ),
         ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: the connectome its"),
         ("conditions/a b", {"shuffle": "degree"}, "conditions.a b"),
         ("measures/threshold_ratio", 0, "measures.threshold_ratio: Input should be greater than"),

@@ -64,6 +64,11 @@ def present(connectome: Connectome) -> np.ndarray:
     return found
 
 
+def of_types(connectome: Connectome) -> np.ndarray:
+    """One column for each type."""
+    return pd.get_dummies(connectome.neurons["cell_type"]).to_numpy(np.int64)
+
+
 def by_bin(connectome: Connectome, bins: int = 20) -> list[list[float]]:
     """Weights at each distance, bins as in the null: as many ordered pairs in each."""
     place = connectome.neurons[["x", "y", "z"]].to_numpy()
@@ -89,8 +94,8 @@ MEASURES = {
         ((dense(c) * ~np.eye(len(c), dtype=bool)) > 0).sum(axis=1).tolist(),
         ((dense(c) * ~np.eye(len(c), dtype=bool)) < 0).sum(axis=1).tolist(),
     ],
-    "types_received": lambda c: (present(c) @ pd.get_dummies(c.neurons["cell_type"])).tolist(),
-    "types_sent_to": lambda c: (present(c).T @ pd.get_dummies(c.neurons["cell_type"])).tolist(),
+    "types_received": lambda c: (present(c) @ of_types(c)).tolist(),
+    "types_sent_to": lambda c: (present(c).T @ of_types(c)).tolist(),
     "sizes": lambda c: sorted(np.abs(c.weights.data).tolist()),
     "reciprocal": lambda c: pair_counts(c)["reciprocal"],
     "triads": lambda c: triad_counts(c).tolist(),
@@ -104,7 +109,7 @@ KEEPS = {
     "permuted_connections": WEIGHTS,
     "permuted_without_autapses": WEIGHTS | {"diagonal"},
     "permuted_weights": WEIGHTS | TOPOLOGY,
-    "permuted_weights_of_senders": WEIGHTS | TOPOLOGY | {"sent"},
+    "permuted_weights_of_senders": WEIGHTS | TOPOLOGY | {"sent", "signs_received"},
     "distance": WEIGHTS | {"diagonal", "by_distance"},
     "erdos_renyi": {"diagonal"},
     "degree": DEGREE,
@@ -389,9 +394,9 @@ class TestSweeps:
     def test_a_number_given_is_taken(self):
         null = NULLS["degree"]
         given_one = random_connectome(7, 30, 0.1)
-        found = null.sample(given_one, np.random.default_rng(0), 3)
+        found = null.sample(given_one, np.random.default_rng(0), sweeps=3)
         assert "3 sweeps" in found.origin.notes[-1]
-        assert NULLS["erdos_renyi"].sample(given_one, np.random.default_rng(0), 3).n_edges > 0
+        assert NULLS["erdos_renyi"].sample(given_one, np.random.default_rng(0), sweeps=3).n_edges
 
     @pytest.mark.parametrize("keep", ["degree", "reciprocity"])
     @pytest.mark.parametrize("weights", [np.eye(4), 1 - np.eye(4)])

@@ -1,7 +1,7 @@
 """The nulls there are. Each stands as a record beside the function that draws it.
 
 A module of ``wiring/nulls/`` lists its nulls in ``KINDS``, a tuple of :class:`NullKind` whose
-arguments are literals (:mod:`ngpipe.config.records`). Experiments of every system name them alike.
+arguments are literals (:mod:`ngpipe.config.listed`). Experiments of every system name them alike.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from ngpipe.config.records import records
+from ngpipe.config.listed import records
 
 NULLS = Path(__file__).parents[1] / "wiring" / "nulls"
 

@@ -2,7 +2,7 @@
 
 A module of ``figures/`` lists its kinds in ``PANELS`` and says in ``MATERIAL`` what they draw from.
 ``PANELS`` is a tuple of :class:`PanelKind` whose arguments are literals
-(:mod:`ngpipe.config.records`).
+(:mod:`ngpipe.config.listed`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ngpipe.config.records import records
+from ngpipe.config.listed import records
 
 FIGURES = Path(__file__).parents[1] / "figures"
 SWEPT = "sweep.csv"

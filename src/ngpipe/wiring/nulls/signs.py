@@ -11,6 +11,7 @@ from ngpipe.config.nulls import NullKind
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.edges import few
+from ngpipe.wiring.nulls import swaps
 
 KINDS = (
     NullKind(
@@ -30,18 +31,16 @@ def uncertain_signs(
 ) -> Connectome:
     """Each sender keeps its sign with a probability, and has the other one else.
 
-    The sign of a neuron is that of the sum of all it sends.
-
     Args:
         connectome: signed.
         rng: source of all draws.
         certainty: probability that a known sign is right.
 
     Raises:
-        ConnectomeError: a certainty that is not in [0, 1].
+        ConnectomeError: a certainty that is not in [0, 1], or a neuron that sends both signs.
     """
-    sent = np.asarray(connectome.weights.sum(axis=0)).ravel()
-    return sampled_signs(connectome, np.where(sent >= 0, certainty, 1 - certainty), rng)
+    excites = swaps.sender_classes(connectome) > 0
+    return sampled_signs(connectome, np.where(excites, certainty, 1 - certainty), rng)
 
 
 def sampled_signs(
