@@ -76,7 +76,7 @@ def refusal(content: dict) -> str:
             "conditions.mine: `match` needs `remove`, which says how much is taken",
         ),
         ("conditions/mine", {"shuffle": "sign"}, "conditions.mine.shuffle: there is no 'sign'; "),
-        ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: the connectome its"),
+        ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: reserved for the c"),
         ("conditions/a b", {"shuffle": "degree"}, "conditions.a b"),
         ("measures/threshold_ratio", 0, "measures.threshold_ratio: Input should be greater than"),
         ("motifs/nulls", ["any"], "motifs.nulls.0: there is no 'any'; "),

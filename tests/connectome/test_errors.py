@@ -72,7 +72,7 @@ CALLS = [
     (lambda: model()(np.zeros((1, 3), dtype=complex)), "complex128, expected real numbers"),
     (
         lambda: model()(np.zeros((1, 3)), {0: {"d": 1.0}}),
-        "manipulate: 'd' is no group and no index",
+        "manipulate: 'd' is neither a group nor the index",
     ),
     (lambda: model()(np.zeros((1, 3)), {3: {"a": 1.0}}), "manipulate: layer 3 is out of range"),
     (lambda: model()(np.zeros((1, 3)), {2: {0: {1: 1.0}}}), "manipulate: sample 2 is out of range"),
@@ -80,7 +80,10 @@ CALLS = [
     (lambda: saliency(model(), np.zeros((1, 3)), {0: [1]}, "lime"), "saliency method: 'lime'"),
     (lambda: saliency(model(), np.zeros((1, 3)), {0: []}), "neurons of interest are empty"),
     (lambda: saliency(model(), np.zeros((1, 3)), {5: [1]}), "layer 5 is out of range"),
-    (lambda: saliency(model(), np.zeros((1, 3)), {0: ["d"]}), "'d' is no group and no index"),
+    (
+        lambda: saliency(model(), np.zeros((1, 3)), {0: ["d"]}),
+        "'d' is neither a group nor the index",
+    ),
     (lambda: get_gradients(model(), np.zeros((1, 3)), [], {0: [1]}), "monitor_neurons are empty"),
     (
         lambda: get_gradients(model(), np.zeros((1, 3)), [0], {0: [1]}, [4]),

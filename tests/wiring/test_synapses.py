@@ -272,7 +272,7 @@ class TestRefusals:
         assert "Filters(proofread=True, cell_type='23P', region='V1'" in str(caught.value)
         assert "  cells: 2\n" in str(caught.value)
         assert "  neurons_with_few_synapses: 2\n" in str(caught.value)
-        assert "loosen the filter that took most" in str(caught.value)
+        assert "loosen the filter that removed most" in str(caught.value)
         with pytest.raises(ConnectomeError, match="  cells_of_other_type: 2\n"):
             from_synapses(self.rows, cell_table(1, 2), filters=Filters(cell_type=("4P", "BC")))
 

@@ -104,7 +104,7 @@ def _values(
 
 
 def _draw(cfg: Control) -> Draw:
-    """How a null is drawn."""
+    """The function that draws a null."""
     match cfg.model:
         case "weights":
             return permuted_weights
