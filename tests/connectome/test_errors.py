@@ -56,7 +56,7 @@ NETWORKS = [
     (lambda: build(idx_to_group={0: "a", 1: 2, 2: "c"}), "mixes names that cannot be sorted"),
     (lambda: build(idx_to_group={0: "a", 1: np.nan, 2: "c"}), "has nan for neuron 1"),
     (lambda: build(slope_dict={"a": 2.0}), "slope_dict gives values by group, but idx_to_group"),
-    (lambda: model(bias_dict={"LN": 0.1}), "bias_dict names 'LN', which is no group"),
+    (lambda: model(bias_dict={"LN": 0.1}), "bias_dict names 'LN', which is not a group"),
     (lambda: model(tau_dict={"LN": 2.0}), "tau_dict names 'LN'.*the groups are 'a', 'b', 'c'"),
     (lambda: build(divisive_normalization={"b": ["c"]}), "idx_to_group was not given"),
     (
@@ -218,7 +218,7 @@ def test_the_seed_preset_ignores_groups_it_does_not_know():
 def test_an_absent_device_is_told():
     from ngpipe.errors import DeviceError
 
-    with pytest.raises(DeviceError, match="cuda was asked for"):
+    with pytest.raises(DeviceError, match="cuda was requested"):
         build(device="cuda")
 
 

@@ -181,7 +181,7 @@ def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.drop_vars("driven"), "does not hold driven, without which"),
+        (lambda d: d.drop_vars("driven"), "does not hold driven, which are needed"),
         (lambda d: d.assign(driven=0 * d["driven"]), "names no neuron"),
         (lambda d: d.assign(position=d["position"] - 0.5), "outside the unit square, the first"),
     ],
