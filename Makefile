@@ -14,6 +14,9 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Without bytecode every run, and every process of it, compiles all it loads anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test quick lint docs site bench bench-cost clean clean-results
 .DEFAULT_GOAL := help
 

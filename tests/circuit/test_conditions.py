@@ -227,7 +227,9 @@ class TestEdges:
 
     def test_a_control_that_cannot_be_had_is_named(self):
         full = Connectome(5000.0 * (1 - np.eye(6)), pd.DataFrame({"id": range(6)}))
-        words = r"conditions\.count, seed 7: the ablation took 15 connections .* only 0 of weight 0"
+        words = (
+            r"conditions\.count, seed 7: the ablation removed 15 connections .* only 0 of weight 0"
+        )
         with pytest.raises(ConnectomeError, match=words):
             connectomes(full, experiment({"count": MATCHED["count_matched"]}, runs={"seed": 7}))
         with pytest.raises(ConnectomeError, match=r"conditions\.far, seed 0: .*no column 'x'"):

@@ -87,7 +87,7 @@ def refusal(content: dict) -> str:
             {"nulls": ["degree", "signs"]},
             "the null 'signs' changes signs",
         ),
-        ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: the connectome its"),
+        ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: reserved for the c"),
         ("conditions/a b", {"shuffle": "degree"}, "conditions.a b"),
         ("measures/threshold_ratio", 0, "measures.threshold_ratio: Input should be greater than"),
         ("motifs/nulls", ["any"], "motifs.nulls.0: there is no 'any'; "),

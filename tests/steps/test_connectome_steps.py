@@ -400,7 +400,7 @@ class TestTabulate:
         run(experiment(targets, reference=published), copy, "tabulate")
         table = pd.read_csv(copy / "metrics.csv").set_index(["quantity", "metric"])
         assert table.loc[("pulsed", "value"), "reference"] == 0.3
-        with pytest.raises(ConfigError, match=r"pulsed\.rate is no metric"):
+        with pytest.raises(ConfigError, match=r"pulsed\.rate is not a metric"):
             run(experiment(targets, reference={"pulsed": {"rate": 1}}), copy, "tabulate")
 
 

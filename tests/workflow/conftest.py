@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from studies import ROOT, Study, copy_project, kill_group, make_study
+from studies import ROOT, SHARED, Study, copy_project, kill_group, make_study
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it was when the tests began; shared, so not to be edited."""
-    return copy_project(ROOT, tmp_path_factory.mktemp("project") / "ngpipe")
+    copy = copy_project(ROOT, tmp_path_factory.mktemp("project") / "ngpipe")
+    (copy / SHARED).touch()
+    return copy
 
 
 @pytest.fixture

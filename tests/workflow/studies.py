@@ -1,6 +1,6 @@
 """Small studies run with the project's own Snakefile, and what to do with them.
 
-A study takes half a minute from nothing, so it is run once a session (`finished_once`) and copied
+A study takes long from nothing, so it is run once a session (`finished_once`) and copied
 for every test (`finished`); most tests then only ask what a dry run would do. Snakemake keeps its
 records below the working directory and by relative path, so a copy is as finished as the original.
 All run a copy of the project, so editing the source while the tests run does not make them fail.
@@ -15,15 +15,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from forked import forking_python
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "envs", "src")
 """What a copy of the project needs to run."""
+SHARED = "shared"
+"""An empty file in a copy of the project that no test edits."""
 NOTHING = "Nothing to be done"
 STAGES = (
     *("simulate", "train", "recover", "rollout", "score", "fit", "search", "attribute"),
@@ -76,18 +79,34 @@ class Study:
 
     directory: Path
     project: Path
+    forks: bool = sys.platform == "linux"
 
     @property
     def environment(self) -> dict[str, str]:
         """Environment of every process: the source of the project at hand, and one thread."""
         source = str(self.project / "src")
-        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": source, "COLUMNS": "200"}
+        ours = {"OMP_NUM_THREADS": "1", "PYTHONPATH": source, "COLUMNS": "200"}
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, **ours}
+
+    @property
+    def unforked(self) -> "Study":
+        """The same study, each of whose commands and jobs loads all it needs by itself."""
+        return replace(self, forks=False)
+
+    @property
+    def python(self) -> str:
+        """The Python of commands, which Snakemake hands on to its jobs."""
+        if not self.forks:
+            return sys.executable
+        source = self.project / "src"
+        return str(forking_python(source if (self.project / SHARED).exists() else None))
 
     def snakemake_command(self, *arguments: str) -> list[str]:
         """The command line of Snakemake on this study: two jobs at a time, one thread each."""
         threads = [f"{stage}=1" for stage in STAGES]
         return [
-            *(sys.executable, "-m", "snakemake", *arguments, "--cores", "2"),
+            *(self.python, "-m", "snakemake", *arguments, "--cores", "2"),
             *("--snakefile", str(self.project / "Snakefile")),
             *("--directory", str(self.directory)),
             *("--set-threads", *threads, "--resources", "gpu=2"),
@@ -103,7 +122,7 @@ class Study:
 
     def ngpipe_command(self, *arguments: str) -> list[str]:
         """The command line of one step."""
-        return [sys.executable, "-m", "ngpipe", *arguments]
+        return [self.python, "-m", "ngpipe", *arguments]
 
     def planned(self, *targets: str) -> dict[str, int]:
         """How many jobs of which rule a run would do now; {} only if Snakemake says so."""
@@ -142,11 +161,11 @@ class Study:
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text that is there in a file of the config."""
-        replace(self.path("config", name), old, new)
+        replace_text(self.path("config", name), old, new)
 
     def edit_source(self, name: str, old: str, new: str) -> None:
         """Replace text that is there in a file of src/ngpipe; for the fixture `editable`."""
-        replace(self.project / "src" / "ngpipe" / name, old, new)
+        replace_text(self.project / "src" / "ngpipe" / name, old, new)
 
     def run(self, *command: str, rc: int | None = 0) -> str:
         """Run a command in the working directory; returns all it prints."""
@@ -163,7 +182,7 @@ class Study:
         return done.stdout
 
 
-def replace(path: Path, old: str, new: str) -> None:
+def replace_text(path: Path, old: str, new: str) -> None:
     """Replace a text that must be in a file."""
     text = path.read_text()
     assert old in text, f"{path} has no {old!r}"
@@ -191,7 +210,7 @@ def copy_project(origin: Path, target: Path) -> Path:
     for part in PARTS:
         source = origin / part
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            ignored = shutil.ignore_patterns("*.egg-info")
             shutil.copytree(source, target / part, ignore=ignored)
         else:
             shutil.copy2(source, target / part)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from studies import NOTHING, Study, kill_group
+from studies import NOTHING, Study, copy_project, kill_group
 
 from ngpipe.hashing import tree_digest
 from ngpipe.wiring.sources.synthetic_synapses import synthetic_tables
@@ -191,10 +191,10 @@ def test_a_change_reruns_what_is_below_it(circuit: Study, change: str) -> None:
 def test_an_edited_source_reruns_what_imports_it(
     circuit: Study, tmp_path: Path, source: str, expected: dict[str, int]
 ) -> None:
-    project = shutil.copytree(circuit.project, tmp_path / "project")
+    project = copy_project(circuit.project, tmp_path / "project")
     edited = Path(project, "src", "ngpipe", source)
     edited.write_text(edited.read_text() + "SOMETHING = 1\n")
-    assert Study(circuit.directory, Path(project)).planned(*BOTH) == expected
+    assert Study(circuit.directory, project).planned(*BOTH) == expected
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from studies import Study, kill_group, make_study
 
 from ngpipe.store import read_json
 
-STEPS = 1200
+STEPS = 400
 CONFIG = "config/experiments/small.yaml"
 RUN = "results/runs/small"
 RECOVERY = f"{RUN}/recovery.zarr"
@@ -124,7 +124,7 @@ def test_checkpoint_of_another_key_is_not_used(simulated: Study, start: Start) -
 
 
 def test_second_trainer_of_the_same_key_is_refused(simulated: Study, start: Start) -> None:
-    process = start(simulated, simulated.ngpipe_command(*TRAIN))
+    process = start(simulated, simulated.unforked.ngpipe_command(*TRAIN))
     simulated.wait_for(lambda: checkpoints(simulated), process)
     os.kill(process.pid, signal.SIGSTOP)
     text = simulated.ngpipe(*TRAIN, rc=1)
@@ -185,7 +185,7 @@ def test_file_system_without_locks_is_no_obstacle(editable: Study) -> None:
     lock = editable.path(".snakemake", "locks", "0.input.lock")
     lock.parent.mkdir(exist_ok=True)
     lock.write_text("")
-    assert not editable.planned()
+    assert not editable.unforked.planned()
     assert lock.exists()
 
 

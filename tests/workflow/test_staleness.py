@@ -94,15 +94,10 @@ def one_weight(study: Study) -> None:
     path.write_text("\n".join([header, first, *rest]) + "\n")
 
 
-CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
-    "nothing": (nothing, NONE),
+OF_THE_SOURCE: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "sources touched": (touch_sources, NONE),
     "comments and a docstring of the source": (edit_comments, NONE),
-    "configs and user files touched": (touch_configs, NONE),
     "source edited, then reverted": (edit_and_revert, NONE),
-    "YAML comment and key order": (comment_and_key_order, NONE),
-    "default written out": (default_written_out, NONE),
-    "experiment that no figure uses": (unused_experiment, NONE),
     "source of simulate": (edit("steps/simulate.py"), ALL),
     "source of the integrator": (edit("dynamics/integrate.py"), ALL),
     "shared source": (edit("store.py"), ALL),
@@ -118,6 +113,13 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "source of nulls": (edit("wiring/nulls/swaps.py"), NONE),
     "config of another system": (edit("config/circuit/experiment.py"), NONE),
     "source of figure alone": (edit("steps/figure.py"), {"figure": 2}),
+}
+OF_THE_CONFIG: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
+    "nothing": (nothing, NONE),
+    "configs and user files touched": (touch_configs, NONE),
+    "YAML comment and key order": (comment_and_key_order, NONE),
+    "default written out": (default_written_out, NONE),
+    "experiment that no figure uses": (unused_experiment, NONE),
     "style": (config("config.yaml", "dpi: 50", "dpi: 60"), PAGES),
     "spec of one panel": (
         config("config.yaml", "of: wired", "of: wired, title: Ours"),
@@ -157,11 +159,22 @@ CHANGES: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_reruns_what_is_stale_and_nothing_else(editable: Study, change: str) -> None:
-    make, expected = CHANGES[change]
+@pytest.mark.parametrize("change", OF_THE_SOURCE)
+def test_an_edited_source_reruns_what_is_stale_and_nothing_else(
+    editable: Study, change: str
+) -> None:
+    make, expected = OF_THE_SOURCE[change]
     make(editable)
     assert editable.planned() == expected
+
+
+@pytest.mark.parametrize("change", OF_THE_CONFIG)
+def test_an_edited_config_reruns_what_is_stale_and_nothing_else(
+    finished: Study, change: str
+) -> None:
+    make, expected = OF_THE_CONFIG[change]
+    make(finished)
+    assert finished.planned() == expected
 
 
 def test_user_file_replaced_under_its_old_time_is_noticed(finished: Study) -> None:

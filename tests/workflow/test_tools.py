@@ -75,7 +75,7 @@ def test_jobs_find_python_without_an_activated_environment(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    study.snakemake("results/runs/small/simulation.zarr")
+    study.unforked.snakemake("results/runs/small/simulation.zarr")
 
 
 def test_rules_have_no_retries_of_their_own() -> None:

@@ -1,4 +1,4 @@
-"""What an experiment runs: every condition for every seed, each a circuit."""
+"""Circuits of an experiment: one for every condition and seed."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ Drawn = dict[tuple[str, int], Connectome]
 
 
 def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
-    """What is run in the place of the measured connections: the observed ones, and all others.
+    """Connectomes to run: the observed one, and those of all conditions.
 
     Raises:
         ConnectomeError: a null or an ablation that cannot be had of this connectome.

@@ -1,4 +1,4 @@
-"""The kinds of panels there are. Each stands as a record beside the function that draws it.
+"""The kinds of panels. Each is a record next to the function that draws it.
 
 A module of ``figures/`` lists its kinds in ``PANELS`` and says in ``MATERIAL`` what they draw from.
 ``PANELS`` is a tuple of :class:`PanelKind` whose arguments are literals
@@ -23,9 +23,9 @@ class PanelKind:
 
     name: str
     system: str | None
-    """Whose experiments it shows; None: those of any system whose points are experiments."""
+    """System of the experiments it shows; None: any system whose points are experiments."""
     shows: str
-    """What is drawn, for the reference, captions and the report."""
+    """Description of the panel for the reference, captions and the report."""
     reads: tuple[str, ...]
     """Results it draws from, by the names of their files; it waits for these alone."""
     needs: tuple[str, ...] = ()
@@ -35,11 +35,11 @@ class PanelKind:
     columns: int = 1
     """Columns that it takes on a page without a mosaic, 1 to 3."""
     movie: bool = False
-    """Whether it also becomes a movie."""
+    """True if it also becomes a movie."""
     draws: str = ""
     """Function of its module that draws it, ``(material, ax) -> ax``; without a word, its name."""
     module: str = ""
-    """Where it is drawn; filled in from where the record stands."""
+    """Module that draws it; filled in from the place of the record."""
 
     @property
     def function(self) -> str:

@@ -56,7 +56,7 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
 def _mixed(
     connectome: Connectome, rng: np.random.Generator, name: str, sweeps: int | None
 ) -> pd.DataFrame:
-    """How far a null comes from the connectome; says where it does not come away, or far enough."""
+    """Mixing of a null; warns if it does not leave the connectome, or not far enough."""
     keep = NULLS[name].kind.exchanges
     table = mixing(connectome, rng, keep=keep, sweeps=sweeps).assign(null=name)
     taken = len(table) - 1

@@ -60,7 +60,7 @@ KINDS = (
 )
 
 LEAST_SWEEPS, MOST_SWEEPS = 10, 80
-"""Of exchanges, where their number is not given."""
+"""Bounds on the number of sweeps of exchanges, if it is not given."""
 _ENOUGH: WeakKeyDictionary[Connectome, dict[str, int]] = WeakKeyDictionary()
 """Sweeps that are enough, of connectomes in use."""
 
@@ -113,7 +113,7 @@ def mixing(
     keep: str = "degree",
     sweeps: int | None = None,
 ) -> pd.DataFrame:
-    """How much of the given connectome is left: ``sweep`` and ``overlap``, one row a sweep.
+    """Overlap with the given connectome: ``sweep`` and ``overlap``, one row per sweep.
 
     Overlap is the share of connected pairs (self-connections aside) that are those of the given
     connectome. It falls from 1 to what the degrees alone enforce; where the last rows fall no

@@ -105,7 +105,7 @@ class DyadSwaps:
         return a, b, weights[there], weights.get(back, 0.0)
 
     def sweep(self, rng: np.random.Generator) -> None:
-        """As many steps as there are linked pairs of a kind, or one more by chance."""
+        """Take as many steps as there are linked pairs of a kind, or one more by chance."""
         for kind in self._kinds:
             n = len(kind)
             if n < 2:
@@ -141,7 +141,7 @@ class DyadSwaps:
         return pre.astype(np.int64), post.astype(np.int64), data
 
     def classes(self) -> Int[np.ndarray, " edge"]:
-        """What one neuron sends to mutual partners, and what to others."""
+        """Weights from one neuron to mutual partners, and to others."""
         n_mutual, n_single = map(len, self._kinds)
         return 2 * self.edges()[0] + np.repeat([1, 0, 1], [n_mutual, n_single, n_mutual])
 
