@@ -48,7 +48,7 @@ class Control(Section):
 
     model: NullName = Field(
         "degree_and_sign",
-        description="Kind of null, from the list below: each keeps something and draws the rest anew.",
+        description="Kind of null; the list below says what each keeps and draws anew.",
     )
     draws: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         39,
