@@ -1,4 +1,4 @@
-"""What every store holds: variables, their dimensions, units and meaning."""
+"""Schemas of all stores: variables, their dimensions, units and meaning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Variable:
-    """What one variable of a store must look like."""
+    """Schema of one variable of a store."""
 
     dims: tuple[str, ...]
     units: str
@@ -16,9 +16,9 @@ class Variable:
     or_dims: tuple[str, ...] | None = None
     """Dimensions that it may have instead."""
     holds: Literal["mask", "finite"] | None = None
-    """What its values must be: true or false (0 or 1), or finite numbers."""
+    """Constraint on its values: true or false (0 or 1), or finite numbers."""
     coordinate: bool = False
-    """Whether it labels a dimension, to select and to group by."""
+    """True if it labels a dimension, to select and to group by."""
 
 
 Schema = Mapping[str, Variable]
@@ -100,12 +100,12 @@ STIMULI: Schema = {
 }
 ATTRIBUTION: Schema = {
     "value": Variable(("readout",), "1", "the readout"),
-    "attribution": Variable(("readout", "sensor", "time"), "1", "what each input adds to it"),
-    "delta": Variable(("readout",), "1", "sum of attributions less the readout's change"),
+    "attribution": Variable(("readout", "sensor", "time"), "1", "contribution of each input to it"),
+    "delta": Variable(("readout",), "1", "sum of attributions minus the readout's change"),
     "by_groups": Variable(
-        ("readout", "post", "pre"), "1", "what the connections between two groups add to it"
+        ("readout", "post", "pre"), "1", "contribution of the connections between two groups to it"
     ),
-    "silencing": Variable(("readout", "group"), "1", "what it loses when a group is silenced"),
+    "silencing": Variable(("readout", "group"), "1", "its loss when a group is silenced"),
 }
 CONTROL: Schema = {
     "value": Variable(("readout",), "1", "the readout in the connectome"),

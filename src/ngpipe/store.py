@@ -40,7 +40,7 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from; written into the store's attributes and its manifest."""
+    """Origin of a result; written into the store's attributes and its manifest."""
 
     stage: str
     key: str
@@ -67,7 +67,7 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
 
 
 def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
-    """What labels a dimension as a coordinate, so that results can be grouped by it."""
+    """The dataset with labels of dimensions as coordinates, for grouping."""
     return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
@@ -216,7 +216,8 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
         return table.assign(**pd.read_csv(path, **options)) if text else table
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StoreError(
-            f"{path} is no readable table ({error}); correct it, or move it away and make it again"
+            f"{path} is not a readable table ({error}); correct it, or move it away and make it "
+            "again"
         ) from error
 
 
@@ -262,7 +263,7 @@ def read_json(path: Path) -> dict:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"{path} is no readable manifest ({error}); move it away and make it again"
+            f"{path} is not a readable manifest ({error}); move it away and make it again"
         ) from error
 
 
@@ -295,7 +296,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def result(path: Path) -> Iterator[Path]:
-    """As :func:`atomic`, for a file that the manifest of a step is to list.
+    """Like :func:`atomic`, for a file that the manifest of a step lists.
 
     Raises:
         StoreError: at the path stands what ngpipe did not write.
@@ -308,7 +309,7 @@ def result(path: Path) -> Iterator[Path]:
 
 
 def record(provenance: Provenance) -> dict[str, object]:
-    """What every manifest says of how a result came about and what it cost."""
+    """Fields of every manifest on the origin and cost of a result."""
     return {
         "stage": provenance.stage,
         "key": provenance.key,

@@ -221,7 +221,7 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["movie.txt", "movie", "movie.h5"])
     def test_an_unknown_kind_lists_the_known_ones(self, name, tmp_path):
         (tmp_path / name).write_text("1 2 3")
-        assert "is no movie; expected one of .tif, .tiff, .npy, .zarr, .mp4" in refused(
+        assert "is not a movie file; expected one of .tif, .tiff, .npy, .zarr, .mp4" in refused(
             tmp_path / name
         )
 

@@ -91,7 +91,7 @@ CASES = [
     (figure, ["figure Fig2", "a.svg", "mine.txt", "not of ngpipe", "experiments: tiny"]),
     (foreign_store, ["a zarr store that ngpipe did not write", "spikes", "int8"]),
     (named("simulation2.zarr", b"PK\x03\x04"), ["a zip archive"]),
-    (named("notes.json", b"42"), ["a JSON file that is no manifest"]),
+    (named("notes.json", b"42"), ["a JSON file, but not a manifest"]),
     (named("x.h5", b"\x89HDF\r\n\x1a\n"), ["an HDF5 file"]),
     (named("notes.txt", b"mine"), ["notes.txt: a file"]),
     (netcdf, ["a netCDF file", "to_zarr"]),
@@ -113,9 +113,9 @@ def test_everything_is_shown_for_what_it_is(directory, make, words, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("broken.safetensors", b"\xff" * 20, "is no safetensors file, or damaged"),
+        ("broken.safetensors", b"\xff" * 20, "is not a safetensors file, or is damaged"),
         ("broken.npy", b"PK", "is not the numpy file its name says"),
-        ("broken.csv", b"", "no readable table"),
+        ("broken.csv", b"", "not a readable table"),
         ("broken.zarr/notes.txt", b"", "is not a readable zarr store"),
     ],
 )
@@ -150,7 +150,7 @@ def test_the_picture_is_drawn_anew_but_never_over_somebody_elses(directory, caps
     inspect.run(path)
     assert "quick look: results/runs/tiny/simulation.look.png" in capsys.readouterr().out
     picture.write_bytes(b"\x89PNG mine")
-    with pytest.warns(NgpipeWarning, match=r"look\.png is not of ngpipe; no picture drawn"):
+    with pytest.warns(NgpipeWarning, match=r"look\.png is not from ngpipe; no picture drawn"):
         inspect.run(path)
     assert picture.read_bytes() == b"\x89PNG mine"
 

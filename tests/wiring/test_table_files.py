@@ -72,10 +72,10 @@ class TestKinds:
     @pytest.mark.parametrize(
         ("name", "why"),
         [
-            ("g.net", "takes lines without direction among arrows for one-way"),
+            ("g.net", "undirected lines as one-way"),
             ("g.PAJ", "write the graph as .graphml"),
             ("g.xls", "save it as .xlsx"),
-            ("g.pkl", "opening a pickle runs what stands in it"),
+            ("g.pkl", "opening a pickle runs the code in it"),
             ("g.npy.gz", "unknown kind '.npy.gz', expected one of"),
             ("g", "unknown kind ''"),
             ("g.gz", "unknown kind '.gz'"),

@@ -1,4 +1,4 @@
-"""Is the recording of an experiment what `simulate` writes, or the user's own? Its content decides.
+"""Origin of a recording: written by `simulate`, or the user's own. Its content decides.
 
 Imports no torch: what draws and verifies asks here as well.
 """

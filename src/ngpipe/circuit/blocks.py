@@ -36,7 +36,7 @@ _RANGES = (
 
 @dataclass(frozen=True)
 class CircuitParameters:
-    """What the network is made with, other than the measured connections.
+    """Parameters of the network, other than the measured connections.
 
     Raises:
         ArgumentError: a value out of its range.
@@ -121,8 +121,8 @@ class Circuit:
             post, pre = np.argwhere(sent < 0)[0]
             raise ArgumentError(
                 f"the weight from neuron {pre} to {post} is {self.weights[post, pre]:g}: of "
-                f"{len(sent)} neurons the first {self.n_exc} excite and the others inhibit "
-                "(Dale's law); mend its sign, or n_exc"
+                f"{len(sent)} neurons the first {self.n_exc} excite and the others inhibit (Dale's "
+                "law); correct its sign, or n_exc"
             )
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ class Circuit:
 
     @property
     def n_inh(self) -> int:
-        """How many neurons inhibit."""
+        """Number of inhibitory neurons."""
         return len(self) - self.n_exc
 
 
@@ -196,7 +196,7 @@ def circuit(measured: np.ndarray, part: RandomPart, parameters: CircuitParameter
     if len(part.connected) != n:
         raise ArgumentError(
             f"the random part is of {len(part.connected)} neurons, expected {n} for {n_exc} "
-            f"excitatory ones and inhibitory={parameters.inhibitory:g}; draw it anew"
+            f"excitatory ones and inhibitory={parameters.inhibitory:g}; draw it again"
         )
     weights = parameters.gain * part.strength * part.connected
     weights[:n_exc, :n_exc] = parameters.ee_scale * (np.float64(measured) / parameters.ee_unit)

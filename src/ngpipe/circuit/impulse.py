@@ -26,7 +26,7 @@ class Impulse:
     end: float = 15.0
     """[s]"""
     duration: float = 50.0
-    """Of the whole run, from rest at time 0 [s]."""
+    """Duration of the whole run, from rest at time 0 [s]."""
     dt: float = 0.01
     """Step [s]."""
 
@@ -72,5 +72,5 @@ class Impulse:
         return int(np.flatnonzero(self.is_on(self.times))[-1])
 
     def is_on(self, times: float | Times) -> bool | Bool[np.ndarray, " time"]:
-        """Whether the pulse is on at these times [s]."""
+        """True at times [s] at which the pulse is on."""
         return (times >= self.start) & (times <= self.end)

@@ -29,7 +29,7 @@ RESPONSES = ("threshold_linear", "linear", "saturating")
 
 @dataclass(frozen=True)
 class Neurons:
-    """How neurons answer to their input.
+    """Response of neurons to their input.
 
     Raises:
         ArgumentError: an unknown response, a time constant or maximum that is not positive.
@@ -92,7 +92,7 @@ def pulse(impulse: Impulse, n_exc: int, weights: Tensor) -> Input:
 def step(
     drift: Drift, x0: Activity, *, dt: float, n_steps: int, first: int, readout: Tensor
 ) -> Float[Tensor, "run time read"]:
-    """What is read out of each step from ``first`` on, where activity is ``x0``.
+    """Read-outs of each step from ``first`` on, where activity is ``x0``.
 
     A network that diverges is followed to infinity: that is a result here, not an error.
 

@@ -145,7 +145,7 @@ def _stepped(
 
 
 def _readout(weights: Tensor, n_exc: int, activity: bool) -> Tensor:
-    """What reads the mean of either kind, and every neuron if asked for, (neuron, read)."""
+    """Matrix that reads the mean of either kind, and every neuron if asked for, (neuron, read)."""
     n = weights.shape[-1]
     means = weights.new_zeros(n, 2)
     means[:n_exc, 0] = 1 / n_exc

@@ -1,4 +1,4 @@
-"""What all sections share: frozen, no unknown keys, a unit and a sentence for every number."""
+"""Base of all sections: frozen, no unknown keys, a unit and a sentence for every number."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
@@ -52,7 +52,7 @@ def annotations(annotation: Any) -> Iterator[object]:  # noqa: ANN401
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-"""What a result may be called: it becomes part of a path."""
+"""Name of a result; it becomes part of a path."""
 Count = Annotated[int, Field(ge=1, json_schema_extra=unit("1"))]
 Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=unit("1"))]
 Fraction = Annotated[float, Field(gt=0, lt=1, json_schema_extra=unit("1"))]
@@ -69,4 +69,4 @@ ActivityLevel = Annotated[float, Field(ge=0, json_schema_extra=unit("activity"))
 Columns = Annotated[int, Field(ge=0, json_schema_extra=unit("columns"))]
 OBSERVED = "observed"
 """The condition that every experiment of a circuit has: the connectome as it is."""
-NEAR = "Only neurons within so many columns of the centre of a hexagonal lattice."
+NEAR = "Only neurons within this many columns of the centre of a hexagonal lattice."

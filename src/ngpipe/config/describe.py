@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from ngpipe.config.base import models_in, unit_of
 from ngpipe.config.figures import KINDS, Figures
+from ngpipe.config.nulls import null_kinds
 from ngpipe.config.systems import EXPERIMENTS
 
 FILES: dict[str, type[BaseModel]] = {
@@ -22,19 +23,18 @@ FILES: dict[str, type[BaseModel]] = {
     "config/config.yaml": Figures,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""Without it editors ignore what older schemas did not have."""
+"""Needed by editors, which otherwise ignore keywords that older schemas did not have."""
 INTRODUCTION = """\
 # Every key of the config
 
-Generated from the models in `src/ngpipe/config` by `make docs`; a test holds it to them. Keys left
-out take the default; an unknown key is a mistake, and all mistakes are reported at once with their
-YAML path. Time is in membrane time constants (tau) for assemblies, in steps of one synapse for
-connectomes and in seconds for circuits, activity has no unit, W is indexed `[post, pre]`.
+`make docs` writes this page from the models in `src/ngpipe/config`. A key that you leave out has
+its default. An unknown key is an error; all errors are reported at once, with their YAML path.
+Time is in membrane time constants (tau) for assemblies, in steps of one synapse for connectomes
+and in seconds for circuits. Activity has no unit. W is indexed `[post, pre]`.
 
-`config/config.yaml` says which figure is made of which panels of which experiments: the name of a
-figure there is the name of its directory in `results/`. Each experiment is one file in
-`config/experiments/`, of one system (`assembly` where it does not say); write only what differs
-from the defaults.
+`config/config.yaml` lists the figures and their panels. The name of a figure is also its directory
+in `results/`. Each experiment is one file in `config/experiments/` and belongs to one system (by
+default `assembly`). Write only what differs from the defaults.
 """
 
 
@@ -84,8 +84,13 @@ def reference() -> str:
             for k in keys(model)
         ]
         parts.append("")
-    parts.append("## Panel kinds\n\n| kind | what is drawn |\n|---|---|")
+    parts.append("## Panel kinds\n\n| kind | shows |\n|---|---|")
     parts += [f"| `{name}` | {kind.shows} |" for name, kind in KINDS.items()]
+    parts.append("\n## Nulls\n\n| null | keeps | draws anew | needs |\n|---|---|---|---|")
+    parts += [
+        f"| `{name}` | {kind.keeps} | {kind.renews} | {', '.join(kind.needs)} |"
+        for name, kind in null_kinds().items()
+    ]
     return "\n".join(parts) + "\n"
 
 

@@ -27,7 +27,7 @@ def load(path: Path, model: type[Model]) -> Model:
 
 
 def content_of(path: Path) -> object:
-    """What a YAML file says; an empty one says nothing.
+    """Content of a YAML file; an empty mapping for an empty file.
 
     Raises:
         ConfigError: the file is missing or is not YAML.
@@ -50,12 +50,12 @@ def content_of(path: Path) -> object:
 
 
 def _unclear(content: object, location: tuple[str, ...]) -> Iterator[str]:
-    """Values that YAML would take for another number than people do, each with its place."""
+    """Yield values that YAML reads as another number than people do, each with its place."""
     if isinstance(content, _Unclear):
         yield (
-            f"{'.'.join(location)}: YAML takes {content} for a number in base "
+            f"{'.'.join(location)}: YAML takes {content} as a number in base "
             f"{60 if ':' in content else 8}; write it in base 10 and without leading zeros, or in "
-            f'quotes, "{content}", if it is a text'
+            f'quotes, "{content}", if it is text'
         )
     items: Iterable[tuple[object, object]] = ()
     if isinstance(content, Mapping | list):
@@ -81,7 +81,7 @@ def validate(content: object, model: type[Model], *, where: str) -> Model:
 
 
 def _follows(mistake: Mapping) -> bool:
-    """Whether a collection counts as too short only because its items hold mistakes."""
+    """True if a collection counts as too short only because its items hold mistakes."""
     return mistake["type"] == "too_short" and len(mistake["input"]) >= mistake["ctx"]["min_length"]
 
 
@@ -103,7 +103,7 @@ def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
 
 
 def _unknown_word(mistake: Mapping) -> str:
-    """What to say of a word that is none of those known."""
+    """Message about an unknown word."""
     expected = mistake["ctx"].get("expected") or mistake["ctx"]["expected_tags"]
     found = mistake["ctx"].get("tag", mistake["input"])
     known = re.findall(r"'([^']*)'", expected)
@@ -145,7 +145,7 @@ def _yaml_path(location: Sequence[str | int], content: Any) -> Iterator[str]:  #
 
 
 def _is_kind(part: str | int, content: object, *, last: bool) -> bool:
-    """Whether a part of the way is a kind, not a key that is called as the kind is."""
+    """True if a part of the path is a kind, not a key with the same name."""
     if not isinstance(content, Mapping) or part != content.get("kind"):
         return False
     return part not in content or not (last or isinstance(content[part], Mapping | list))

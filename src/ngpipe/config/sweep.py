@@ -1,4 +1,4 @@
-"""Values that keys of an experiment take in turn: section `sweep`, of every system."""
+"""The section `sweep` of every system: values of keys, one key at a time."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -16,7 +16,7 @@ Sweep = dict[str, _Values]
 MARK = "~"
 """Stands between the name of an experiment and what a point of its sweep changes."""
 LABEL = r"[A-Za-z0-9._+=-]{1,150}"
-"""What a point may be called: it becomes part of paths, and needs no quotes in a shell."""
+"""Pattern of the name of a point, which becomes part of paths."""
 ExperimentName = Annotated[
     str, StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]*({MARK}{LABEL})?$")
 ]
@@ -61,7 +61,7 @@ def base_of(name: str) -> str:
 
 
 def label(path: str, value: Value) -> str:
-    """What a point is called: ``simulation.noise=0.1``."""
+    """Name of a point: ``simulation.noise=0.1``."""
     return f"{path}={spelled(value)}"
 
 
@@ -106,7 +106,7 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
 
 
 def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
-    """What is wrong with the sweep of an experiment, which is sound itself.
+    """Yield mistakes in the sweep of an experiment that is valid itself.
 
     Args:
         experiment: whose section ``sweep`` is looked at.
@@ -119,9 +119,9 @@ def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
         unsafe = [value for value in values if not re.fullmatch(LABEL, label(path, value))]
         for value in unsafe:
             yield (
-                f"sweep.{path}: {value!r} cannot name a directory, as the values of a sweep do; "
-                "expected at most 150 of the characters A-Z a-z 0-9 . _ + = - in path and value; "
-                "write an experiment of its own for it"
+                f"sweep.{path}: {value!r} cannot be part of a directory name, as the values of a "
+                "sweep are; expected at most 150 of the characters A-Z a-z 0-9 . _ + = - in path "
+                "and value; write a separate experiment for it"
             )
         if not unsafe:
             yield from _mistaken(experiment, path, values)

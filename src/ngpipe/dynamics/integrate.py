@@ -117,5 +117,5 @@ def _check_finite(x: Tensor, start: int, limit: float) -> None:
 
 
 def _beyond(x: Tensor, limit: float) -> Tensor:
-    """Where activity is not finite, or larger than the limit."""
+    """Mask of activity that is not finite, or exceeds the limit."""
     return ~(x.abs() <= limit)

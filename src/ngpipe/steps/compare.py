@@ -1,4 +1,4 @@
-"""What is measured in the responses of a circuit, and how its conditions differ, as tables."""
+"""Tables of measures of a circuit's responses, and of differences between conditions."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -78,7 +78,7 @@ def _write(
 
 
 def _train(run: Fit, checkpoint: Checkpoint) -> None:
-    """To the end, from the checkpoint if there is one."""
+    """Train to the end, from the checkpoint if there is one."""
     if (saved := checkpoint.restored(run.network.device)) is not None:
         run.load_state(saved)
     with progress(run.plan.epochs, "fit", unit="epoch", initial=run.epoch) as bar:

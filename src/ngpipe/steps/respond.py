@@ -62,7 +62,7 @@ def _tell_stepped(found: list[xr.Dataset], experiment: CircuitExperiment) -> Non
     if unknown:
         say(
             f"{unknown} of {runs} runs have no eigenvalue: eigenvectors of W are nearly parallel, "
-            "and which it is, is lost in rounding",
+            "so it is lost in rounding",
         )
     if whole and experiment.runs.engine == "linear":
         say(

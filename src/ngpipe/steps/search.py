@@ -57,7 +57,7 @@ def run(
 def _inputs(
     stimuli: Mapping[str, Stimulus], connectome: Connectome, network: MultilayeredNetwork
 ) -> torch.Tensor:
-    """What every stimulus puts into the sensors, of shape (run, sensor, time)."""
+    """Input of every stimulus to the sensors, of shape (run, sensor, time)."""
     made = []
     with progress(len(stimuli), "search", unit="input") as bar:
         for name, stimulus in stimuli.items():

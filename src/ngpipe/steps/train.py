@@ -87,14 +87,14 @@ def _tell(found: Opened) -> None:
     if recording.stretches is not None:
         longest = max(map(len, recording.stretches))
         say(
-            f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
+            f"recording: {found.n_stretches:,} stretches without a gap or a missing value, the "
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
         )
 
 
 def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
-    """What is to be said of the trained model, whichever solver it is of; it is said here.
+    """Print and return the warnings about a trained model, from either solver.
 
     Raises:
         UselessModelError: the model is worse than predicting zero, and nobody asked for such.

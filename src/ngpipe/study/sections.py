@@ -1,4 +1,4 @@
-"""What a stage needs of an experiment: parts of its config, as they are and as JSON, and files."""
+"""Parts of a config that a stage needs, as they are and as JSON, and files."""
 
 from collections.abc import Iterator
 from pathlib import Path

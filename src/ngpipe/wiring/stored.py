@@ -50,7 +50,7 @@ def read(path: Path) -> Parts:
     dataset = store.read(path, schemas.CONNECTOME)
     if "origin" not in dataset.attrs:
         raise StoreError(
-            f"{path} holds edges, but no origin: it is no connectome of ngpipe; write it with "
+            f"{path} holds edges, but no origin: it is not a connectome of ngpipe; write it with "
             "Connectome.save"
         )
     columns = [name for name, v in dataset.variables.items() if v.dims == ("neuron",)]

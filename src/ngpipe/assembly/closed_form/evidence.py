@@ -1,4 +1,4 @@
-"""What the residuals of a solution say of it, and the diagnosis that follows."""
+"""Evidence from the residuals of a solution, and the resulting diagnosis."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ ROWS, PAIRS = 16, 300
 
 
 def evidence(solver: "ClosedForm", solution: Solution, members: Int[Tensor, " row"]) -> Evidence:
-    """What some rows, which see one psi, miss on held-out frames, and neighbours have in common."""
+    """Error of rows with one psi on held-out frames, and the part shared by neighbouring frames."""
     transfer = solution.transfers[int(solution.receiver_group[members[0]])]
     rows = members[:: -(-len(members) // ROWS)]
     own = RowFit(
@@ -79,7 +79,7 @@ def diagnosed(
     n_frames: int,
     seen: Evidence | None = None,
 ) -> Diagnosis:
-    """What the recording tells about the rows that see one psi."""
+    """Diagnosis of the rows with one psi."""
     left = float(solution.noise[rows].mean())
     return diagnosis(
         spectrum,

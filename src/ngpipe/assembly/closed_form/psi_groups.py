@@ -1,4 +1,4 @@
-"""Which neurons share a psi: groups, and psi of each, worked out in turn until they agree."""
+"""Groups of neurons with one psi; groups and psi are found in turn until they agree."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ GRID = 64
 
 @dataclass
 class Groups:
-    """Who shares a psi."""
+    """Groups of neurons that share a psi."""
 
     fits: list[Fit]
     """One for every group of receivers."""

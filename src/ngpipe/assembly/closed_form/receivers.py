@@ -1,4 +1,4 @@
-"""Which receivers share a psi: found from how well each row is explained, not from phi."""
+"""Receivers that share a psi, found from the fit of each row, not from phi."""
 
 from typing import TYPE_CHECKING
 

@@ -71,8 +71,8 @@ class ClosedForm:
         silent = torch.nonzero(self.frames.rate.abs().sum(0) == 0)[:, 0]
         if len(silent):
             raise DivergenceError(
-                f"the rate of neuron {int(silent[0])} is zero at all frames, so there is nothing "
-                "to find of its row; leave such neurons out of the recording"
+                f"the rate of neuron {int(silent[0])} is zero at all frames, so its row of W "
+                "cannot be found; leave such neurons out of the recording"
             )
 
     def solve(self) -> Solution:
@@ -105,7 +105,7 @@ class ClosedForm:
         return self.solver.prior == "sparse" or self.solver.dale
 
     def _begin(self, part: str) -> None:
-        """Say which of how many parts comes now."""
+        """Report the number of the next part."""
         hidden = not self.plain.all()
         parts = ["psi of all", "groups", *(["first input"] if hidden else []), "psi, finer"]
         parts += ["W from all frames", *(["input"] if hidden else [])]

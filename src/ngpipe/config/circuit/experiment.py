@@ -1,9 +1,9 @@
 """A whole experiment of the circuit system: config/experiments/<name>.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ngpipe.config.base import (
     OBSERVED,
@@ -16,6 +16,7 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
+from ngpipe.config.nulls import NullName, exchanging, null_kinds
 from ngpipe.config.sweep import Sweep, Swept, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
@@ -23,21 +24,23 @@ SWEPT = ("network", "neurons")
 """Sections whose keys can be swept; all else is the same in every run."""
 
 Seconds = Annotated[float, Field(gt=0, json_schema_extra=unit("s"))]
-NullName = Literal[
-    "permuted_connections",
-    "permuted_without_autapses",
-    "permuted_weights",
-    "degree",
-    "degree_and_reciprocity",
-    "distance",
-    "erdos_renyi",
-]
-EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
-"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.models.mixing`."""
 SWEEPS = (
-    "Sweeps of exchanges of the nulls `degree` and `degree_and_reciprocity`. Null: 10 to 80, as "
-    "many as the overlap with the connectome falls."
+    "Sweeps of exchanges, for nulls that exchange partners. Null: 10 to 80, as long as more sweeps "
+    "lower the overlap with the connectome."
 )
+
+
+def _exciting(null: str) -> str:
+    """A null that leaves measured neurons excitatory, as those of a circuit all are."""
+    if null_kinds()[null].changes_signs:
+        raise ValueError(
+            f"the null '{null}' changes signs, but the measured neurons of a circuit all excite; "
+            "choose another"
+        )
+    return null
+
+
+CircuitNull = Annotated[NullName, AfterValidator(_exciting)]
 
 
 class CircuitNetwork(Section):
@@ -51,13 +54,14 @@ class CircuitNetwork(Section):
     ee_scale: Weight = Field(1.0, description="Scale of all measured weights.")
     gain: Weight = Field(
         0.002,
-        description="Scale of all random weights; once balanced, of those onto inhibitory neurons.",
+        description="Scale of all random weights; with `balance`, only of those onto inhibitory "
+        "neurons.",
     )
     probability: Annotated[float, Field(ge=0, le=1, json_schema_extra=unit("1"))] = Field(
-        0.25, description="That one neuron sends to another, outside the measured block."
+        0.25, description="Probability of a connection outside the measured block."
     )
     inhibitory: Annotated[float, Field(ge=0, le=0.99, json_schema_extra=unit("1"))] = Field(
-        0.15, description="Share of all neurons that inhibit."
+        0.15, description="Fraction of inhibitory neurons."
     )
     balance: Weight | None = Field(
         0.15,
@@ -66,20 +70,20 @@ class CircuitNetwork(Section):
     )
     log10_mean: Number = Field(
         1.0,
-        description="Mean of a normal number whose size is the decimal logarithm of a random "
-        "weight over gain.",
+        description="Mean of a normal number; its absolute value is log10(weight / gain) of a "
+        "random weight.",
     )
     log10_std: Weight = Field(0.2, description="Standard deviation of that number.")
 
 
 class Neurons(Section):
-    """How neurons answer to their input."""
+    """Response of neurons to their input."""
 
     tau: Seconds = Field(0.25, description="Time constant.")
     response: Literal["threshold_linear", "linear", "saturating"] = Field(
         "threshold_linear", description="Response to input."
     )
-    maximum: Positive = Field(100.0, description="What a saturating response tends to.")
+    maximum: Positive = Field(100.0, description="Upper limit of a saturating response.")
 
 
 class Impulse(Section):
@@ -87,11 +91,11 @@ class Impulse(Section):
 
     strength: Positive = Field(10.0, description="Input while the pulse is on.")
     start: Annotated[float, Field(ge=0, json_schema_extra=unit("s"))] = Field(
-        1.0, description="Beginning of the pulse."
+        1.0, description="Start of the pulse."
     )
-    end: Seconds = Field(15.0, description="Its end; it is still on at this time.")
-    duration: Seconds = Field(50.0, description="Of the whole run, from rest.")
-    dt: Seconds = Field(0.01, description="Step; at most the time constant.")
+    end: Seconds = Field(15.0, description="End of the pulse; it is still on at this time.")
+    duration: Seconds = Field(50.0, description="Duration of the whole run, from rest.")
+    dt: Seconds = Field(0.01, description="Time step, at most the time constant.")
 
     @model_validator(mode="after")
     def _leaves_something_to_measure(self) -> "Impulse":
@@ -106,41 +110,45 @@ class Impulse(Section):
 
 
 class Runs(Section):
-    """How often everything is run, and how."""
+    """Number of runs, random numbers and engine."""
 
     seeds: Count = Field(
         10,
-        description="Runs of every condition, each with random weights of its own; with fewer than "
-        "39 no p-value can be 0.05 or less.",
+        description="Number of runs of every condition, each with its own random weights. With "
+        "fewer than 39 no p-value can be 0.05 or less.",
     )
     seed: Annotated[int, Field(ge=0, lt=2**31, json_schema_extra=unit("1"))] = Field(
-        0, description="Seed of the first run; the following have the following numbers."
+        0, description="Seed of the first run; later runs count up from it."
     )
     draws: Literal["notebook", "generator"] = Field(
         "notebook",
-        description="Streams of random numbers: bit for bit those of the notebook, or one for each "
+        description="Random numbers: the streams of the notebook, bit for bit, or one stream per "
         "seed.",
     )
     engine: Literal["linear", "step"] = Field(
         "linear",
-        description="`linear` takes all steps at once where no unit rectifies, and steps from "
-        "where one does, or where its own rounding would grow; `step` steps all.",
+        description="`linear` computes all steps at once as long as no unit rectifies; it steps "
+        "from there on, or all of a run whose rounding would grow. `step` steps everything.",
     )
-    precision: Literal["float64", "float32"] = Field("float64", description="Of all runs.")
+    precision: Literal["float64", "float32"] = Field(
+        "float64", description="Precision of all runs."
+    )
 
 
 class Condition(Section):
     """A connectome to compare with the observed one: shuffled, ablated, or both in this order."""
 
-    shuffle: NullName | None = Field(None, description="How it is shuffled. Null: not.")
+    shuffle: CircuitNull | None = Field(
+        None, description="Kind of shuffle, one of the nulls. Without a value: not shuffled."
+    )
     remove: Literal["random", "weaker", "stronger", "both"] | None = Field(
-        None, description="Which of the two directions of a reciprocal pair is removed. Null: none."
+        None, description="Direction of each reciprocal pair to remove. Null: none."
     )
     match: Literal["count", "weight", "degree"] | None = Field(
         None,
-        description="Remove connections that are not reciprocal instead, as much as `remove` "
-        "would: as many, of the same summed weight, or at the same neurons. Null: do as `remove` "
-        "says.",
+        description="Make a control: instead of what `remove` says, remove connections that are "
+        "not reciprocal, with the same number, the same summed weight, or at the same neurons. "
+        "Null: no control.",
     )
 
     sweeps: Count | None = Field(None, description=SWEEPS)
@@ -151,28 +159,30 @@ class Condition(Section):
             raise ValueError("a condition needs `shuffle`, `remove` or both")
         if self.match is not None and self.remove is None:
             raise ValueError("`match` needs `remove`, which says how much is taken")
-        if self.sweeps is not None and self.shuffle not in EXCHANGING:
-            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(EXCHANGING)}")
+        if self.sweeps is not None and self.shuffle not in exchanging():
+            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(exchanging())}")
         return self
 
 
 class Measures(Section):
-    """What counts as a return to baseline."""
+    """Definition of a return to baseline."""
 
     threshold_ratio: Positive = Field(
-        0.01, description="Activity at baseline over the strength of the pulse."
+        0.01, description="Activity that counts as baseline, relative to the strength of the pulse."
     )
 
 
 class Motifs(Section):
     """Patterns of connections, counted in the connectome and in nulls."""
 
-    nulls: tuple[NullName, ...] = Field(
+    nulls: tuple[CircuitNull, ...] = Field(
         ("erdos_renyi", "degree", "degree_and_reciprocity"),
-        description="Nulls to compare with, by name. Empty: none.",
+        description="Names of the nulls to compare with. Empty: none.",
     )
     samples: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
-        100, description="Samples of each null; with fewer than 39 no p-value can be 0.05 or less."
+        100,
+        description="Number of samples of each null. With fewer than 39 no p-value can be "
+        "0.05 or less.",
     )
     sweeps: Count | None = Field(None, description=SWEEPS)
     seed: Seed = Field(0, description="Seed of the samples.")
@@ -188,34 +198,38 @@ class Motifs(Section):
 class CircuitWiring(Wiring):
     """The connectome of the excitatory neurons."""
 
-    source: Source = Field(SyntheticSource(), description="Where it comes from.")
+    source: Source = Field(SyntheticSource(), description="Source of the connectome.")
     without_sign: Literal["refuse", "excitatory", "inhibitory", "drop"] = Field(
-        "excitatory", description="What senders without a known sign do; `drop`: send nothing."
+        "excitatory",
+        description="Sign of senders without a known one. `refuse`: an error; `drop`: their "
+        "outgoing connections are removed.",
     )
 
 
 class CircuitExperiment(Swept):
     """One experiment of the circuit system: config/experiments/<name>.yaml."""
 
-    system: Literal["circuit"] = Field("circuit", description="Which of the systems.")
+    system: Literal["circuit"] = Field("circuit", description="Name of the system.")
     connectome: CircuitWiring = Field(
-        CircuitWiring(), description="Who of the excitatory neurons is connected to whom."
+        CircuitWiring(), description="Connections among the excitatory neurons."
     )
-    network: CircuitNetwork = Field(CircuitNetwork(), description="The network around it.")
-    neurons: Neurons = Field(Neurons(), description="What the neurons do.")
-    impulse: Impulse = Field(Impulse(), description="What drives them.")
+    network: CircuitNetwork = Field(
+        CircuitNetwork(), description="The network around the connectome."
+    )
+    neurons: Neurons = Field(Neurons(), description="Dynamics of the neurons.")
+    impulse: Impulse = Field(Impulse(), description="The pulse that drives the excitatory neurons.")
     runs: Runs = Field(Runs(), description="Seeds and engine.")
     conditions: dict[Name, Condition] = Field(
         {"permuted_connections": Condition(shuffle="permuted_connections")},
-        description=f"What the connectome is compared with, by name; it is itself `{OBSERVED}`.",
+        description=f"Connectomes to compare with, by name. The connectome itself is `{OBSERVED}`.",
     )
     sweep: Sweep = Field(
         {},
-        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
-        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}.",
+        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
+        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept.",
     )
-    measures: Measures = Field(Measures(), description="What is measured.")
-    motifs: Motifs = Field(Motifs(), description="What is counted.")
+    measures: Measures = Field(Measures(), description="Definition of a return to baseline.")
+    motifs: Motifs = Field(Motifs(), description="Motif counts.")
     reference: dict[str, dict[str, Number]] = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "
@@ -231,7 +245,7 @@ class CircuitExperiment(Swept):
 
     def _disagreements(self) -> Iterator[str]:
         if OBSERVED in self.conditions:
-            yield f"conditions.{OBSERVED}: the connectome itself is called so; take another name"
+            yield f"conditions.{OBSERVED}: reserved for the connectome; use another name"
         if self.impulse.dt > self.neurons.tau:
             yield (
                 f"impulse.dt ({self.impulse.dt:g} s) exceeds neurons.tau ({self.neurons.tau:g} s): "

@@ -214,7 +214,7 @@ def listed(values: Any) -> list:  # noqa: ANN401
 
 
 def doubt(message: str, quiet: bool) -> Any:  # noqa: ANN401
-    """None, after saying why nothing is found to the one who called a public function."""
+    """Warn the caller of a public function why nothing is found."""
     if not quiet:
         warnings.warn(message, DoubtfulWarning, stacklevel=3)
     return None
@@ -268,14 +268,14 @@ def _check_targets(targets: set, ends: pd.Series, where: str) -> None:
 
 
 def _on_paths(df: pd.DataFrame, layers: set, reason: str, quiet: bool) -> pd.DataFrame | None:
-    """What is on paths through all layers, and None with the reason if one is empty."""
+    """Rows on paths through all layers, or None, with the reason, if one layer is empty."""
     if set(df["layer"]) != layers:
         return doubt(f"no path is left with {reason}", quiet)
     return remove_excess_neurons(df, quiet=quiet)
 
 
 def _supported(df: pd.DataFrame, layers: range, keep: set) -> np.ndarray:
-    """Which rows hang on rows at both ends, ``(row,)``; a pass each way finds them all."""
+    """Mask of rows connected at both ends, ``(row,)``; one pass each way finds them all."""
     codes, neurons = pd.factorize(pd.concat([df["pre"], df["post"]], ignore_index=True))
     pre, post = np.split(codes, 2)
     kept = np.isin(np.arange(len(neurons)), pd.Index(neurons).get_indexer_for(list(keep)))

@@ -1,4 +1,4 @@
-"""What the panels of the assembly system draw from."""
+"""Material of the panels of the assembly system."""
 
 from dataclasses import dataclass
 from typing import ClassVar

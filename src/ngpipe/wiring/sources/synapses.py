@@ -23,7 +23,7 @@ from ngpipe.wiring.sources.tables import TableFile, read_table
 
 @dataclass(frozen=True)
 class Release:
-    """What the columns of a pair of tables are called, and where the tables are from.
+    """Column names of a pair of tables, and the source of the tables.
 
     Attributes:
         name: of the release.
@@ -112,12 +112,12 @@ proofread: their own synapses were not queried, so only those with others' are k
 
 
 FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "": False}
-"""How tables write that something is so, or is not."""
+"""Words for true and false in tables."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which cells and synapses count, in the order in which they are applied, each once.
+    """Filters on cells and synapses, each applied once, in this order.
 
     Attributes:
         proofread: only proofread cells: those whose flag is set or that have one of the words of
@@ -144,7 +144,7 @@ class Filters:
 NOTEBOOK = Filters(
     proofread=True, cell_type="23P", region="V1", min_synapses=21, input_and_output=True
 )
-"""Those of the notebook on :data:`V1300`."""
+"""Filters of the notebook on :data:`V1300`."""
 
 
 def read_synapses(
@@ -276,7 +276,7 @@ def _filtered_cells(
 
 
 def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str, pd.Series]:
-    """Which cells pass each filter, by the name of what does not."""
+    """Mask of the cells that pass each filter, by the name of the count of those that do not."""
     ids, types = columns.labels(cells[release.id]), filters.cell_type
     tests = {
         "without_id": ids.notna() & ids.ne("0"),
@@ -300,7 +300,7 @@ def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str,
 
 
 def _proofread(said: pd.Series, release: Release, filters: Filters) -> pd.Series:
-    """Which cells are proofread; those of which nothing is known are not.
+    """Mask of proofread cells; cells without an entry are not.
 
     Raises:
         ConnectomeError: words of which it is not known whether they say so.
@@ -355,9 +355,9 @@ def _neuron_table(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
     lost = np.isnan(found).any(axis=1)
     if lost.any():
         raise ConnectomeError(
-            f"the position ({place}) of {lost.sum()} of {len(cells)} cells is no point of three "
-            f"numbers, the first of cell {cells[release.id].iloc[lost.argmax()]}; correct it, or "
-            "leave those cells out"
+            f"the position ({place}) of {lost.sum()} of {len(cells)} cells is not three numbers, "
+            f"the first of cell {cells[release.id].iloc[lost.argmax()]}; correct it, or leave "
+            "those cells out"
         )
     x, y, z = (found * release.resolution / 1000).T
     table = {"id": cells[release.id], "cell_type": cells[release.cell_type]}
@@ -406,6 +406,6 @@ def _filtered_synapses(
 def _refuse(counts: Mapping[str, int], filters: Filters) -> None:
     listed = "\n".join(f"  {name}: {n:,}" for name, n in counts.items())
     raise ConnectomeError(
-        f"no neuron is left after filtering by {filters}:\n{listed}\n"
-        "loosen the filter that took most"
+        f"no neuron is left after filtering by {filters}:\n{listed}\nloosen the filter that "
+        "removed most"
     )

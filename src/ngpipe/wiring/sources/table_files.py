@@ -60,9 +60,9 @@ def numbers(table: pd.DataFrame, path: object) -> np.ndarray:
     if len(numeric) < table.shape[1] or table.shape[0] != table.shape[1]:
         raise ConnectomeError(
             f"{path}: without a header it holds {table.shape[0]} rows of {table.shape[1]} columns, "
-            f"{len(numeric)} of them numbers, expected a square matrix; of an edge list say which "
-            "columns are pre, post and weight, such as pre='1', post='2', or name all columns in "
-            "header"
+            f"{len(numeric)} of them numbers, expected a square matrix; for an edge list, say "
+            "which columns are pre, post and weight, such as pre='1', post='2', or name all "
+            "columns in header"
         )
     return table.to_numpy(np.float64)
 
@@ -144,7 +144,7 @@ def _workbook(path: Path, layout: TextFormat) -> pd.DataFrame:
 
 
 def _is_rounded(column: pd.Series) -> bool:
-    """Whether numbers are too long for a spreadsheet."""
+    """True if numbers are too long for a spreadsheet."""
     return pd.api.types.is_numeric_dtype(column) and bool((column.abs() >= 10**15).any())
 
 
@@ -231,7 +231,7 @@ class _Kept(io.RawIOBase):
 
 
 def _header(layout: TextFormat) -> int | None:
-    """Which row pandas is to take for the header."""
+    """Row that pandas takes as the header."""
     return 0 if layout.header is True and layout.corner is None else None
 
 
@@ -257,7 +257,7 @@ def _of_first_line(path: Path, layout: TextFormat) -> str:
 
 
 def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | None:
-    """What splits the lines of a table of one column into equally many parts."""
+    """Separator that splits the lines of a one-column table into equally many parts."""
     lines = [str(value) for value in table.iloc[:5, 0]]
     lines += [str(table.columns[0])] if _header(layout) == 0 else []
     for word, mark in (("tab", "\t"), ("semicolon", ";"), ("comma", ","), ("whitespace", None)):
