@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
@@ -33,15 +33,15 @@ class Swept(Section):
 Model = TypeVar("Model", bound=Swept)
 
 
-class Point(NamedTuple, Generic[Model]):
+class Point(NamedTuple):
     """An experiment with another value of one key; without a parameter, the experiment itself."""
 
     parameter: str
     value: Value
-    experiment: Model
+    experiment: Any
 
 
-def points(experiment: Model) -> Iterator[Point[Model]]:
+def points(experiment: Swept) -> Iterator[Point]:
     """Every point of the sweep of an experiment, the experiment itself first."""
     yield Point("", None, experiment)
     for path, values in experiment.sweep.items():
@@ -49,7 +49,7 @@ def points(experiment: Model) -> Iterator[Point[Model]]:
             yield Point(path, value, varied(experiment, path, value))
 
 
-def named_points(name: str, experiment: Model) -> dict[str, Point[Model]]:
+def named_points(name: str, experiment: Swept) -> dict[str, Point]:
     """The points by name: that of the experiment, then ``<name>~<path>=<value>``."""
     first, *others = points(experiment)
     return {name: first, **{f"{name}{MARK}{label(p.parameter, p.value)}": p for p in others}}

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import content_of, validate
-from ngpipe.config.sweep import Point, base_of, named_points
+from ngpipe.config.sweep import base_of, named_points
 from ngpipe.errors import ConfigError, did_you_mean
 
 EXPERIMENTS: dict[str, "type[AnyExperiment]"] = {
@@ -45,7 +44,7 @@ def load_with_points(path: Path) -> dict[str, AnyExperiment]:
     experiment = _load(path)
     if isinstance(experiment, CircuitExperiment):
         return {path.stem: experiment}
-    points: Mapping[str, Point[Any]] = named_points(path.stem, experiment)
+    points = named_points(path.stem, experiment)
     return {name: point.experiment for name, point in points.items()}
 
 
