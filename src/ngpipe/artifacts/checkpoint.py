@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -30,7 +30,7 @@ class Checkpoint:
         self.directory = Path(directory)
         self.saved_at = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Any:  # noqa: ANN401
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = (self.directory / "lock").open("w")
         try:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 PerSample = Float[Tensor, " sample"]
+if TYPE_CHECKING:
+    from typing import Self
+else:
+    Self = Any  # the checks of types at run time know it in classes that they decorate alone
 
 
 @dataclass(frozen=True, repr=False)

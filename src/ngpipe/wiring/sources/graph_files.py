@@ -5,9 +5,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -42,7 +41,7 @@ def read(path: Path) -> Graph:
         Exception: one of :data:`ngpipe.wiring.sources.opened.UNREADABLE` for a file that is not
             of its kind.
     """
-    readers: dict[str, Callable[[Path, IO[bytes]], Graph]] = {
+    readers: dict[str, Callable[[Path, BufferedIOBase], Graph]] = {
         ".graphml": _xml,
         ".gexf": _xml,
         ".gml": _gml,
@@ -109,7 +108,7 @@ def with_ids(graph: Graph, attribute: str) -> Graph:
     return replace(graph, neurons=neurons, edges=graph.edges.assign(**ends))
 
 
-def _xml(path: Path, file: IO[bytes]) -> Graph:
+def _xml(path: Path, file: BufferedIOBase) -> Graph:
     import networkx as nx  # slow to import, and of use for these files alone
 
     content = file.read()
@@ -151,7 +150,7 @@ def _check_whole(path: Path, held: dict[str, int], found) -> None:  # noqa: ANN0
         )
 
 
-def _gml(path: Path, file: IO[bytes]) -> Graph:
+def _gml(path: Path, file: BufferedIOBase) -> Graph:
     """Nodes are called by their label; files of igraph have a name in its place."""
     import networkx as nx
 
@@ -169,7 +168,7 @@ def _gml(path: Path, file: IO[bytes]) -> Graph:
     return graph
 
 
-def _node_link(path: Path, file: IO[bytes]) -> Graph:
+def _node_link(path: Path, file: BufferedIOBase) -> Graph:
     content = json.loads(file.read())
     links = next((name for name in ("edges", "links") if name in content), None)
     if links is None or "nodes" not in content:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ def numbers(table: pd.DataFrame, path: object) -> np.ndarray:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
+def unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     """The bytes of a file, compressed or not.
 
     Raises:
@@ -85,7 +85,7 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
         if len(names) != 1:
             raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; give it one alone")
         with archive.open(names[0]) as file:
-            yield file
+            yield file  # type: ignore[misc]
 
 
 def needed(library: str, path: Path, remedy: str):  # noqa: ANN201
@@ -196,7 +196,9 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
     return found
 
 
-def _lines(raw: IO[bytes], layout: TextFormat, separator: str | None = None) -> IO[bytes]:
+def _lines(
+    raw: io.BufferedIOBase, layout: TextFormat, separator: str | None = None
+) -> io.BufferedIOBase:
     """The bytes below what is passed over; whole, where nothing is."""
     if layout.comment is None and not layout.skip:
         return raw
@@ -208,7 +210,9 @@ def _lines(raw: IO[bytes], layout: TextFormat, separator: str | None = None) -> 
 class _Kept(io.RawIOBase):
     """Lines of a file that are no comments, less the first few; ``ends``: nor end in one."""
 
-    def __init__(self, raw: IO[bytes], comment: str | None, skip: int, *, ends: bool) -> None:
+    def __init__(
+        self, raw: io.BufferedIOBase, comment: str | None, skip: int, *, ends: bool
+    ) -> None:
         start = None if comment is None else comment.encode()
         lines = (one.removeprefix(b"\xef\xbb\xbf") if not i else one for i, one in enumerate(raw))
         if start is not None:
@@ -270,7 +274,8 @@ def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | No
 def _refuse_short_lines(path: Path, table: pd.DataFrame, layout: TextFormat) -> None:
     """Runs of blanks hide empty cells, so that later cells move to the left."""
     with unpacked(path) as raw:
-        text = io.TextIOWrapper(_lines(raw, layout, WHITESPACE), "utf-8-sig")
+        source: Any = _lines(raw, layout, WHITESPACE)
+        text = io.TextIOWrapper(source, "utf-8-sig")
         rows = csv.reader((line.replace("\t", " ") for line in text), delimiter=" ")
         lengths = np.array([sum(map(bool, row)) for row in rows])
     short = np.flatnonzero((lengths > 0) & (lengths < table.shape[1]))
