@@ -89,7 +89,7 @@ class Case:
 
     @property
     def solution(self) -> Path:
-        """What the closed form found."""
+        """Solution of the closed form."""
         return self.scratch / "solution.pt"
 
     @property
