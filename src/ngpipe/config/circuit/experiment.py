@@ -252,5 +252,5 @@ class CircuitExperiment(Section):
                 "such steps overshoot; lower it"
             )
         if self.runs.engine == "linear" and self.neurons.response == "saturating":
-            yield "runs.engine is 'linear', but a saturating response is not; say engine: step"
+            yield "runs.engine is 'linear', but a saturating response is not; set engine: step"
         yield from mistakes(self, SWEPT)
