@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from ngpipe import store
 from ngpipe.artifacts.progress import progress
-from ngpipe.config.circuit.experiment import EXCHANGING, Motifs
+from ngpipe.config.circuit.motifs import Motifs
+from ngpipe.config.circuit.nulls import EXCHANGING
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.models import MOST_SWEEPS, NULLS, mixing
 from ngpipe.wiring.nulls.motifs import motif_counts, motif_scores

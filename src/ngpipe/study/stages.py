@@ -11,7 +11,8 @@ from typing import Literal
 
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.base import OBSERVED
-from ngpipe.config.circuit.experiment import EXCHANGING, CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.circuit.nulls import EXCHANGING
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
 from ngpipe.config.load import load, validate
