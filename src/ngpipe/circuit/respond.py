@@ -12,6 +12,8 @@ from ngpipe.circuit.blocks import Circuit
 from ngpipe.circuit.linear import Timing, propagate
 from ngpipe.circuit.measures import leading_eigenvalue
 from ngpipe.circuit.rates import pulse, rate_drift, step
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.rates import Neurons
 from ngpipe.errors import ArgumentError
 
 ENGINES = ("linear", "step")

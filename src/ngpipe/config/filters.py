@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from ngpipe.config.base import Groups, unit
 from ngpipe.config.parameter_class import parameters
@@ -58,4 +60,17 @@ def _as_the_notebook(content: object) -> object:
     return asdict(NOTEBOOK) | written if isinstance(written, Mapping) else written
 
 
-NotebookFilters = Annotated[Filters, BeforeValidator(_as_the_notebook)]
+class _DefaultsOfTheNotebook:
+    """Shows editors what the keys are where they are left out."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        shown = handler.resolve_ref_schema(schema)["properties"]
+        for name, value in asdict(NOTEBOOK).items():
+            shown[name]["default"] = value
+        return schema
+
+
+NotebookFilters = Annotated[Filters, BeforeValidator(_as_the_notebook), _DefaultsOfTheNotebook()]

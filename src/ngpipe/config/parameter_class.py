@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import wraps
 from typing import TypeVar, dataclass_transform
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from ngpipe.config.base import STRICT, fields_of
@@ -39,7 +39,9 @@ def parameters(declared: Class) -> Class:
     declared._nothing_is_all_defaults = model_validator(mode="before")(
         classmethod(nothing_is_all_defaults)
     )
-    made = dataclass(declared, frozen=True, config=STRICT)
+    about = {"description": (declared.__doc__ or "").partition("\n")[0]}
+    config = ConfigDict(**STRICT, json_schema_extra=about)
+    made = dataclass(declared, frozen=True, config=config)
     checked = made.__init__
 
     @wraps(checked)

@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ngpipe.config.base import Count, Section
-from ngpipe.config.circuit.nulls import EXCHANGING, SWEEPS, NullName
+from ngpipe.config.circuit.nulls import SWEEPS, CircuitNull
+from ngpipe.config.nulls import exchanging
 
 
 class Condition(Section):
     """A connectome to compare with the observed one: shuffled, ablated, or both in this order."""
 
-    shuffle: NullName | None = Field(
+    shuffle: CircuitNull | None = Field(
         None, description="Kind of shuffle, one of the nulls. Without a value: not shuffled."
     )
     remove: Literal["random", "weaker", "stronger", "both"] | None = Field(
@@ -32,6 +33,6 @@ class Condition(Section):
             raise ValueError("a condition needs `shuffle`, `remove` or both")
         if self.match is not None and self.remove is None:
             raise ValueError("`match` needs `remove`, which says how much is taken")
-        if self.sweeps is not None and self.shuffle not in EXCHANGING:
-            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(EXCHANGING)}")
+        if self.sweeps is not None and self.shuffle not in exchanging():
+            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(exchanging())}")
         return self

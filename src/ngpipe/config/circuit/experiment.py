@@ -25,7 +25,6 @@ class CircuitWiring(Wiring):
 class CircuitExperiment(CircuitRuns):
     """One experiment of the circuit system: config/experiments/<name>.yaml."""
 
-    system: Literal["circuit"] = Field("circuit", description="Name of the system.")
     connectome: CircuitWiring = Field(
         CircuitWiring(), description="Connections among the excitatory neurons."
     )

@@ -5,13 +5,14 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from ngpipe.config.base import Count, Section, Seed, unit
-from ngpipe.config.circuit.nulls import SWEEPS, NullName
+from ngpipe.config.circuit.nulls import SWEEPS, CircuitNull
+from ngpipe.config.nulls import NullName
 
 
 class Motifs(Section):
     """Patterns of connections, counted in the connectome and in nulls."""
 
-    nulls: tuple[NullName, ...] = Field(
+    nulls: tuple[CircuitNull, ...] = Field(
         ("erdos_renyi", "degree", "degree_and_reciprocity"),
         description="Names of the nulls to compare with. Empty: none.",
     )

@@ -1,20 +1,25 @@
 """Nulls that sections of the circuit system name."""
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated
 
-NullName = Literal[
-    "permuted_connections",
-    "permuted_without_autapses",
-    "permuted_weights",
-    "degree",
-    "degree_and_reciprocity",
-    "distance",
-    "erdos_renyi",
-]
-EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
-"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.models.mixing`."""
+from pydantic import AfterValidator
+
+from ngpipe.config.nulls import NullName, null_kinds
+
 SWEEPS = (
-    "Sweeps of exchanges for the nulls `degree` and `degree_and_reciprocity`. Null: 10 to 80, as "
-    "long as more sweeps lower the overlap with the connectome."
+    "Sweeps of exchanges, for nulls that exchange partners. Null: 10 to 80, as long as more sweeps "
+    "lower the overlap with the connectome."
 )
+
+
+def _exciting(null: str) -> str:
+    """A null that leaves measured neurons excitatory, as those of a circuit all are."""
+    if null_kinds()[null].changes_signs:
+        raise ValueError(
+            f"the null '{null}' changes signs, but the measured neurons of a circuit all excite; "
+            "choose another"
+        )
+    return null
+
+
+CircuitNull = Annotated[NullName, AfterValidator(_exciting)]

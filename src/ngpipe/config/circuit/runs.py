@@ -48,6 +48,7 @@ class CircuitRuns(Section):
     The step that runs circuits is called with these, so its key covers no other section.
     """
 
+    system: Literal["circuit"] = Field("circuit", description="Name of the system.")
     network: CircuitParameters = Field(
         CircuitParameters(), description="The network around the connectome."
     )
