@@ -16,8 +16,23 @@ EARLIER = {
 """Modules that lend an earlier name, and the modules that have it now."""
 SHARED = {
     # the config section, what computes, the files, the step, the command and the panels of one idea
-    *("connectivity", "experiment", "figures", "fit", "impulse", "inputs", "inspect", "material"),
-    *("motifs", "movie", "new", "plots", "readouts", "respond", "responses", "rollout", "search"),
+    *("blocks", "conditions", "connectivity", "experiment", "figures", "fit", "impulse", "inputs"),
+    *(
+        "inspect",
+        "material",
+        "measures",
+        "motifs",
+        "movie",
+        "new",
+        "nulls",
+        "rates",
+        "plots",
+        "readouts",
+        "respond",
+        "responses",
+        "rollout",
+        "search",
+    ),
     *("stimuli", "sweep", "verify"),
 }
 """Names that several rooms have for the same idea."""

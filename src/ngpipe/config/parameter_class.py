@@ -13,8 +13,6 @@ from ngpipe.errors import ArgumentError, ArgumentTypeError, did_you_mean
 
 Class = TypeVar("Class", bound=type)
 
-_UNKNOWN = ("unexpected_keyword_argument", "unexpected_positional_argument")
-
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def parameters(declared: Class) -> Class:
@@ -59,11 +57,12 @@ def _refusal(made: type, mistake: Mapping) -> ArgumentError:
     """The first mistake in the words of the library."""
     names = list(fields_of(made))
     place = mistake["loc"][0] if mistake["loc"] else None
-    if mistake["type"] in _UNKNOWN:
-        return ArgumentTypeError(
-            f"{made.__name__} has no parameter {place!r}{did_you_mean(place, names)}; it has "
-            f"{', '.join(names)}"
-        )
+    if mistake["type"] == "unexpected_keyword_argument":
+        unknown = f"has no parameter {place!r}{did_you_mean(place, names)}"
+        return ArgumentTypeError(f"{made.__name__} {unknown}; it has {', '.join(names)}")
+    if mistake["type"] == "unexpected_positional_argument":
+        most = f"takes {len(names)} values at most"
+        return ArgumentTypeError(f"{made.__name__} {most}; it has {', '.join(names)}")
     said = mistake["msg"].removeprefix("Value error, ")
     if place is None:
         return ArgumentError(said)
