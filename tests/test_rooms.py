@@ -17,23 +17,8 @@ EARLIER = {
 SHARED = {
     # the config section, what computes, the files, the step, the command and the panels of one idea
     *("blocks", "conditions", "connectivity", "experiment", "figures", "fit", "impulse", "inputs"),
-    *(
-        "inspect",
-        "material",
-        "measures",
-        "motifs",
-        "movie",
-        "new",
-        "nulls",
-        "rates",
-        "plots",
-        "readouts",
-        "respond",
-        "responses",
-        "rollout",
-        "search",
-    ),
-    *("stimuli", "sweep", "verify"),
+    *("inspect", "material", "measures", "motifs", "movie", "new", "nulls", "plots", "rates"),
+    *("readouts", "respond", "responses", "rollout", "search", "stimuli", "sweep", "verify"),
 }
 """Names that several rooms have for the same idea."""
 
