@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.circuit.measures import compare, measure
 from ngpipe.config.base import OBSERVED
 from ngpipe.config.circuit.conditions import Condition
@@ -15,6 +15,7 @@ from ngpipe.config.circuit.impulse import Impulse
 from ngpipe.config.circuit.measures import Measures
 from ngpipe.metrics import circuit as scores
 from ngpipe.metrics import reference
+from ngpipe.schemas import circuit as schemas
 from ngpipe.wiring.container import Connectome
 
 POINT = ["parameter", "value"]
