@@ -16,7 +16,7 @@ ROOMS = {
         "|artifacts.(model_file|recordings|sampling|solver_lines|survey|whose)"
     ),
     "connectome": (
-        "connectome|metrics.responses|wiring.nulls.signs|config.connectome"
+        "connectome|metrics.responses|config.connectome"
         "|figures.(connectome|drawing.(lattice|layered|ordering))"
         "|artifacts.(given|network_file|readouts|stimuli)"
     ),

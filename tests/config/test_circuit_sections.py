@@ -12,11 +12,12 @@ from ngpipe.config import wiring
 from ngpipe.config.circuit import experiment
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
+from ngpipe.config.nulls import null_kinds
 from ngpipe.config.sweep import points, varied
 from ngpipe.config.systems import load_experiment
 from ngpipe.errors import ConfigError
 from ngpipe.study import stages
-from ngpipe.wiring.nulls import ablations, models
+from ngpipe.wiring.nulls import NULLS, ablations
 from ngpipe.wiring.sources import synapses, synthetic_synapses
 
 FILES = {"kind": "synapses", "synapses": "s.feather", "cells": "c.feather"}
@@ -75,7 +76,17 @@ def refusal(content: dict) -> str:
             {"shuffle": "degree", "match": "count"},
             "conditions.mine: `match` needs `remove`, which says how much is taken",
         ),
-        ("conditions/mine", {"shuffle": "sign"}, "conditions.mine.shuffle: there is no 'sign'; "),
+        ("conditions/mine", {"shuffle": "shape"}, "conditions.mine.shuffle: there is no 'shape'; "),
+        (
+            "conditions/mine",
+            {"shuffle": "signs"},
+            "the null 'signs' changes signs",
+        ),
+        (
+            "motifs",
+            {"nulls": ["degree", "signs"]},
+            "the null 'signs' changes signs",
+        ),
         ("conditions/observed", {"shuffle": "degree"}, "conditions.observed: reserved for the c"),
         ("conditions/a b", {"shuffle": "degree"}, "conditions.a b"),
         ("measures/threshold_ratio", 0, "measures.threshold_ratio: Input should be greater than"),
@@ -199,7 +210,7 @@ class TestNames:
     """Names and numbers that stand in the config and in the library are the same."""
 
     def test_nulls(self):
-        assert set(get_args(experiment.NullName)) == set(models.NULLS)
+        assert list(null_kinds()) == list(NULLS)
 
     @pytest.mark.parametrize(
         ("model", "field", "expected"),

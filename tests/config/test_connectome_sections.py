@@ -67,7 +67,7 @@ def test_a_whole_experiment_is_read():
         (
             "control.model",
             "any",
-            "control.model: there is no 'any'; expected one of",
+            "control.model: there is no 'any'; config/README.md lists all",
         ),
         ("readouts", {}, "readouts: Dictionary should have at least 1"),
         ("simulation", {}, "simulation: there is no such key"),

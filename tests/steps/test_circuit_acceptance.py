@@ -11,7 +11,7 @@ from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
 from ngpipe.steps import compare, respond, wire
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import permuted_connections
+from ngpipe.wiring.nulls import permuted_connections
 
 pytestmark = pytest.mark.data
 

@@ -23,7 +23,7 @@ from ngpipe.config.load import validate
 from ngpipe.errors import ArgumentError, ConfigError, ConnectomeError, StoreError
 from ngpipe.steps import compare, motifs, respond, wire
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import NULLS, p_value
+from ngpipe.wiring.nulls import NULLS, p_value
 from ngpipe.wiring.sources.synapses import Filters, from_synapses
 from ngpipe.wiring.sources.synthetic_synapses import synthetic, synthetic_tables
 

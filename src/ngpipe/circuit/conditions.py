@@ -22,7 +22,8 @@ from ngpipe.config.circuit.experiment import (
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.ablations import matched_removal, without_reciprocal
-from ngpipe.wiring.nulls.models import NULLS, Rng
+from ngpipe.wiring.nulls.drawn import Rng
+from ngpipe.wiring.nulls.table import NULLS
 
 SHUFFLES = ("permuted_connections", "permuted_weights")
 """The notebook's own nulls, which it draws from a RandomState."""
@@ -99,7 +100,7 @@ def altered(connectome: Connectome, condition: Condition, cfg: Runs, seed: int) 
     if condition.shuffle is not None:
         as_notebook = cfg.draws == "notebook" and condition.shuffle in SHUFFLES
         rng: Rng = np.random.RandomState(seed) if as_notebook else _rng(seed, condition.shuffle)
-        connectome = NULLS[condition.shuffle].sample(connectome, rng, condition.sweeps)
+        connectome = NULLS[condition.shuffle].sample(connectome, rng, sweeps=condition.sweeps)
     if condition.remove is None:
         return connectome
     rng = _rng(seed, condition.remove)

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from ngpipe.config.base import models_in, unit_of
 from ngpipe.config.figures import KINDS, Figures
+from ngpipe.config.nulls import null_kinds
 from ngpipe.config.systems import EXPERIMENTS
 
 FILES = {
@@ -85,6 +86,11 @@ def reference() -> str:
         parts.append("")
     parts.append("## Panel kinds\n\n| kind | shows |\n|---|---|")
     parts += [f"| `{name}` | {kind.shows} |" for name, kind in KINDS.items()]
+    parts.append("\n## Nulls\n\n| null | keeps | draws anew | needs |\n|---|---|---|---|")
+    parts += [
+        f"| `{name}` | {kind.keeps} | {kind.renews} | {', '.join(kind.needs)} |"
+        for name, kind in null_kinds().items()
+    ]
     return "\n".join(parts) + "\n"
 
 

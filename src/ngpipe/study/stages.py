@@ -11,10 +11,11 @@ from typing import Literal
 
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.base import OBSERVED
-from ngpipe.config.circuit.experiment import EXCHANGING, CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
 from ngpipe.config.load import load, validate
+from ngpipe.config.nulls import exchanging
 from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
@@ -247,10 +248,10 @@ def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
         )
     if panel.kind == "motif_scores" and not experiment.motifs.nulls:
         yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
-    if panel.kind == "mixing" and not set(EXCHANGING) & set(experiment.motifs.nulls):
+    if panel.kind == "mixing" and not set(exchanging()) & set(experiment.motifs.nulls):
         yield (
             f".kind: none of motifs.nulls of experiment {panel.of}, "
-            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {list(EXCHANGING)}"
+            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {exchanging()}"
         )
 
 

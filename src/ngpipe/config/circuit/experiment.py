@@ -1,9 +1,9 @@
 """A whole experiment of the circuit system: config/experiments/<name>.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ngpipe.config.base import (
     OBSERVED,
@@ -16,6 +16,7 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
+from ngpipe.config.nulls import NullName, exchanging, null_kinds
 from ngpipe.config.sweep import Sweep, mistakes
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
@@ -23,21 +24,23 @@ SWEPT = ("network", "neurons")
 """Sections whose keys can be swept; all else is the same in every run."""
 
 Seconds = Annotated[float, Field(gt=0, json_schema_extra=unit("s"))]
-NullName = Literal[
-    "permuted_connections",
-    "permuted_without_autapses",
-    "permuted_weights",
-    "degree",
-    "degree_and_reciprocity",
-    "distance",
-    "erdos_renyi",
-]
-EXCHANGING: Mapping[NullName, str] = {"degree": "degree", "degree_and_reciprocity": "reciprocity"}
-"""Nulls that exchange partners, by what they keep in :func:`ngpipe.wiring.nulls.models.mixing`."""
 SWEEPS = (
-    "Sweeps of exchanges for the nulls `degree` and `degree_and_reciprocity`. Null: 10 to 80, as "
-    "long as more sweeps lower the overlap with the connectome."
+    "Sweeps of exchanges, for nulls that exchange partners. Null: 10 to 80, as long as more sweeps "
+    "lower the overlap with the connectome."
 )
+
+
+def _exciting(null: str) -> str:
+    """A null that leaves measured neurons excitatory, as those of a circuit all are."""
+    if null_kinds()[null].changes_signs:
+        raise ValueError(
+            f"the null '{null}' changes signs, but the measured neurons of a circuit all excite; "
+            "choose another"
+        )
+    return null
+
+
+CircuitNull = Annotated[NullName, AfterValidator(_exciting)]
 
 
 class CircuitNetwork(Section):
@@ -135,7 +138,7 @@ class Runs(Section):
 class Condition(Section):
     """A connectome to compare with the observed one: shuffled, ablated, or both in this order."""
 
-    shuffle: NullName | None = Field(
+    shuffle: CircuitNull | None = Field(
         None, description="Kind of shuffle, one of the nulls. Without a value: not shuffled."
     )
     remove: Literal["random", "weaker", "stronger", "both"] | None = Field(
@@ -156,8 +159,8 @@ class Condition(Section):
             raise ValueError("a condition needs `shuffle`, `remove` or both")
         if self.match is not None and self.remove is None:
             raise ValueError("`match` needs `remove`, which says how much is taken")
-        if self.sweeps is not None and self.shuffle not in EXCHANGING:
-            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(EXCHANGING)}")
+        if self.sweeps is not None and self.shuffle not in exchanging():
+            raise ValueError(f"`sweeps` needs `shuffle` to be one of {', '.join(exchanging())}")
         return self
 
 
@@ -172,7 +175,7 @@ class Measures(Section):
 class Motifs(Section):
     """Patterns of connections, counted in the connectome and in nulls."""
 
-    nulls: tuple[NullName, ...] = Field(
+    nulls: tuple[CircuitNull, ...] = Field(
         ("erdos_renyi", "degree", "degree_and_reciprocity"),
         description="Names of the nulls to compare with. Empty: none.",
     )

@@ -1,6 +1,6 @@
 """Sections `readouts`, `attribution`, `paths` and `control`: responses and their explanation."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
+from ngpipe.config.nulls import NullName
 
 
 class Attribution(Section):
@@ -45,11 +46,9 @@ class Paths(Section):
 class Control(Section):
     """The same stimuli in null connectomes, which keep only some properties of the real one."""
 
-    model: Literal["degree", "sign", "type", "weights", "signs"] = Field(
-        "sign",
-        description="Property that the nulls draw anew. `degree`, `sign`, `type`: receivers, "
-        "keeping degrees, also signs, or also types of partners. `weights`: which connection has "
-        "which weight. `signs`: the sign of each sender.",
+    model: NullName = Field(
+        "degree_and_sign",
+        description="Kind of null; the list below says what each keeps and draws anew.",
     )
     draws: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         39,
