@@ -12,16 +12,16 @@ ROOMS = {
     "assembly": (
         "assembly|metrics.(connectivity|neurons|external|prediction)"
         "|dynamics.(assembly|inputs|movie|saturation)|wiring.ensembles"
-        "|config.assembly|figures.(assembly|movie|drawing.raster)"
+        "|config.assembly|schemas.assembly|figures.(assembly|movie|drawing.raster)"
         "|artifacts.(model_file|recordings|sampling|solver_lines|survey|whose)"
     ),
     "connectome": (
-        "connectome|metrics.responses|config.connectome"
+        "connectome|metrics.responses|config.connectome|schemas.connectome"
         "|figures.(connectome|drawing.(lattice|layered|ordering))"
         "|artifacts.(given|network_file|readouts|stimuli)"
     ),
     "circuit": (
-        "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|figures.circuit"
+        "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|schemas.circuit|figures.circuit"
     ),
 }
 """Modules below ngpipe that belong to one system."""

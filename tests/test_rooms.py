@@ -17,7 +17,19 @@ EARLIER = {
 """Modules that lend an earlier name, and the modules that have it now."""
 SHARED = {
     # the config section, what computes, the files, the step, the command and the panels of one idea
-    *("connectivity", "experiment", "figures", "fit", "impulse", "inputs", "inspect", "material"),
+    *(
+        "assembly",
+        "circuit",
+        "wiring",
+        "connectivity",
+        "experiment",
+        "figures",
+        "fit",
+        "impulse",
+        "inputs",
+        "inspect",
+        "material",
+    ),
     *("motifs", "movie", "new", "plots", "readouts", "respond", "responses", "rollout", "search"),
     *("stimuli", "sweep", "verify"),
 }

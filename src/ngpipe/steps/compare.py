@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import compare, measure
 from ngpipe.config.circuit.experiment import OBSERVED, CircuitExperiment, Condition
 from ngpipe.metrics import circuit as scores
 from ngpipe.metrics import reference
+from ngpipe.schemas import circuit as schemas
 from ngpipe.wiring.container import Connectome
 
 POINT = ["parameter", "value"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts.progress import Bar, progress, say
 from ngpipe.circuit.blocks import Circuit
 from ngpipe.circuit.conditions import Drawn, circuits, connectomes
@@ -17,6 +17,7 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.sweep import Value, points, spelled
+from ngpipe.schemas import circuit as schemas
 from ngpipe.wiring.container import Connectome
 
 SAMPLES = 1000

@@ -21,7 +21,7 @@ from ngpipe.figures.drawing.material import Material, Result
 from ngpipe.figures.drawing.row_names import legend_below
 from ngpipe.figures.drawing.scale import color_scale
 from ngpipe.figures.drawing.style import small_text
-from ngpipe.schemas import RESPONSES
+from ngpipe.schemas.circuit import RESPONSES
 from ngpipe.wiring.container import Connectome
 
 Color = tuple[float, float, float, float]
