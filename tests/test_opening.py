@@ -199,5 +199,5 @@ class TestGaps:
             "a", data=np.ones(3)
         )
         for name in ("n", "m"):
-            with pytest.raises(StoreError, match="need names of dimensions"):
+            with pytest.raises(StoreError, match="need dimension names"):
                 store.read(tmp_path / f"{name}.zarr", {})

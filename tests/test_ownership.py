@@ -114,12 +114,12 @@ class TestStores:
         store.write_json(ours.with_suffix(".json"), manifest)
         assert ownership.not_ours(ours) is None
         change_a_value(ours)
-        assert "not what the manifest" in ownership.not_ours(ours)
+        assert "not match its manifest" in ownership.not_ours(ours)
 
     def test_a_link_to_somebodys_store_is_not_replaced(self, dataset, tmp_path):
         dataset.to_zarr(tmp_path / "mine.zarr", zarr_format=2, consolidated=True)
         (tmp_path / "simulation.zarr").symlink_to("mine.zarr")
-        with pytest.raises(StoreError, match="no manifest stands beside it"):
+        with pytest.raises(StoreError, match="it has no manifest"):
             store.write(dataset, tmp_path / "simulation.zarr", schemas.SIMULATION, MADE)
 
     def test_a_copy_kept_under_another_name_stays(self, ours, dataset):
@@ -212,9 +212,9 @@ class TestFigures:
     @pytest.mark.parametrize(
         ("name", "reason"),
         [
-            ("notes.txt", "holds 'notes.txt', which is no part of the figure"),
+            ("notes.txt", "holds 'notes.txt', which is not part of the figure"),
             ("a.svg", "'a.svg' was changed"),
-            ("manifest.json", "its manifest.json is none of ngpipe"),
+            ("manifest.json", "its manifest.json is not from ngpipe"),
         ],
     )
     def test_one_that_somebody_worked_on_may_not(self, figure, name, reason):

@@ -3,7 +3,6 @@
 import re
 from itertools import groupby
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,16 @@ import yaml
 
 from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import STATUSES, measure
-from ngpipe.config.circuit.experiment import NullName
 from ngpipe.config.figures import Figures
 from ngpipe.config.load import validate
+from ngpipe.config.nulls import null_kinds
 from ngpipe.config.systems import EXPERIMENTS
 from ngpipe.schemas import RESPONSES
 from ngpipe.steps.compare import COMPARED, LABELS
 from ngpipe.steps.motifs import MIXING
 from ngpipe.study.records import SYSTEMS
+from ngpipe.wiring.nulls import NULLS
 from ngpipe.wiring.nulls.ablations import MATCH, REMOVE
-from ngpipe.wiring.nulls.models import NULLS
 from ngpipe.wiring.nulls.motifs import PAIRS, TRIADS
 from ngpipe.wiring.sources.synapses import RELEASES
 
@@ -94,8 +93,11 @@ def test_configs_of_the_pages_are_valid(content):
 
 def test_every_null_says_what_it_keeps():
     told = under(section("circuits.md", "## Nulls"), "null")
-    assert told == [[f"`{name}`", null.keeps, null.renews] for name, null in NULLS.items()]
-    assert get_args(NullName) == tuple(NULLS)
+    assert told == [
+        [f"`{name}`", null.keeps, null.renews, ", ".join(null.needs)]
+        for name, null in null_kinds().items()
+    ]
+    assert list(NULLS) == list(null_kinds())
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,9 @@ class TestRefusals:
     def test_all_mistakes_are_named_at_once(self, dataset):
         broken = dataset.transpose("neuron", ...).rename(post="pre", pre="post")
         broken = broken.drop_vars("neuron_type")
-        schema = {**schemas.SIMULATION, "gain": schemas.Variable(("neuron",), "1/tau", "gain")}
+        schema = schemas.Schema(
+            {**schemas.SIMULATION, "gain": schemas.Variable(("neuron",), "1/tau", "gain")}
+        )
         with pytest.raises(StoreError) as caught:
             store.check(broken, schema, where="results/runs/x/simulation.zarr")
         head, _, tail = str(caught.value).partition(" over {")
@@ -307,7 +309,7 @@ class TestRefusals:
         chunk.write_bytes(content)
         found = store.read(written, schemas.SIMULATION)
         np.testing.assert_array_equal(found["activity"][:7].values, dataset["activity"][:7].values)
-        with pytest.raises(StoreError, match=r"'activity/1\.0' is not what ngpipe wrote"):
+        with pytest.raises(StoreError, match=r"'activity/1\.0' was changed or damaged"):
             _ = found["activity"][8].values
 
     @pytest.mark.usefixtures("small_blocks")
@@ -441,7 +443,9 @@ class TestManifest:
         with pytest.raises(StoreError, match=r"no manifest at .*s\.json; correct the path"):
             store.read_json(tmp_path / "s.json")
         (tmp_path / "s.json").write_text("{")
-        with pytest.raises(StoreError, match=r"s\.json is no readable manifest .*; .*move it away"):
+        with pytest.raises(
+            StoreError, match=r"s\.json is not a readable manifest .*; .*move it away"
+        ):
             store.read_json(tmp_path / "s.json")
 
 
@@ -487,5 +491,5 @@ class TestTables:
         with pytest.raises(StoreError, match=r"no table at .*metrics\.csv; correct the path"):
             store.read_csv(path)
         path.touch()
-        with pytest.raises(StoreError, match=r"csv is no readable table .*; .*move it away"):
+        with pytest.raises(StoreError, match=r"csv is not a readable table .*; .*move it away"):
             store.read_csv(path)

@@ -1,4 +1,4 @@
-"""What files hold, as digests: the same content has the same digest, whenever it was written.
+"""Digests of files: the same content has the same digest, whenever it was written.
 
 Needs the standard library only: Snakemake loads this for every job.
 """
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 STAMP = ".snakemake_timestamp"
-"""What Snakemake puts into a directory that a rule makes."""
+"""File that Snakemake puts into a directory that a rule makes."""
 
 
 def canonical(section: object) -> str:

@@ -1,4 +1,4 @@
-"""Where the workflow lies: beside the source in a clone, or where a wheel has put it."""
+"""Location of the workflow: next to the source in a clone, or where a wheel has put it."""
 
 import sysconfig
 from pathlib import Path

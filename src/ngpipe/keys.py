@@ -1,4 +1,4 @@
-"""What a result depends on, as one digest: the chain key.
+"""The chain key: one digest of everything that a result depends on.
 
 The key of a stage is the SHA-256 of [stage, its config section in canonical JSON, what the code of
 its import closure does, the keys of the stages above, the content of the files that the section
@@ -20,7 +20,7 @@ from ngpipe.syntax import Code, Import, code_of
 
 PACKAGE = Path(__file__).parent
 _HARMLESS = {"ngpipe.__main__", "ngpipe.backend"}
-"""What a process may have loaded without any result depending on it; xarray loads the backend."""
+"""Modules that a process may load although no result depends on them; xarray loads the backend."""
 
 
 def chain_key(
@@ -91,7 +91,7 @@ def check_closure(step: str, *drawn: str, loaded: Iterable[str]) -> None:
 
 @cache
 def code(module: str) -> Code:
-    """What a module of ngpipe does; read once a process.
+    """Code of a module of ngpipe, without comments; read once per process.
 
     Raises:
         StaleError: it uses a relative import.

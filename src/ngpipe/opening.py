@@ -22,7 +22,7 @@ from ngpipe import ownership
 from ngpipe.errors import NgpipeWarning, StoreError
 
 UNREADABLE = (OSError, KeyError, ValueError, zarr.errors.BaseZarrError)
-"""What zarr and xarray raise for a directory that is no store, or for damaged metadata."""
+"""Errors of zarr and xarray for a directory that is no store, or for damaged metadata."""
 
 _MISSING = ("_FillValue", "missing_value")
 _PACKED = ("scale_factor", "add_offset", "_Unsigned")
@@ -39,7 +39,7 @@ _CHUNK = re.compile(r"(?:c[./]?)?((?:\d+[./])*\d+)?")
 
 
 def kind_of_file(path: Path) -> str:
-    """What a file is by its first bytes, in words; "a file" if they do not tell."""
+    """Kind of a file by its first bytes, in words; "a file" if unknown."""
     with Path(path).open("rb") as file:
         head = file.read(8)
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "a file")
@@ -97,7 +97,7 @@ def _unreadable(path: Path, error: Exception) -> str:
     reason = f"{type(error).__name__}: {error}"
     if "_ARRAY_DIMENSIONS" in reason or "dimension" in reason:
         remedy = (
-            "its arrays need names of dimensions: the attribute `_ARRAY_DIMENSIONS` in format 2, "
+            "its arrays need dimension names: the attribute `_ARRAY_DIMENSIONS` in format 2, "
             "`dimension_names` in format 3; xarray's to_zarr writes them"
         )
     else:
@@ -150,14 +150,14 @@ class _Checked(WrapperStore[LocalStore]):
             digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array())
             if digest.hexdigest() != self._digests[key]:
                 raise StoreError(
-                    f"{self._path}: '{key}' is not what ngpipe wrote, by its digest: it was "
-                    f"changed or damaged; {_ANEW}"
+                    f"{self._path}: '{key}' was changed or damaged after ngpipe wrote it (its "
+                    f"digest differs); {_ANEW}"
                 )
             self._seen.add(key)
         return found
 
 
-_ANEW = "move the store away and run the step that made it again"
+_ANEW = "move the store away and rerun the step that made it"
 
 
 def foreign(path: Path) -> xr.Dataset:
@@ -210,7 +210,7 @@ def _whole(variable: xr.Variable) -> bool:
 
 
 def _kept_whole(variable: xr.Variable, where: str) -> xr.Variable:
-    """Without the mark of missing values if none is: decoding would make floats of the rest."""
+    """Drop the mark of missing values if there are none: decoding would give floats."""
     marks = [np.ravel(variable.attrs[name]) for name in _MISSING if name in variable.attrs]
     missing = np.isin(variable.values, np.concatenate(marks))
     if not missing.any():
@@ -220,7 +220,7 @@ def _kept_whole(variable: xr.Variable, where: str) -> xr.Variable:
     if largest >= 2**53:
         raise StoreError(
             f"{where} holds whole numbers up to {largest:.0f} and {missing.sum()} missing ones; "
-            "beside a missing one they cannot be kept exactly, so write them as text"
+            "with missing ones they cannot be kept exactly, so write them as text"
         )
     return variable
 
@@ -266,8 +266,8 @@ def say_absent(path: Path, dataset: xr.Dataset) -> None:
     for name, (held, expected) in chunks_held(path).items():
         if held < expected and name in dataset.variables:
             warnings.warn(
-                f"{path}: {expected - held} of {expected} chunks of '{name}' are absent, as if "
-                "their writer had left out empty ones or a copy was incomplete; they are read as "
+                f"{path}: {expected - held} of {expected} chunks of '{name}' are absent, because "
+                "their writer left out empty ones or a copy is incomplete; they are read as "
                 f"{_filling(dataset.variables[name], path, name)}",
                 NgpipeWarning,
                 stacklevel=2,

@@ -1,4 +1,4 @@
-"""What ngpipe wrote itself, by its manifests; nothing else may be overwritten.
+"""Ownership of files by manifests: only what ngpipe wrote may be overwritten.
 
 A manifest lists every file of a result with its digest. What stands at the place of a result and
 is in no manifest, or not as its manifest says, may be somebody's work. Needs the standard library
@@ -95,7 +95,7 @@ def claim(paths: Iterable[Path]) -> None:
 
 
 def not_ours(path: Path) -> str | None:
-    """Why a path must not be overwritten; None if nothing is there, or only what ngpipe wrote."""
+    """Reason not to overwrite a path; None if nothing is there, or only what ngpipe wrote."""
     if not path.exists() or (path.is_dir() and not hashing.tree_files(path)):
         return None
     if path.is_dir():
@@ -103,7 +103,7 @@ def not_ours(path: Path) -> str | None:
         return _figure_changed(path) if inside.is_file() else _store_changed(path)
     if path.suffix == ".json":
         return None if _is_manifest(_json(path)) else "no manifest of ngpipe"
-    reason = "ngpipe did not write it: no manifest beside it names it"
+    reason = "ngpipe did not write it: no manifest names it"
     for digest in _digests_of_file(path):
         if digest == hashing.file_digest(path):
             return None
@@ -112,7 +112,7 @@ def not_ours(path: Path) -> str | None:
 
 
 def _store_changed(path: Path) -> str | None:
-    reason = "ngpipe did not write it: no manifest stands beside it"
+    reason = "ngpipe did not write it: it has no manifest"
     for record in _records(path):
         reason = _difference(path, record)
         if reason is None:
@@ -124,7 +124,7 @@ def _difference(path: Path, record: Mapping) -> str | None:
     """The first file of a store that is not as its manifest says; lost ones are no loss more."""
     if CONTENT not in record:
         same = hashing.file_digest(path) == record.get("digest")
-        return None if same else "it is not what the manifest beside it describes"
+        return None if same else "it does not match its manifest"
     written = record["stamp"]
     for file in hashing.tree_files(path):
         name = file.relative_to(path).as_posix()
@@ -141,20 +141,20 @@ def _difference(path: Path, record: Mapping) -> str | None:
 def _figure_changed(path: Path) -> str | None:
     manifest = _json(path / "manifest.json")
     if not _is_manifest(manifest) or "files" not in manifest:
-        return "its manifest.json is none of ngpipe"
+        return "its manifest.json is not from ngpipe"
     for file in hashing.tree_files(path):
         name = file.relative_to(path).as_posix()
         if name == "manifest.json":
             continue
         if name not in manifest["files"]:
-            return f"it holds '{name}', which is no part of the figure"
+            return f"it holds '{name}', which is not part of the figure"
         if hashing.file_digest(file) != manifest["files"][name]:
             return f"'{name}' was changed since ngpipe wrote it"
     return None
 
 
 def _records(path: Path) -> Iterator[dict]:
-    """What is known of a store: its manifest, and one that a killed process left.
+    """Records of a store: its manifest, and one that a killed process left.
 
     A link, as points of sweeps have, may go by the manifest of what it leads to.
     """
@@ -195,7 +195,7 @@ def _json(path: Path) -> object:
 
 
 def how_to_make(path: Path) -> str:
-    """What to do about a result that is not there."""
+    """Remedy for a result that is not there."""
     place = _in_study(path)
     if place is None:
         return "correct the path"

@@ -29,7 +29,7 @@ import zarr
 from ngpipe import hashing, opening, ownership
 from ngpipe.errors import StoreError
 from ngpipe.ownership import manifest_path
-from ngpipe.schemas import COORDINATES, Schema
+from ngpipe.schemas.variable import Schema, Variable
 
 if TYPE_CHECKING:
     import dask.array
@@ -40,7 +40,7 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from; written into the store's attributes and its manifest."""
+    """Origin of a result; written into the store's attributes and its manifest."""
 
     stage: str
     key: str
@@ -50,7 +50,7 @@ class Provenance:
     started: float = field(default_factory=time.perf_counter)
 
 
-def read(path: Path, schema: Schema) -> xr.Dataset:
+def read(path: Path, schema: Mapping[str, Variable]) -> xr.Dataset:
     """Open a store lazily and check it; fail here, by name, rather than later, by shape.
 
     One of ngpipe is held against the manifest beside it: now that every file is there, and the
@@ -66,12 +66,12 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
     return _with_coordinates(dataset, schema)
 
 
-def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
-    """What labels a dimension as a coordinate, so that results can be grouped by it."""
+def _with_coordinates(dataset: xr.Dataset, schema: Mapping[str, Variable]) -> xr.Dataset:
+    """The dataset with labels of dimensions as coordinates, for grouping."""
     return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
-def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
+def check(dataset: xr.Dataset, schema: Mapping[str, Variable], *, where: object) -> None:
     """Compare a dataset with a schema.
 
     Raises:
@@ -95,7 +95,9 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
         )
 
 
-def values(dataset: xr.Dataset, name: str, schema: Schema, *, where: object) -> np.ndarray:
+def values(
+    dataset: xr.Dataset, name: str, schema: Mapping[str, Variable], *, where: object
+) -> np.ndarray:
     """Values of a variable, refused if they are not what the schema says; masks as bool.
 
     Raises:
@@ -216,7 +218,8 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
         return table.assign(**pd.read_csv(path, **options)) if text else table
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise StoreError(
-            f"{path} is no readable table ({error}); correct it, or move it away and make it again"
+            f"{path} is not a readable table ({error}); correct it, or move it away and make it "
+            "again"
         ) from error
 
 
@@ -262,7 +265,7 @@ def read_json(path: Path) -> dict:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"{path} is no readable manifest ({error}); move it away and make it again"
+            f"{path} is not a readable manifest ({error}); move it away and make it again"
         ) from error
 
 
@@ -295,7 +298,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def result(path: Path) -> Iterator[Path]:
-    """As :func:`atomic`, for a file that the manifest of a step is to list.
+    """Like :func:`atomic`, for a file that the manifest of a step lists.
 
     Raises:
         StoreError: at the path stands what ngpipe did not write.
@@ -308,7 +311,7 @@ def result(path: Path) -> Iterator[Path]:
 
 
 def record(provenance: Provenance) -> dict[str, object]:
-    """What every manifest says of how a result came about and what it cost."""
+    """Fields of every manifest on the origin and cost of a result."""
     return {
         "stage": provenance.stage,
         "key": provenance.key,
@@ -379,7 +382,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
         if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
-            units, long_name = COORDINATES.get(str(name), ("1", str(name)))
+            units, long_name = schema.coordinates.get(str(name), ("1", str(name)))
         described[name].attrs = {"long_name": long_name, "units": units, **variable.attrs}
     described.attrs = {
         "Conventions": "CF-1.11",

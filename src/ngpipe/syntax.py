@@ -1,4 +1,4 @@
-"""What source code does, written so that comments and formatting leave no trace.
+"""Source code in a form that is free of comments and formatting.
 
 A syntax tree is written out without what changes no result:
 
@@ -27,7 +27,7 @@ UNREADING = {
 _IMPLIED = {"ctx", "kind", "type_comment"}
 """Fields of nodes that say nothing which the rest of the tree does not."""
 _PLAIN = {str, int, bool, type(None)}
-"""What else than nodes stands in their fields."""
+"""Types of fields of nodes that are not nodes themselves."""
 _IDLE = {ast.Expr, ast.Pass, ast.If}
 """Statements that may do nothing."""
 
@@ -38,19 +38,19 @@ class Import:
 
     module: str
     name: str
-    """Of what is taken from the module; empty where it is the module itself."""
+    """Name of what is imported from the module; empty for the module itself."""
     bound: str
-    """What it is called here."""
+    """Its name in this module."""
 
     @property
     def whole(self) -> str:
-        """What is imported, with dots: a module, or something in one."""
+        """Dotted name of the import: a module, or something in one."""
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
 @dataclass(frozen=True)
 class Code:
-    """What a piece of source code does, and what for."""
+    """A piece of source code: what it does, and the names it uses."""
 
     digest: str
     """SHA-256 of all that counts."""
@@ -194,7 +194,7 @@ class _Reader:
 
 
 def _parts(node: ast.AST) -> list[object]:
-    """What a node is, and its fields that say something: nodes, names and numbers."""
+    """Type of a node and its meaningful fields: nodes, names and numbers."""
     parts: list[object] = [f"{type(node).__name__}("]
     for field in node._fields:
         value = getattr(node, field, None)
@@ -208,7 +208,7 @@ def _parts(node: ast.AST) -> list[object]:
 
 
 def _idle(node: ast.stmt) -> bool:
-    """Whether a statement does nothing: strings, ``pass``, what type checkers alone see."""
+    """True if a statement does nothing: strings, ``pass``, code only for type checkers."""
     if isinstance(node, ast.If):
         return _name(node.test) == "TYPE_CHECKING" and not node.orelse
     return isinstance(node, ast.Pass) or isinstance(node.value, ast.Constant)

@@ -34,7 +34,7 @@ def test_worse_than_zero_is_worse_than_the_rate_held_out(tail, loss, moves, usel
 def test_the_refusal_fits_the_config():
     told = doubt(Verdict(1.0041, 1.0004), Training(solver="closed_form"))
     assert "held-out frames is 1.004, that of predicting no change at all 1," in told
-    assert "To go on all the same set training.accept_worse_than_zero" in told
+    assert "To continue anyway, set training.accept_worse_than_zero" in told
     assert "exact rate" not in told
     assert "steps" not in told
     accepted = Training(target="finite_difference", accept_worse_than_zero=True)

@@ -11,12 +11,14 @@ from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.load import validate
+from ngpipe.config.nulls import null_kinds
 from ngpipe.errors import ArgumentError, ConnectomeError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import NULLS
 from ngpipe.wiring.nulls.motifs import pair_counts
 
-SHUFFLED = {name: {"shuffle": name} for name in NULLS}
+SHUFFLED = {
+    name: {"shuffle": name} for name, kind in null_kinds().items() if not kind.changes_signs
+}
 ABLATED = {rule: {"remove": rule} for rule in ("random", "weaker", "stronger", "both")}
 MATCHED = {f"{m}_matched": {"remove": "random", "match": m} for m in ("count", "weight", "degree")}
 CONDITIONS = {**SHUFFLED, **ABLATED, **MATCHED}
@@ -31,9 +33,14 @@ def experiment(conditions: dict | None = None, **sections: object) -> CircuitExp
 
 @pytest.fixture
 def observed(rng) -> Connectome:
-    """Whole synapse sizes, and positions."""
+    """Whole synapse sizes, positions, two types, and all neurons excitatory."""
     place = dict(zip("xyz", rng.random((3, N)), strict=True))
-    return Connectome(measured(rng, N), pd.DataFrame({"id": np.arange(N), **place}))
+    return Connectome(
+        measured(rng, N),
+        pd.DataFrame(
+            {"id": np.arange(N), **place, "cell_type": ["a", "b"] * (N // 2), "sign": 1.0}
+        ),
+    )
 
 
 def dense(connectome: Connectome) -> np.ndarray:
@@ -155,6 +162,9 @@ class TestPromises:
             "permuted_connections": {"connections", "weights"},
             "permuted_without_autapses": {"connections", "weights", "no_autapses"},
             "permuted_weights": set(kept),
+            "permuted_weights_of_senders": set(kept),
+            "degree_and_sign": {"connections", "weights", "no_autapses", "degrees"},
+            "degree_and_type": {"connections", "weights", "no_autapses", "degrees"},
             "degree": {"connections", "weights", "no_autapses", "degrees"},
             "degree_and_reciprocity": set(kept) - {"topology"},
             "distance": {"connections", "weights", "no_autapses"},
@@ -217,7 +227,9 @@ class TestEdges:
 
     def test_a_control_that_cannot_be_had_is_named(self):
         full = Connectome(5000.0 * (1 - np.eye(6)), pd.DataFrame({"id": range(6)}))
-        words = r"conditions\.count, seed 7: the ablation took 15 connections .* only 0 of weight 0"
+        words = (
+            r"conditions\.count, seed 7: the ablation removed 15 connections .* only 0 of weight 0"
+        )
         with pytest.raises(ConnectomeError, match=words):
             connectomes(full, experiment({"count": MATCHED["count_matched"]}, runs={"seed": 7}))
         with pytest.raises(ConnectomeError, match=r"conditions\.far, seed 0: .*no column 'x'"):

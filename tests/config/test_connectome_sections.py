@@ -48,7 +48,7 @@ def test_a_whole_experiment_is_read():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("readouts.out.stimulus", "flush", "readouts.out.stimulus is 'flush', which is none of"),
+        ("readouts.out.stimulus", "flush", "readouts.out.stimulus is 'flush', expected one of"),
         ("readouts.out.layers", [4], "readouts.out.layers has step 4, but network.layers is 4"),
         ("stimuli.best.layers", [9], "stimuli.best.layers has step 9"),
         ("stimuli.flash.start", 4, "stimuli.flash.start has step 4"),
@@ -56,7 +56,7 @@ def test_a_whole_experiment_is_read():
         (
             "fit",
             {"targets": "t.csv", "held_out": ["best"]},
-            r"none of the given stimuli \['flash'\]",
+            r"one of the given stimuli \['flash'\]",
         ),
         ("readouts.out.layers", [], "readouts.out.layers: Tuple should have at least 1"),
         ("network.tau", 0.5, "network.tau: Input should be greater than or equal to 1"),
@@ -67,7 +67,7 @@ def test_a_whole_experiment_is_read():
         (
             "control.model",
             "any",
-            "control.model: there is no 'any'; expected one of",
+            "control.model: there is no 'any'; config/README.md lists all",
         ),
         ("readouts", {}, "readouts: Dictionary should have at least 1"),
         ("simulation", {}, "simulation: there is no such key"),

@@ -56,7 +56,7 @@ NETWORKS = [
     (lambda: build(idx_to_group={0: "a", 1: 2, 2: "c"}), "mixes names that cannot be sorted"),
     (lambda: build(idx_to_group={0: "a", 1: np.nan, 2: "c"}), "has nan for neuron 1"),
     (lambda: build(slope_dict={"a": 2.0}), "slope_dict gives values by group, but idx_to_group"),
-    (lambda: model(bias_dict={"LN": 0.1}), "bias_dict names 'LN', which is no group"),
+    (lambda: model(bias_dict={"LN": 0.1}), "bias_dict names 'LN', which is not a group"),
     (lambda: model(tau_dict={"LN": 2.0}), "tau_dict names 'LN'.*the groups are 'a', 'b', 'c'"),
     (lambda: build(divisive_normalization={"b": ["c"]}), "idx_to_group was not given"),
     (
@@ -72,7 +72,7 @@ CALLS = [
     (lambda: model()(np.zeros((1, 3), dtype=complex)), "complex128, expected real numbers"),
     (
         lambda: model()(np.zeros((1, 3)), {0: {"d": 1.0}}),
-        "manipulate: 'd' is no group and no index",
+        "manipulate: 'd' is neither a group nor the index",
     ),
     (lambda: model()(np.zeros((1, 3)), {3: {"a": 1.0}}), "manipulate: layer 3 is out of range"),
     (lambda: model()(np.zeros((1, 3)), {2: {0: {1: 1.0}}}), "manipulate: sample 2 is out of range"),
@@ -80,7 +80,10 @@ CALLS = [
     (lambda: saliency(model(), np.zeros((1, 3)), {0: [1]}, "lime"), "saliency method: 'lime'"),
     (lambda: saliency(model(), np.zeros((1, 3)), {0: []}), "neurons of interest are empty"),
     (lambda: saliency(model(), np.zeros((1, 3)), {5: [1]}), "layer 5 is out of range"),
-    (lambda: saliency(model(), np.zeros((1, 3)), {0: ["d"]}), "'d' is no group and no index"),
+    (
+        lambda: saliency(model(), np.zeros((1, 3)), {0: ["d"]}),
+        "'d' is neither a group nor the index",
+    ),
     (lambda: get_gradients(model(), np.zeros((1, 3)), [], {0: [1]}), "monitor_neurons are empty"),
     (
         lambda: get_gradients(model(), np.zeros((1, 3)), [0], {0: [1]}, [4]),
@@ -215,7 +218,7 @@ def test_the_seed_preset_ignores_groups_it_does_not_know():
 def test_an_absent_device_is_told():
     from ngpipe.errors import DeviceError
 
-    with pytest.raises(DeviceError, match="cuda was asked for"):
+    with pytest.raises(DeviceError, match="cuda was requested"):
         build(device="cuda")
 
 

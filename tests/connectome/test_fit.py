@@ -154,7 +154,7 @@ def test_strengths_that_are_not_trained_come_with_the_state(W, inputs, table):
     without_state = without.state()
     without.load_state(with_strengths.state())
     same_bytes(exhausted(with_strengths), exhausted(without))
-    with pytest.raises(ArgumentError, match="build the network as it was built then"):
+    with pytest.raises(ArgumentError, match="build the network as before"):
         with_strengths.load_state(without_state)
 
 

@@ -15,7 +15,7 @@ from ngpipe.connectome.optimisation.network_ensembles import ensemble, over, pre
 from ngpipe.connectome.parameters import set_parameters
 from ngpipe.errors import ArgumentError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import permuted_weights, rewired
+from ngpipe.wiring.nulls import permuted_weights, rewired
 
 MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 

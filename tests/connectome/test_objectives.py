@@ -110,7 +110,7 @@ def test_names_can_be_read(network):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda n: activity(n, "z"), "objective: 'z' is no group and no index"),
+        (lambda n: activity(n, "z"), "objective: 'z' is neither a group nor the index"),
         (lambda n: activity(n, 12), "objective: 12 is out of range: expected 0 to 11"),
         (lambda n: activity(n, ["a", -1]), "objective: -1 is out of range"),
         (lambda n: activity(n, []), "objective: no neurons"),

@@ -162,7 +162,7 @@ def test_nothing_is_done_by_an_empty_schedule(W, u):
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (silence("z"), "schedule: 'z' is no group and no index"),
+        (silence("z"), "schedule: 'z' is neither a group nor the index"),
         (silence([0, 12]), "schedule: 12 is out of range: expected 0 to 11"),
         (silence([]), "schedule: no neurons"),
         (clamp(0, 0.5, 5), "schedule: layer 5 is out of range: expected 0 to 4"),

@@ -306,7 +306,7 @@ def test_the_device_where_the_release_has_it():
         ),
         (
             lambda version: network(version, idx_to_group=GROUPS, slope_dict={"zz": 1.0}),
-            "names 'zz', which is no group of idx_to_group: it is ignored, as in",
+            "names 'zz', which is not a group of idx_to_group: it is ignored, as in",
         ),
         (
             lambda version: network(version, idx_to_group=GROUPS, bias_dict={"b": -0.1}),

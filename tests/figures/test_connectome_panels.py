@@ -228,7 +228,7 @@ def test_maps_are_of_sensors_or_of_all_neurons(material, results):
 
 
 def test_unknown_groups_and_missing_lattices_are_named(material, results):
-    with pytest.raises(StoreError, match=r"is to show the groups \['X'\]"):
+    with pytest.raises(StoreError, match=r"should show the groups \['X'\]"):
         drawn(material("responses", groups=["X"]))
     flat = results["connectome"].neurons.drop(columns=["u", "v"])
     one = material("response_map", groups=["O1"])

@@ -147,7 +147,7 @@ def test_nothing_is_clipped_or_overlaps_at_the_sizes_of_a_page(size, n):
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        (lambda t: t.drop(columns="value"), {}, r"columns \['u', 'v'\], expected some with"),
+        (lambda t: t.drop(columns="value"), {}, r"columns \['u', 'v'\], expected rows with"),
         (lambda t: t[:0], {}, "0 rows"),
         (lambda t: pd.concat([t, t[4:5]]), {}, r"column \(-3, 4\)|more than one value in map ''"),
         (lambda t: t.assign(u=t["u"] + 0.5), {}, "must be whole numbers, got"),

@@ -177,14 +177,14 @@ class TestTimeseries:
     @pytest.mark.parametrize(
         ("table", "options", "words"),
         [
-            (series().drop(columns="group"), {}, "expected some with 'group' and 'time_0'"),
-            (series()[["batch_name", "group"]], {}, "expected some with 'group' and 'time_0'"),
+            (series().drop(columns="group"), {}, "expected rows with 'group' and 'time_0'"),
+            (series()[["batch_name", "group"]], {}, "expected rows with 'group' and 'time_0'"),
             (pd.concat([series(), series()[:1]]), {}, "'EPG'} in more than one row"),
             (series(), {"slider_dim": "time"}, "slider_dim is 'time', expected one of"),
             (series(), {"scatter_mode": "dots"}, "scatter_mode is 'dots', expected one of"),
             (series(), {"style": {"colour": "red"}}, "key of style is 'colour', expected one of"),
             (series(), {"sizing": {"ticks": 3}}, "key of sizing is 'ticks', expected one of"),
-            (series(), {"style": {"papercolor": "rgba(1,1,1,1)"}}, "no colour of Matplotlib"),
+            (series(), {"style": {"papercolor": "rgba(1,1,1,1)"}}, "not a colour of Matplotlib"),
         ],
     )
     def test_bad_input_is_named(self, table, options, words):

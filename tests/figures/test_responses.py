@@ -117,7 +117,7 @@ class TestMap:
         [
             (responses()[0], {}, r"two dimensions, rows and across, got \('time',\)"),
             (responses(), {"blocks": ["a"] * 4}, "blocks names 4 rows, the data have 5"),
-            (responses(), {"blocks": list("aabba")}, "rows of block 'a' do not stand together"),
+            (responses(), {"blocks": list("aabba")}, "rows of block 'a' are not contiguous"),
             (responses() * np.nan, {}, "none of 45 values is finite"),
         ],
     )

@@ -185,7 +185,7 @@ def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.drop_vars("driven"), "does not hold driven, without which"),
+        (lambda d: d.drop_vars("driven"), "does not hold driven, which are needed"),
         (lambda d: d.assign(driven=0 * d["driven"]), "names no neuron"),
         (lambda d: d.assign(position=d["position"] - 0.5), "outside the unit square, the first"),
     ],
@@ -220,7 +220,7 @@ def test_scores_stand_beside_the_published_values(seeing):
 
 
 def test_a_reference_to_no_metric_is_named(seeing):
-    with pytest.raises(ConfigError, match=r"connectivity\.R2 is no metric.*connectivity\.r2"):
+    with pytest.raises(ConfigError, match=r"connectivity\.R2 is not a metric.*connectivity\.r2"):
         score.run({"connectivity": {"R2": 1.0}}, (20,), seeing, key="k")
 
 
@@ -299,4 +299,4 @@ def test_two_numbers_of_types_are_no_certain_one(tmp_path):
         recover.run(read, cfg.training, tmp_path, **CPU)
         told[n] = xr.open_zarr(tmp_path / "recovery.zarr").attrs["types_told"]
     assert told[2] == "yes"
-    assert told[3].startswith("no: the closed form told 2 apart")
+    assert told[3].startswith("no: the closed form distinguished 2 types")

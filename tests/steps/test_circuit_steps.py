@@ -23,7 +23,7 @@ from ngpipe.config.load import validate
 from ngpipe.errors import ArgumentError, ConfigError, ConnectomeError, StoreError
 from ngpipe.steps import compare, motifs, respond, wire
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import NULLS, p_value
+from ngpipe.wiring.nulls import NULLS, p_value
 from ngpipe.wiring.sources.synapses import Filters, from_synapses
 from ngpipe.wiring.sources.synthetic_synapses import synthetic, synthetic_tables
 
@@ -63,7 +63,9 @@ def run(cfg: CircuitExperiment, directory: Path, *names: str) -> Path:
         "wire": lambda: wire.run(cfg.connectome, directory, key=KEY),
         "respond": lambda: respond.run(cfg, directory, key=KEY, device=CPU),
         "motifs": lambda: motifs.run(cfg.motifs, directory, key=KEY),
-        "compare": lambda: compare.run(cfg, directory, key=KEY),
+        "compare": lambda: compare.run(
+            cfg.measures, cfg.reference, cfg.impulse, cfg.conditions, directory, key=KEY
+        ),
     }
     for name in names:
         calls[name]()
@@ -539,7 +541,9 @@ class TestCompare:
         found = metrics_of(copy, "reference")
         assert found["condition_observed", "time_to_baseline"] == 15.9
         assert found.notna().sum() == 1
-        with pytest.raises(ConfigError, match=r"condition_null\.p is no metric of this experiment"):
+        with pytest.raises(
+            ConfigError, match=r"condition_null\.p is not a metric of this experiment"
+        ):
             run(experiment(reference={"condition_null": {"p": 1}}), copy, "compare")
 
     def test_another_pulse_than_that_of_the_responses_is_refused(self, copy):

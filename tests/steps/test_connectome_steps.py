@@ -12,6 +12,7 @@ from ngpipe import schemas, store
 from ngpipe.artifacts import network_file
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import validate
+from ngpipe.config.nulls import null_kinds
 from ngpipe.connectome.optimisation.fit import Fit
 from ngpipe.connectome.rules import DEFAULT, PRESETS
 from ngpipe.errors import ConfigError, ConnectomeError, StoreError
@@ -47,7 +48,7 @@ def experiment(targets: Path, **changes) -> ConnectomeExperiment:
             "driven": {"stimulus": "best", "groups": ["O1"], "columns": 0, "layers": [3]},
         },
         "attribution": {"steps": 8},
-        "control": {"model": "sign", "draws": 4},
+        "control": {"model": "degree_and_sign", "draws": 4},
     }
     return validate({**content, **changes}, ConnectomeExperiment, where="test")
 
@@ -325,14 +326,14 @@ class TestControl:
         np.testing.assert_allclose(found["null"].values, [found["value"].values] * 2, rtol=1e-5)
 
     def test_nulls_are_made_anew_unless_told_otherwise(self, finished, copy, targets):
-        kept = {"model": "sign", "draws": 4, "redo": False}
+        kept = {"model": "degree_and_sign", "draws": 4, "redo": False}
         run(experiment(targets, control=kept), copy, "control")
         anew, as_they_are = opened(finished, "control"), opened(copy, "control")
         assert not np.allclose(anew["null"].values, as_they_are["null"].values, rtol=1e-3)
         driven = {"readout": "driven"}
         assert (anew["null"].sel(driven) > as_they_are["null"].sel(driven)).all()
 
-    @pytest.mark.parametrize("model", ["degree", "type", "weights"])
+    @pytest.mark.parametrize("model", sorted(null_kinds().keys() - {"distance", "signs"}))
     def test_every_null_can_be_drawn(self, copy, targets, model):
         section = {"model": model, "draws": 2, "redo": False}
         run(experiment(targets, control=section), copy, "control")
@@ -399,7 +400,7 @@ class TestTabulate:
         run(experiment(targets, reference=published), copy, "tabulate")
         table = pd.read_csv(copy / "metrics.csv").set_index(["quantity", "metric"])
         assert table.loc[("pulsed", "value"), "reference"] == 0.3
-        with pytest.raises(ConfigError, match=r"pulsed\.rate is no metric"):
+        with pytest.raises(ConfigError, match=r"pulsed\.rate is not a metric"):
             run(experiment(targets, reference={"pulsed": {"rate": 1}}), copy, "tabulate")
 
 

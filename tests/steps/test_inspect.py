@@ -13,6 +13,7 @@ from ngpipe import schemas, store
 from ngpipe.artifacts import parameter_file
 from ngpipe.cli import main
 from ngpipe.errors import NgpipeWarning
+from ngpipe.schemas.variable import Schema
 from ngpipe.steps import inspect
 
 MADE = store.Provenance("simulate", "f" * 64, {"n_neurons": 4})
@@ -91,7 +92,7 @@ CASES = [
     (figure, ["figure Fig2", "a.svg", "mine.txt", "not of ngpipe", "experiments: tiny"]),
     (foreign_store, ["a zarr store that ngpipe did not write", "spikes", "int8"]),
     (named("simulation2.zarr", b"PK\x03\x04"), ["a zip archive"]),
-    (named("notes.json", b"42"), ["a JSON file that is no manifest"]),
+    (named("notes.json", b"42"), ["a JSON file, but not a manifest"]),
     (named("x.h5", b"\x89HDF\r\n\x1a\n"), ["an HDF5 file"]),
     (named("notes.txt", b"mine"), ["notes.txt: a file"]),
     (netcdf, ["a netCDF file", "to_zarr"]),
@@ -113,9 +114,9 @@ def test_everything_is_shown_for_what_it_is(directory, make, words, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("broken.safetensors", b"\xff" * 20, "is no safetensors file, or damaged"),
+        ("broken.safetensors", b"\xff" * 20, "is not a safetensors file, or is damaged"),
         ("broken.npy", b"PK", "is not the numpy file its name says"),
-        ("broken.csv", b"", "no readable table"),
+        ("broken.csv", b"", "not a readable table"),
         ("broken.zarr/notes.txt", b"", "is not a readable zarr store"),
     ],
 )
@@ -150,14 +151,14 @@ def test_the_picture_is_drawn_anew_but_never_over_somebody_elses(directory, caps
     inspect.run(path)
     assert "quick look: results/runs/tiny/simulation.look.png" in capsys.readouterr().out
     picture.write_bytes(b"\x89PNG mine")
-    with pytest.warns(NgpipeWarning, match=r"look\.png is not of ngpipe; no picture drawn"):
+    with pytest.warns(NgpipeWarning, match=r"look\.png is not from ngpipe; no picture drawn"):
         inspect.run(path)
     assert picture.read_bytes() == b"\x89PNG mine"
 
 
 def test_a_store_without_numbers_is_described_alone(directory, capsys):
     path = directory / "names.zarr"
-    store.write(xr.Dataset({"name": ("neuron", np.array(["a", "b"]))}), path, {}, MADE)
+    store.write(xr.Dataset({"name": ("neuron", np.array(["a", "b"]))}), path, Schema({}), MADE)
     inspect.run(path)
     assert "it holds no numbers to draw" in capsys.readouterr().out
     assert not (directory / "names.look.png").exists()

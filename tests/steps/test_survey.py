@@ -124,7 +124,7 @@ def test_whole_numbers_and_large_ones_are_activity(tmp_path):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"driven": [1, 0, 0, 0, 0], "position": np.zeros((5, 3))}, "3 numbers a neuron"),
+        ({"driven": [1, 0, 0, 0, 0], "position": np.zeros((5, 3))}, "3 numbers per neuron"),
     ],
 )
 def test_sites_are_checked(variables, words, tmp_path):

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.stats import chi2
 
+from ngpipe.config.nulls import null_kinds
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls import models
-from ngpipe.wiring.nulls.ablations import without_reciprocal
-from ngpipe.wiring.nulls.models import (
+from ngpipe.wiring.nulls import (
     NULLS,
     enough_sweeps,
     erdos_renyi,
@@ -21,26 +20,41 @@ from ngpipe.wiring.nulls.models import (
     permuted_by_distance,
     permuted_connections,
     permuted_weights,
+    permuting,
     rewired,
 )
+from ngpipe.wiring.nulls.ablations import without_reciprocal
 from ngpipe.wiring.nulls.motifs import pair_counts, triad_counts
 
 sizes = st.tuples(st.integers(0, 2**31), st.integers(1, 20), st.floats(0.0, 0.8))
 
 
 def random_connectome(seed: int, n: int = 40, p: float = 0.2) -> Connectome:
-    """With self-connections and positions; all weights different, neurons unlike one another."""
+    """With self-connections, types and positions; weights of one sign and all different."""
     rng = np.random.default_rng(seed)
     rate = p * rng.gamma(2, 1 / 2, n) * rng.gamma(2, 1 / 2, (n, 1))
     present = rng.random((n, n)) < rate
     neurons = pd.DataFrame(
         {"id": np.arange(n), **dict(zip("xyz", rng.random((3, n)), strict=True))}
     )
+    neurons["cell_type"] = [("a", "b", "c")[i % 3] for i in range(n)]
     return Connectome(present * np.arange(1, n * n + 1).reshape(n, n), neurons)
+
+
+def signed_connectome(seed: int) -> Connectome:
+    """The same with a third of the senders inhibitory."""
+    unsigned = random_connectome(seed)
+    sign = np.where(np.random.default_rng(seed).random(len(unsigned)) < 1 / 3, -1.0, 1.0)
+    return unsigned.described(sign=sign).signed()
 
 
 def dense(connectome: Connectome) -> np.ndarray:
     return connectome.weights.toarray()
+
+
+def ids(connectome: Connectome) -> pd.DataFrame:
+    """A neuron table of ids alone."""
+    return connectome.neurons[["id"]]
 
 
 def present(connectome: Connectome) -> np.ndarray:
@@ -48,6 +62,11 @@ def present(connectome: Connectome) -> np.ndarray:
     found = dense(connectome) != 0
     np.fill_diagonal(found, False)
     return found
+
+
+def of_types(connectome: Connectome) -> np.ndarray:
+    """One column for each type."""
+    return pd.get_dummies(connectome.neurons["cell_type"]).to_numpy(np.int64)
 
 
 def by_bin(connectome: Connectome, bins: int = 20) -> list[list[float]]:
@@ -71,28 +90,43 @@ MEASURES = {
     "sent": lambda c: [sorted(column[column != 0].tolist()) for column in dense(c).T],
     "in_strength": lambda c: dense(c).sum(axis=1).tolist(),
     "mutual": lambda c: (present(c) & present(c).T).sum(axis=0).tolist(),
+    "signs_received": lambda c: [
+        ((dense(c) * ~np.eye(len(c), dtype=bool)) > 0).sum(axis=1).tolist(),
+        ((dense(c) * ~np.eye(len(c), dtype=bool)) < 0).sum(axis=1).tolist(),
+    ],
+    "types_received": lambda c: (present(c) @ of_types(c)).tolist(),
+    "types_sent_to": lambda c: (present(c).T @ of_types(c)).tolist(),
+    "sizes": lambda c: sorted(np.abs(c.weights.data).tolist()),
     "reciprocal": lambda c: pair_counts(c)["reciprocal"],
     "triads": lambda c: triad_counts(c).tolist(),
     "by_distance": by_bin,
 }
-DEGREE = {"edges", "weights", "diagonal", "in_degree", "out_degree", "sent"}
+WEIGHTS = {"edges", "weights", "sizes"}
+TOPOLOGY = {"edges", "topology", "in_degree", "out_degree", "mutual", "reciprocal", "triads"}
+TOPOLOGY |= {"types_received", "types_sent_to"}
+DEGREE = WEIGHTS | {"diagonal", "in_degree", "out_degree", "sent"}
 KEEPS = {
-    "permuted_connections": {"edges", "weights"},
-    "permuted_without_autapses": {"edges", "weights", "diagonal"},
-    "permuted_weights": {"edges", "weights", "topology", "in_degree", "out_degree", "mutual"}
-    | {"reciprocal", "triads"},
+    "permuted_connections": WEIGHTS,
+    "permuted_without_autapses": WEIGHTS | {"diagonal"},
+    "permuted_weights": WEIGHTS | TOPOLOGY,
+    "permuted_weights_of_senders": WEIGHTS | TOPOLOGY | {"sent", "signs_received"},
+    "distance": WEIGHTS | {"diagonal", "by_distance"},
+    "erdos_renyi": {"diagonal"},
     "degree": DEGREE,
     "degree_and_reciprocity": DEGREE | {"mutual", "reciprocal"},
-    "distance": {"edges", "weights", "diagonal", "by_distance"},
-    "erdos_renyi": {"diagonal"},
+    "degree_and_sign": DEGREE | {"signs_received"},
+    "degree_and_type": DEGREE | {"types_received", "types_sent_to"},
+    "signs": TOPOLOGY | {"sizes"},
 }
+LACKING = {"signs": "sign", "types": "cell_type", "positions": "'x'"}
+"""What a message names where a connectome lacks what a null needs."""
 
 
 class TestEveryNull:
     @pytest.mark.parametrize("measure", MEASURES)
     @pytest.mark.parametrize("name", NULLS)
     def test_it_keeps_what_it_says_and_nothing_else(self, name, measure):
-        given_one = random_connectome(1)
+        given_one = signed_connectome(1)
         before = MEASURES[measure](given_one)
         drawn = [
             MEASURES[measure](NULLS[name].draw(given_one, child))
@@ -106,7 +140,7 @@ class TestEveryNull:
     @pytest.mark.parametrize("name", NULLS)
     def test_a_seed_gives_one_sample_and_nothing_given_changes(self, name):
         """B12: pairs of runs with one seed compare the same sample."""
-        given_one = random_connectome(2)
+        given_one = signed_connectome(2)
         before = given_one.digest()
         draw = NULLS[name].draw
         digests = [draw(given_one, np.random.default_rng(s)).digest() for s in (1, 1, 2)]
@@ -115,9 +149,10 @@ class TestEveryNull:
 
     @pytest.mark.parametrize("name", NULLS)
     def test_neurons_and_unit_stay_and_the_origin_tells(self, name, rng):
-        given_one = random_connectome(2)
+        given_one = signed_connectome(2)
         found = NULLS[name].draw(given_one, rng)
-        pd.testing.assert_frame_equal(found.neurons, given_one.neurons)
+        known = given_one.neurons.columns.drop("sign" if null_kinds()[name].changes_signs else [])
+        pd.testing.assert_frame_equal(found.neurons[known], given_one.neurons[known])
         assert found.unit == given_one.unit
         assert len(found.origin.notes) == 1
 
@@ -125,13 +160,34 @@ class TestEveryNull:
     @pytest.mark.parametrize("n", [1, 2, 5])
     def test_without_edges(self, name, n, rng):
         empty = Connectome(
-            np.zeros((n, n)), pd.DataFrame({"id": range(n), "x": 0.0, "y": 0.0, "z": 0.0})
+            np.zeros((n, n)),
+            pd.DataFrame({"id": range(n), "x": 0.0, "y": 0.0, "z": 0.0, "cell_type": "a"}),
         )
         assert NULLS[name].draw(empty, rng).n_edges == 0
 
     def test_the_table_says_what_every_null_keeps(self):
         assert set(KEEPS) == set(NULLS)
-        assert all(null.keeps and null.renews for null in NULLS.values())
+        assert all(kind.keeps and kind.renews for kind in null_kinds().values())
+
+    @pytest.mark.parametrize("name", NULLS)
+    def test_a_connectome_without_what_it_needs_is_refused(self, name, rng):
+        """And one that lacks all that it does not need is not."""
+        needs = null_kinds()[name].needs
+        unsigned = random_connectome(1)
+        mixed = unsigned.mapped(np.where(np.arange(unsigned.n_edges) % 2, 1.0, -1.0))
+        bare = Connectome((mixed if "signs" in needs else unsigned).weights, ids(unsigned))
+        if not needs:
+            assert NULLS[name].draw(bare, rng).n_edges
+            return
+        with pytest.raises(ConnectomeError, match=LACKING[needs[0]]):
+            NULLS[name].draw(bare, rng)
+
+    def test_options_go_to_the_nulls_that_take_them(self, rng):
+        given_one = signed_connectome(3)
+        for name, null in NULLS.items():
+            sample = null.sample(given_one, rng, sweeps=0, certainty=1.0)
+            if null.kind.exchanges or null.kind.changes_signs:
+                assert np.array_equal(dense(sample) != 0, dense(given_one) != 0), name
 
 
 class TestPermutedConnections:
@@ -279,7 +335,7 @@ class TestDistance:
         lost = one.described(y=np.where(np.arange(40) == 7, np.nan, 1.0))
         with pytest.raises(ConnectomeError, match=r"1 neurons have no position .*, 7; leave them"):
             permuted_by_distance(lost, rng)
-        with pytest.raises(ConnectomeError, match="bins=0, expected one bin"):
+        with pytest.raises(ConnectomeError, match="bins=0, expected at least one bin"):
             permuted_by_distance(one, rng, bins=0)
         with pytest.raises(ConnectomeError, match="no column 'u'"):
             permuted_by_distance(one, rng, axes=("u", "v"))
@@ -338,9 +394,9 @@ class TestSweeps:
     def test_a_number_given_is_taken(self):
         null = NULLS["degree"]
         given_one = random_connectome(7, 30, 0.1)
-        found = null.sample(given_one, np.random.default_rng(0), 3)
+        found = null.sample(given_one, np.random.default_rng(0), sweeps=3)
         assert "3 sweeps" in found.origin.notes[-1]
-        assert NULLS["erdos_renyi"].sample(given_one, np.random.default_rng(0), 3).n_edges > 0
+        assert NULLS["erdos_renyi"].sample(given_one, np.random.default_rng(0), sweeps=3).n_edges
 
     @pytest.mark.parametrize("keep", ["degree", "reciprocity"])
     @pytest.mark.parametrize("weights", [np.eye(4), 1 - np.eye(4)])
@@ -356,7 +412,7 @@ class TestErdosRenyiOfManyNeurons:
     @pytest.mark.parametrize("tossed", [0, 8192])
     def test_every_graph_comes_as_often_as_its_probability(self, tossed, monkeypatch, rng):
         """Three neurons, 2 of 6 pairs connected: all 64 graphs, from a number a pair or an edge."""
-        monkeypatch.setattr(models, "TOSSED", tossed)
+        monkeypatch.setattr(permuting, "TOSSED", tossed)
         weights = np.zeros((3, 3))
         weights[1, 0] = weights[2, 1] = 1
         one = Connectome(weights, pd.DataFrame({"id": range(3)}))

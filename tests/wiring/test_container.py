@@ -154,7 +154,7 @@ class TestRefusals:
     def test_weights_that_are_no_numbers(self, table, neurons, bad):
         table.loc[3, "weight"] = bad
         found = message(Connectome.from_edges, table, neurons)
-        assert "column 'weight' holds 1 values that are no finite numbers, the first in row 3" in (
+        assert "column 'weight' holds 1 values that are not finite numbers, the first in row 3" in (
             found
         )
 
@@ -258,7 +258,7 @@ class TestSigns:
 
     def test_a_sender_that_contradicts_its_sign(self, connectome):
         wrong = connectome.signed().described(sign=[1, 1, 1, -1])
-        assert "those sent by b contradict their 'sign'" in message(wrong.signed)
+        assert "those of b contradict their 'sign'" in message(wrong.signed)
 
 
 class TestNormalised:

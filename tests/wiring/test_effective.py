@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import rewired
+from ngpipe.wiring.nulls import rewired
 from ngpipe.wiring.nulls.signs import sampled_signs
 from ngpipe.wiring.paths.effective import effective_connectivity
 from ngpipe.wiring.sources.named import celegans, optic_lobe

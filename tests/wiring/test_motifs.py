@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import erdos_renyi, permuted_weights, rewired
+from ngpipe.wiring.nulls import erdos_renyi, permuted_weights, rewired
 from ngpipe.wiring.nulls.motifs import (
     TRIADS,
     motif_counts,

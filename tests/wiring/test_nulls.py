@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import mixing, permuted_weights, rewired
+from ngpipe.wiring.nulls import mixing, permuted_weights, rewired
 from ngpipe.wiring.sources.generated import generated
 from ngpipe.wiring.sources.named import celegans
 

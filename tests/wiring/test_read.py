@@ -130,7 +130,7 @@ class TestSheets:
     def test_a_cell_that_is_no_number(self, path):
         path.write_text(self.SHEET.replace("3", "many"))
         found = message(ConnectomeError, path)
-        assert "1 cells of the sheet are no finite numbers, such as 'many' (row AVAL, " in found
+        assert "1 cells of the sheet are not finite numbers, such as 'many' (row AVAL, " in found
         assert "column AVAR)" in found
 
 
@@ -225,8 +225,8 @@ class TestRefusals:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (",a,b\na,0,2\nb,3,0\nTotal,3,9\n", "the row 'Total' of the sheet is called like a sum"),
-        (",a,b,Sum\na,0,2,2\nb,3,0,4\n", "the column 'Sum' of the sheet is called like a sum"),
+        (",a,b\na,0,2\nb,3,0\nTotal,3,9\n", "the row 'Total' of the sheet has the name of a sum"),
+        (",a,b,Sum\na,0,2,2\nb,3,0,4\n", "the column 'Sum' of the sheet has the name of a sum"),
         (",a,b,\na,0,2,1\nb,3,0,1\n", "numbers without a label: column Unnamed: 3"),
         (",a,b,b\na,0,2,1\nb,3,0,1\n", "names b more than once"),
     ],

@@ -116,7 +116,7 @@ class TestOpticLobe:
     @pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"nodes": [], "edges": 3}'])
     def test_another_file_is_refused(self, content, optic_file):
         optic_file.write_text(content)
-        with pytest.raises(StoreError, match="is no file of the connectome 'optic_lobe'"):
+        with pytest.raises(StoreError, match="is not a file of the connectome 'optic_lobe'"):
             named.optic_lobe(optic_file)
 
 

@@ -272,7 +272,7 @@ class TestRefusals:
         assert "Filters(proofread=True, cell_type='23P', region='V1'" in str(caught.value)
         assert "  cells: 2\n" in str(caught.value)
         assert "  neurons_with_few_synapses: 2\n" in str(caught.value)
-        assert "loosen the filter that took most" in str(caught.value)
+        assert "loosen the filter that removed most" in str(caught.value)
         with pytest.raises(ConnectomeError, match="  cells_of_other_type: 2\n"):
             from_synapses(self.rows, cell_table(1, 2), filters=Filters(cell_type=("4P", "BC")))
 
@@ -281,7 +281,9 @@ class TestRefusals:
             from_synapses(self.rows, cell_table(1, 2), filters=Filters(exclude=(1, 7)))
 
     def test_positions_that_are_none(self):
-        with pytest.raises(ConnectomeError, match=r"of 1 of 2 cells is no point .* of cell 2"):
+        with pytest.raises(
+            ConnectomeError, match=r"of 1 of 2 cells is not three numbers.* of cell 2"
+        ):
             from_synapses(self.rows, cell_table(1, 2, pt_position_y=[0.0, np.nan]), filters=ALL)
 
     def test_choices(self):

@@ -67,7 +67,11 @@ def test_before_a_training_by_hand_has_begun(study):
 @pytest.mark.parametrize(
     ("name", "edit", "words"),
     [
-        ("results/Main/notes.txt", b"mine", "results/Main: it holds 'notes.txt', which is no part"),
+        (
+            "results/Main/notes.txt",
+            b"mine",
+            "results/Main: it holds 'notes.txt', which is not part",
+        ),
         ("results/Main/Main.svg", b"<svg/>", "results/Main: 'Main.svg' was changed since"),
         ("results/panels/Main/scatter.svg", b"<svg/>", "scatter.svg: it was changed since"),
         ("results/runs/small/metrics.csv", b"a,b\n", "metrics.csv: it was changed since"),

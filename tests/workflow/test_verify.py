@@ -73,11 +73,11 @@ FAULTS: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "no manifest": (remove("results/Main/manifest.json"), ["Main/manifest.json"]),
     "empty manifest": (
         lambda study: study.path("results/Main/manifest.json").write_text("{}"),
-        ["Main/manifest.json is no manifest"],
+        ["Main/manifest.json is not the manifest"],
     ),
     "manifest that is no text": (
         lambda study: study.path(f"{RUN}/rollout.json").write_bytes(b"\xff"),
-        [f"{RUN}/rollout.json is no readable manifest"],
+        [f"{RUN}/rollout.json is not a readable manifest"],
     ),
     "no figure": (remove("results/Main"), ["results/Main"]),
     "tampered chunk": (

@@ -13,7 +13,7 @@ from ngpipe import store
 from ngpipe.errors import BusyError
 
 CHECKPOINTS = Path("checkpoints")
-"""Where checkpoints are, in the directory of the study."""
+"""Directory of checkpoints in the study."""
 
 
 class Checkpoint:
@@ -54,18 +54,18 @@ class Checkpoint:
         self._lock.close()
 
     def restored(self, device: torch.device) -> dict[str, Any] | None:
-        """What was last saved, its tensors on a device; None if nothing was."""
+        """The last saved state, its tensors on a device; None if nothing was saved."""
         path = self.directory / "last.pt"
         if not path.exists():
             return None
         return torch.load(path, map_location=device, weights_only=True)
 
     def due(self, step: int, every: int) -> bool:
-        """Whether ``every`` steps have passed since the last save."""
+        """True if ``every`` steps have passed since the last save."""
         return step - self.saved_at >= every
 
     def save(self, content: Mapping[str, Any], step: int) -> None:
-        """Save what a run needs to go on from a step, whole or not at all."""
+        """Save all that a run needs to resume from a step, whole or not at all."""
         with store.atomic(self.directory / "last.pt") as partial:
             torch.save(dict(content), partial)
         self.saved_at = step

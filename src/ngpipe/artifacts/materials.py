@@ -11,7 +11,7 @@ from ngpipe.figures.drawing.material import Material, Result, Results, results_o
 
 
 def load(directory: Path, spec: Panel, style: Style) -> Material:
-    """What a panel reads of ``results/runs/<experiment>/``; nothing is opened yet."""
+    """Material of a panel in ``results/runs/<experiment>/``; nothing is opened yet."""
     material = material_of(spec.kind)
     openers = {
         name: partial(_open, _place(directory, spec, result.file), result)

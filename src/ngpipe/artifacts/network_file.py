@@ -29,7 +29,7 @@ def build(connectome: Connectome, cfg: Network, device: torch.device) -> Multila
         absent = sorted(set(given) - set(groups))
         if absent:
             raise ConfigError(
-                f"network.{key} names {absent}, which are no groups; the groups are "
+                f"network.{key} names {absent}, which are not groups; the groups are "
                 f"{sorted(set(groups))[:20]}"
             )
     return MultilayeredNetwork(

@@ -23,7 +23,7 @@ def write(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> 
 
 
 def read(path: Path, what: str, step: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What the parameters belong to, and tensors by name; messages say ``what`` the file should be.
+    """Metadata of parameters, and tensors by name; messages say ``what`` the file should be.
 
     Raises:
         StoreError: the file is absent, truncated, or not one of ngpipe.

@@ -68,7 +68,7 @@ class Lines:
         self._say("" if left is None else f"{duration(left)} left")
 
     def set_postfix_str(self, note: str, *, refresh: bool = False) -> None:
-        """What stands at the end of every line from now on."""
+        """Set the end of every line from now on."""
         self.note = note
 
     def _say(self, time_: str) -> None:
@@ -130,7 +130,7 @@ def say_notes(step: str, notes: Iterable[str], shown: Collection[str]) -> None:
 
 
 class _Said:
-    """When this process last said something: whoever waits in silence begins there."""
+    """Time of the last output of this process, from which silence counts."""
 
     last = 0.0
 

@@ -1,4 +1,4 @@
-"""Open what training may see of a simulation or recording; nothing of the truth is touched.
+"""Opening of the data that training may see, of a simulation or recording; never the truth.
 
 What a store says is checked before any work: its interval against its times (``sampling.py``), and
 every frame of it (``survey.py``).
@@ -13,13 +13,14 @@ import xarray as xr
 from jaxtyping import Int
 from torch import Tensor
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.arrays import Trajectory
 from ngpipe.artifacts import sampling, survey
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
+from ngpipe.schemas import assembly as schemas
 
 
 class Stored:
@@ -64,7 +65,7 @@ class Opened:
 
     recording: Recording
     identity: survey.Identity
-    """What it holds, as far as training sees it."""
+    """Digests of the variables that training sees."""
     labels: xr.Dataset
     """Coordinates of the neurons: their names and whatever else the store says of each."""
     path: Path
@@ -80,7 +81,7 @@ class Opened:
         return len(self.recording.stretches or [1])
 
     def notes(self) -> dict[str, object]:
-        """For manifests and attributes."""
+        """Notes for manifests and attributes."""
         return {
             "recording": survey.text(self.identity),
             "stretches": self.n_stretches,
@@ -189,25 +190,25 @@ def _check_enough(
         else "; longer stretches without a gap are needed"
     )
     raise StoreError(
-        f"{path}: {recording.n_usable} of {recording.n_frames} frames have a target, since gaps "
-        f"and absent values take the others: too few to train and to hold some out{costs}"
+        f"{path}: {recording.n_usable} of {recording.n_frames} frames have a target; gaps and "
+        f"missing values remove the others: too few to train and to hold some out{costs}"
     )
 
 
 def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
-    """Who is driven, and where they sit."""
+    """Driven neurons, and their positions."""
     missing = [name for name in ("driven", "position") if name not in dataset]
     if missing:
         raise StoreError(
-            f"{path} does not hold {' and '.join(missing)}, without which there is no field "
-            "to learn; add them, or set training.input: none"
+            f"{path} does not hold {' and '.join(missing)}, which are needed to learn a field; add "
+            "them, or set training.input: none"
         )
     driven = np.flatnonzero(store.values(dataset, "driven", schemas.SIMULATION, where=path))
     position = dataset["position"].values[driven]
     if position.shape[1] != 2:
         raise StoreError(
-            f"{path}: `position` has {position.shape[1]} numbers a neuron, expected 2, its place "
-            "in the plane"
+            f"{path}: `position` has {position.shape[1]} numbers per neuron, expected 2, its "
+            "position in the plane"
         )
     outside = driven[~((position >= 0) & (position <= 1)).all(axis=1)]
     if len(driven) == 0:

@@ -1,4 +1,4 @@
-"""When frames were taken: `dt`, `time` and `segment` of a recording, checked against one another.
+"""Times of frames: `dt`, `time` and `segment` of a recording, checked against one another.
 
 Reads no activity, and imports no torch.
 """
@@ -19,7 +19,7 @@ JITTER = 0.05
 """Share of dt by which one spacing may differ from it; a longer one is a gap."""
 
 Breaks = Bool[np.ndarray, " pair"]
-"""For frames k and k + 1: true where they are not dt apart."""
+"""Breaks between frames k and k + 1: true where they are not dt apart."""
 
 
 def interval(dataset: xr.Dataset, path: Path) -> float:
@@ -48,7 +48,7 @@ def interval(dataset: xr.Dataset, path: Path) -> float:
 
 
 def breaks(dataset: xr.Dataset, path: Path) -> Breaks:
-    """Where the recording does not go on: at gaps in `time`, and where `segment` changes.
+    """Breaks of a recording: gaps in `time`, and changes of `segment`.
 
     Raises:
         StoreError: `dt` and `time` do not agree, or `time` is uneven by more than gaps.

@@ -1,4 +1,4 @@
-"""What the closed form says while it runs: which part of how many, how far, what is reached."""
+"""Progress of the closed form: part, fraction done, loss reached."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One look at every frame of a recording before any work: what is absent, still, or changed.
+"""Survey of every frame of a recording before any work: absent, constant or changed values.
 
 Imports no torch: what compares results with the truth asks here whether they are of one recording.
 """
@@ -28,7 +28,7 @@ Identity = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Survey:
-    """What all frames of a recording hold."""
+    """Summary of all frames of a recording."""
 
     finite: Bool[np.ndarray, " time"]
     """Frames at which every value is a finite number."""
@@ -167,9 +167,10 @@ def named(dataset: xr.Dataset, neuron: int) -> str:
 def _unusable(dataset: xr.Dataset, path: Path, which: np.ndarray, what: str) -> StoreError:
     several = np.flatnonzero(which).tolist()
     return StoreError(
-        f"{path}: activity of {named(dataset, several[0])} {what}, so there is nothing to find of "
-        f"it ({len(several)} such neurons: {', '.join(map(str, several[:10]))}"
-        f"{', ...' if len(several) > 10 else ''}); leave such neurons out of the recording"
+        f"{path}: activity of {named(dataset, several[0])} {what}, so nothing can be learned about "
+        f"it ({len(several)} such neurons: "
+        f"{', '.join(map(str, several[:10]))}{', ...' if len(several) > 10 else ''}); leave such "
+        "neurons out of the recording"
     )
 
 

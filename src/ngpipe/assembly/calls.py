@@ -1,4 +1,4 @@
-r"""Which connections exist: weights that differ from zero by more than their errors explain.
+r"""Calls of connections: weights that differ from zero by more than their errors explain.
 
 Two-sided normal tests, the share of false calls held below a rate (Benjamini & Hochberg 1995, J. R.
 Stat. Soc. B 57:289). Errors may be too small by a common factor; where many connections are absent,
@@ -20,7 +20,7 @@ Z = Float[np.ndarray, " weight"]
 
 
 def called(z: Z, rate: float) -> tuple[Bool[np.ndarray, " weight"], float]:
-    """Which connections are called present, and the width of the null distribution.
+    """Mask of the connections called present, and the width of the null distribution.
 
     Args:
         z: weights over their errors.

@@ -18,7 +18,7 @@ from ngpipe.config.assembly.training import HiddenInput
 
 @dataclass(frozen=True)
 class Sites:
-    """Which neurons have an external input, and where they sit."""
+    """Neurons with an external input, and their positions."""
 
     driven: Int[Tensor, " site"]
     """Indices of the driven neurons."""
@@ -128,7 +128,7 @@ class Field(nn.Module):
     def coordinates(
         self, sites: Int[Tensor, "*shape"], times: Float[Tensor, "*shape"]
     ) -> Float[Tensor, "*shape 3"]:
-        """What the network sees of given sites, by their number, at given times [tau]."""
+        """Input coordinates of the network for given sites, by number, at given times [tau]."""
         space = self.cfg.space_scale * (2 * self.position[sites] - 1)
         time = self.cfg.time_scale * (2 * times / self.duration - 1)
         return torch.cat([space, time[..., None]], dim=-1)

@@ -45,24 +45,24 @@ SATURATED = 0.02
 TUNING = 2.0
 """c of the robust scale."""
 SCALE_VARIANCE = 2.25
-"""Of the logarithm of the robust scale of n Cauchy distributed values, times n."""
+"""Variance of the logarithm of the robust scale of n Cauchy distributed values, times n."""
 INPUT_FRAMES = 250
 """Frames over which an input is averaged."""
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """What is fixed before types are known: where psi and a drive are zero."""
+    """Offsets, fixed before types are known: zero of psi and of a drive."""
 
     phi: PerNeuron
-    """To be added to phi_i [1/tau]."""
+    """Offset to add to phi_i [1/tau]."""
     external_input: PerNeuron
-    """To be subtracted from an additive Omega_i [1/tau]."""
+    """Offset to subtract from an additive Omega_i [1/tau]."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the learned psi and Omega are to be divided by, and the rows of W multiplied."""
+    """Divisors of the learned psi and Omega, and factors of the rows of W."""
 
     psi: Float[Tensor, " unit"]
     """Scale of every psi there is, in the order of :func:`units`."""
@@ -73,7 +73,7 @@ class Scaling:
     error: Float[Tensor, "post pre"]
     """Relative standard error of every weight from that of the scales; dimensions as above."""
     saturated: bool
-    """Whether every psi is flat at the ends of its range."""
+    """True if every psi is flat at the ends of its range."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-r"""What is learned: the graph neural network of an assembly.
+r"""The model that is trained: the graph neural network of an assembly.
 
 .. math:: \dot x_i = \phi^*(a_i, x_i) + \Omega^*_i(t) \sum_{j \ne i} W_{ij}\, \psi^*_{ij}(x_j),
     \qquad \psi^*_{ij}(x) = \sum_k u_k(a_i)\, v_k(a_j, x)
@@ -177,7 +177,7 @@ class AssemblyGNN(nn.Module):
 
     @property
     def mode(self) -> Mode | None:
-        """How the external input acts."""
+        """Mode of the external input: multiplicative or additive."""
         return self.external and self.external.mode
 
     @property

@@ -29,7 +29,7 @@ WHITENING_FRAMES = 8_000
 
 @dataclass
 class Progress:
-    """What a finished stretch of training tells its caller."""
+    """Report of a finished stretch of training."""
 
     step: int
     terms: dict[str, float]
@@ -118,7 +118,7 @@ class Trainer:
 
     @torch.no_grad()
     def whiten(self) -> None:
-        r"""Go over to coordinates V of W = V P in which what senders send is white.
+        r"""Change to coordinates V of W = V P in which psi of the senders is white.
 
         C, in :math:`P = (C + \lambda)^{-1/2}`, is the second moment of psi* as it is now, over the
         receivers' mean: all directions of the recording are then learned at the same pace. Adam
@@ -157,7 +157,7 @@ class Trainer:
         return Progress(self.step, {"fit": loss}, loss)
 
     def evaluation_due(self) -> bool:
-        """Whether held-out loss is measured after the step just taken."""
+        """True if held-out loss is measured after the step just taken."""
         n, total = self.cfg.evaluations, self.cfg.steps
         return self.step * n // total > (self.step - 1) * n // total
 

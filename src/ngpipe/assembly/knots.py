@@ -28,7 +28,7 @@ class Knots:
         self.x = (torch.sinh(u) * unit).float().to(device)
 
     def locate(self, x: Activity) -> "Located":
-        """Where the activities of a batch ``(frame, neuron)`` lie between the knots."""
+        """Positions of the activities of a batch ``(frame, neuron)`` between the knots."""
         q = (torch.asinh(x.T.contiguous() / self.unit) - self.first) / self.spacing
         q = q.clamp(1.0, self.n_knots - 2.001)
         left = q.floor()

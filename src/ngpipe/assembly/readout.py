@@ -1,4 +1,4 @@
-"""Read a trained model out: connectivity, latents, types, phi*, psi* and input, gauge fixed."""
+"""Read-out of a trained model: connectivity, latents, types, phi*, psi* and input, gauge fixed."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
 from ngpipe.config.assembly.recovery import Recovery
 
-NOT_TOLD = "no: no connection is called present, so phi* holds what W lacks"
+NOT_TOLD = "no: no connection is called present, so phi* may have absorbed what W lacks"
 """Said of types that curves seem to have, in a model without a connection."""
 
 
@@ -66,7 +66,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
 
 
 def _told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -> str:
-    """Whether the groups of neurons can be taken for types."""
+    """``yes`` if the groups of neurons may be types, else the reason why not."""
     if types.max() > 0 and "connected" in certainty and not certainty["connected"][1].any():
         return NOT_TOLD
     return "yes"
@@ -75,7 +75,7 @@ def _told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -> str
 def _features(
     model: AssemblyGNN, phi: np.ndarray, x: Tensor, low: float, high: float
 ) -> Float[np.ndarray, "neuron feature"]:
-    """What neurons of one type share: phi*, and the shape of psi* where it is their own."""
+    """Features shared within a type: phi*, and the shape of psi* where it is their own."""
     inside = (x >= low) & (x <= high)
     curves = phi[:, inside.cpu().numpy()].astype(np.float64)
     if model.sees == "activity":

@@ -1,4 +1,4 @@
-"""What training may see: activity, the target rate, who is driven, and what is held out."""
+"""Data that training may see: activity, target rate, driven neurons, held-out frames."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,11 +24,11 @@ STRETCHES, REST = 50, 0.1
 HALVINGS = 60
 
 NOT_FINITE = (
-    "frames like this are left out where a recording is read from its store, and named by "
-    "`stretches` in one that is built by hand; do not fill them in: differences over frames that "
-    "were made up are not those of the neurons"
+    "reading a recording from its store leaves such frames out; in one that is built by hand, "
+    "exclude them with `stretches`; do not fill them in: differences over invented frames are not "
+    "those of the neurons"
 )
-"""What to do about values that are not finite."""
+"""Remedy for values that are not finite."""
 
 Frames = Int[Tensor, " frame"]
 
@@ -88,7 +88,7 @@ class Recording:
 
     @cached_property
     def blocks(self) -> list[range]:
-        """What is held out, in time, as places among the usable frames."""
+        """Held-out blocks in time, as indices among the usable frames."""
         n = self.n_usable
         if not self.in_blocks:
             start = min(int((n + (self.rate is None)) * (1 - self.held_out)), n)
@@ -109,7 +109,7 @@ class Recording:
 
     @cached_property
     def training_ends(self) -> Frames:
-        """For every training frame, the place among them of the last one of its stretch."""
+        """Index of the last frame of the same stretch, for every training frame."""
         if self.stretches is None:
             return torch.full_like(self.training_frames, len(self.training_frames) - 1)
         stops = torch.tensor([s.stop for s in self.stretches])
@@ -136,9 +136,9 @@ class Recording:
         if len(enough):
             return int(frames[enough[0]])
         raise StoreError(
-            f"a rollout of {n_frames} frames (rollout.n_frames) needs a held-out frame after which "
-            f"the recording goes on as long, but it goes on for {int(left.max())} frames at most; "
-            "lower rollout.n_frames, or hold out more of the recording"
+            f"a rollout of {n_frames} frames (rollout.n_frames) needs as many frames after a "
+            f"held-out one, but there are {int(left.max())} frames at most; lower "
+            "rollout.n_frames, or hold out more of the recording"
         )
 
     def times(self, frames: Frames) -> Float[Tensor, " frame"]:
@@ -189,7 +189,7 @@ class Recording:
 
     @cached_property
     def _motion(self) -> Float[Tensor, " frame"]:
-        """How fast activity moves at every training frame, root mean square [1/tau]."""
+        """Speed of activity at every training frame, root mean square [1/tau]."""
         parts = self.training_frames.split(STRETCH)
         return torch.cat([self.batch(p)[1].double().square().mean(1).sqrt().cpu() for p in parts])
 

@@ -15,7 +15,7 @@ FAR = 100.0
 
 @torch.no_grad()
 def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dataset:
-    """Activity from a held-out frame on beside its prediction, as ``schemas.ROLLOUT`` describes it.
+    """Activity from a held-out frame on and its prediction, as ``schemas.ROLLOUT`` describes it.
 
     The model starts from the first held-out frame after which the recording goes on without a
     break, and runs freely for ``n_frames``; process noise of the recording is not predicted, and a
@@ -63,7 +63,7 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
 
 
 def summary(rollout: xr.Dataset) -> str:
-    r"""How far and how well a rollout predicts, in a line.
+    r"""Summary of a rollout in one line: how many frames it predicts, and how well.
 
     .. math:: R^2 = 1 - \sum (\hat x - x)^2 / \sum (x - \bar x)^2
 
@@ -88,14 +88,14 @@ def _explained(estimate: np.ndarray, truth: np.ndarray) -> float:
 
 
 def warning(rollout: xr.Dataset) -> str | None:
-    """What is to be said of a rollout that diverged; None of one that did not."""
+    """Warning about a rollout that diverged; None for one that did not."""
     if rollout.attrs["status"] == "ok":
         return None
     after = rollout.attrs["frames_predicted"]
     return (
         f"the learned model diverges {after} frames after frame {rollout.attrs['start_frame']}, "
         f"where its rollout starts: activity goes beyond {FAR:g} times the recording's largest. "
-        "activity_hat is NaN from there on, and scores that need it are empty. This says "
-        "something of the model, not of the recording: see its held-out loss in training.csv "
-        "and the R2 of drift_held_out in metrics.csv"
+        "activity_hat is NaN from there on, and scores that need it are empty. The cause is the "
+        "model, not the recording: see its held-out loss in training.csv and the R2 of "
+        "drift_held_out in metrics.csv"
     )

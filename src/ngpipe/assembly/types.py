@@ -92,7 +92,7 @@ def _best_cut(features: Features, most: int, separation: float) -> Labels:
 
 
 def _are_types(features: Features, labels: Labels) -> bool:
-    """Whether parts of a cluster are types: with nothing between them, or far apart if large.
+    """True if parts of a cluster are types: with nothing between them, or far apart if large.
 
     A few neurons whose functions are known poorly bridge the gap between large parts.
     """

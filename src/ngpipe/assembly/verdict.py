@@ -1,4 +1,4 @@
-"""Whether a trained model is worth reading out: the same question whichever solver it came from."""
+"""Verdict on a trained model from either solver: is it worth reading out?"""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,12 @@ class Verdict:
 
     @property
     def moves(self) -> bool:
-        """Whether held-out activity moves at all; if not, it says nothing of a model."""
+        """True if held-out activity moves at all; if not, it says nothing about a model."""
         return self.zero >= REST
 
     @property
     def useless(self) -> bool:
-        """Whether the model is worse than predicting zero."""
+        """True if the model is worse than predicting zero."""
         return self.moves and self.loss > self.zero
 
 
@@ -41,13 +41,13 @@ def judged(recording: Recording, loss: float) -> Verdict:
 
 
 def doubt(verdict: Verdict, cfg: Training) -> str:
-    """Why a model is useless, and what to do; without consent, how to go on all the same."""
-    more = "record longer, or activity that is more varied"
+    """Reason why a model is useless, and the remedy; without consent, how to continue anyway."""
+    more = "record longer, or more varied activity"
     if cfg.target != "drift":
         more += ", use the exact rate if there is one (training.target: drift)"
     if cfg.solver != "closed_form":
         more += ", or train longer (training.steps)"
-    consent = ". To go on all the same set training.accept_worse_than_zero: true"
+    consent = ". To continue anyway, set training.accept_worse_than_zero: true"
     if cfg.accept_worse_than_zero:
         consent = ""
     return (
@@ -58,16 +58,16 @@ def doubt(verdict: Verdict, cfg: Training) -> str:
 
 
 def at_rest(verdict: Verdict) -> str:
-    """What is said where held-out activity does not move."""
+    """Warning if held-out activity does not move."""
     return (
-        f"held-out frames hardly move (mean squared rate {verdict.zero:.0e} of that of training "
-        "frames), so the held-out loss says nothing of the model; set training.held_out_as: "
-        "blocks, or record activity that goes on"
+        f"activity hardly changes in the held-out frames (mean squared rate {verdict.zero:.0e} of "
+        "that of training frames), so the held-out loss says nothing about the model; set "
+        "training.held_out_as: blocks, or record ongoing activity"
     )
 
 
 def rough(networks: float, model: float, solution: float, steps: int) -> str | None:
-    """A warning if the networks do not say what the closed form found.
+    """A warning if the networks do not reproduce the closed-form solution.
 
     Args:
         networks: squared error of phi* and psi*, relative to the curves.
@@ -90,7 +90,7 @@ def rough(networks: float, model: float, solution: float, steps: int) -> str | N
     if not found:
         return None
     return (
-        f"the networks do not say what the closed form found: {', and '.join(found)}. W is not "
-        "touched by it, but phi, psi, types and rollouts are; raise "
-        f"training.closed_form.distil_steps (now {steps})"
+        f"the networks do not reproduce the closed-form solution: {', and '.join(found)}. W is not "
+        "affected, but phi, psi, types and rollouts are; raise training.closed_form.distil_steps "
+        f"(now {steps})"
     )

@@ -1,1 +1,1 @@
-"""A measured cortical circuit among random inhibition: how it, and nulls, answer a pulse."""
+"""A measured cortical circuit among random inhibition: responses of it and of nulls to a pulse."""

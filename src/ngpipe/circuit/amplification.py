@@ -1,4 +1,4 @@
-r"""How much of a propagated response is rounding, by what the network amplifies.
+r"""Bound on the rounding in a propagated response, from what the network amplifies.
 
 The exact response misses the computed one by
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from ngpipe.circuit.krylov import Networks, enlarged, orbit, stepping
 
 TOLERANCE = 1e-8
-"""Of the error of activity, as a share of its size at the time."""
+"""Largest error of activity, relative to its size at the time."""
 FLOOR = 1e-6
 """Activity, over the input of the pulse, below which the tolerance falls no further."""
 SAFETY = 8
@@ -45,7 +45,7 @@ def is_lost(
     out: Float[Tensor, "run time"],
     strength: Float[Tensor, ""],
 ) -> Bool[Tensor, " run"]:
-    """Whether rounding may exceed :data:`TOLERANCE` anywhere in a run.
+    """True if rounding may exceed :data:`TOLERANCE` anywhere in a run.
 
     Args:
         weights: W[post, pre] of each run, float64.
@@ -60,7 +60,7 @@ def is_lost(
 
 
 def _bound(weights: Networks, h: float, size: Tensor, out: Tensor) -> Float[Tensor, "run piece"]:
-    """Of the norm of the error, in each piece of the run."""
+    """Bound on the norm of the error, in each piece of the run."""
     rounding = SAFETY * torch.finfo(size.dtype).eps * (1 / APART + h * _norm(weights))
     lost = _pieces(rounding[:, None] * size + out).sum(dim=2)
     grown = _powers(weights, h, size.shape[1])

@@ -1,4 +1,4 @@
-"""What an experiment runs: every condition for every seed, each a circuit."""
+"""Circuits of an experiment: one for every condition and seed."""
 
 from collections.abc import Iterator
 
@@ -6,23 +6,20 @@ import numpy as np
 
 from ngpipe.circuit.blocks import (
     Circuit,
-    CircuitParameters,
     RandomPart,
     circuit,
     draw,
     notebook_draw,
 )
-from ngpipe.config.circuit.experiment import (
-    OBSERVED,
-    CircuitExperiment,
-    CircuitNetwork,
-    Condition,
-    Runs,
-)
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.blocks import CircuitParameters
+from ngpipe.config.circuit.conditions import Condition
+from ngpipe.config.circuit.runs import CircuitRuns, Runs
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.ablations import matched_removal, without_reciprocal
-from ngpipe.wiring.nulls.models import NULLS, Rng
+from ngpipe.wiring.nulls.drawn import Rng
+from ngpipe.wiring.nulls.table import NULLS
 
 SHUFFLES = ("permuted_connections", "permuted_weights")
 """The notebook's own nulls, which it draws from a RandomState."""
@@ -32,8 +29,8 @@ Drawn = dict[tuple[str, int], Connectome]
 """Connectomes by condition and seed."""
 
 
-def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
-    """What is run in the place of the measured connections: the observed ones, and all others.
+def connectomes(connectome: Connectome, experiment: CircuitRuns) -> Drawn:
+    """Connectomes to run: the observed one, and those of all conditions.
 
     Raises:
         ConnectomeError: a null or an ablation that cannot be had of this connectome.
@@ -49,7 +46,7 @@ def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
 
 
 def circuits(
-    drawn: Drawn, network: CircuitNetwork, runs: Runs
+    drawn: Drawn, parameters: CircuitParameters, runs: Runs
 ) -> Iterator[tuple[str, int, Circuit]]:
     """Condition, seed and circuit of every run, seed by seed.
 
@@ -58,7 +55,6 @@ def circuits(
     Raises:
         ArgumentError: connections that inhibit.
     """
-    parameters = CircuitParameters(**network.model_dump())
     conditions = list(dict.fromkeys(name for name, _ in drawn))
     n_exc = len(drawn[OBSERVED, runs.seed])
     for seed in seeds(runs):
@@ -99,7 +95,7 @@ def altered(connectome: Connectome, condition: Condition, cfg: Runs, seed: int) 
     if condition.shuffle is not None:
         as_notebook = cfg.draws == "notebook" and condition.shuffle in SHUFFLES
         rng: Rng = np.random.RandomState(seed) if as_notebook else _rng(seed, condition.shuffle)
-        connectome = NULLS[condition.shuffle].sample(connectome, rng, condition.sweeps)
+        connectome = NULLS[condition.shuffle].sample(connectome, rng, sweeps=condition.sweeps)
     if condition.remove is None:
         return connectome
     rng = _rng(seed, condition.remove)

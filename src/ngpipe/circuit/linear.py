@@ -62,7 +62,7 @@ class Propagation:
     """The step up to which activity is that of steps: the first at which a received input is below
     0, the last of all, or 0 where rounding is lost control of."""
     lost: Bool[Tensor, " run"]
-    """Whether it is, see :mod:`ngpipe.circuit.amplification`."""
+    """True if it is lost in rounding, see :mod:`ngpipe.circuit.amplification`."""
 
     def read(self, readout: Float[Tensor, "neuron read"]) -> Float[Tensor, "run time read"]:
         """Readings of all steps."""
@@ -120,7 +120,7 @@ def _coordinates(inner: Tensor, strength: Tensor, timing: Timing) -> Tensor:
 
 
 def _leaks(inner: Tensor, coordinates: Tensor, driven: Tensor) -> bool:
-    """Whether W takes more out of the space than is lost in rounding, or matters to the guard."""
+    """True if W leaves the space by more than rounding, or by enough to matter to the guard."""
     out, size = _out(inner, coordinates), torch.linalg.vector_norm(coordinates, dim=1)
     rounding = torch.finfo(size.dtype).eps * size.cummax(dim=1).values
     noted = ENOUGH * size.clamp(min=FLOOR * float(driven.norm()))
@@ -128,7 +128,7 @@ def _leaks(inner: Tensor, coordinates: Tensor, driven: Tensor) -> bool:
 
 
 def _out(inner: Tensor, coordinates: Tensor) -> Float[Tensor, "run time"]:
-    """What W takes out of the space at each step."""
+    """Part of the activity that W moves out of the space at each step."""
     m = inner.shape[2]
     return inner[:, m, m - 1, None].abs() * coordinates[:, m - 1].abs()
 

@@ -1,4 +1,4 @@
-"""What is read from impulse responses, and what of it is known before they are simulated."""
+"""Measures of impulse responses, and predictions from the network alone."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, eigs
 
 from ngpipe.circuit.blocks import Circuit
-from ngpipe.circuit.impulse import Impulse
+from ngpipe.config.circuit.impulse import Impulse
 from ngpipe.errors import ArgumentError, DivergenceError
 from ngpipe.wiring.nulls.significance import p_value
 
@@ -21,9 +21,9 @@ LARGEST = 1e100
 DENSE = 64
 """Neurons up to which all eigenvalues are computed."""
 DIRECTIONS = 40
-"""Of the space in which the leading one of more neurons is looked for."""
+"""Dimension of the space in which the leading eigenvalue of larger networks is searched."""
 TOLERANCE = 1e-12
-"""Of its residual; more would take half as long again, in rounding."""
+"""Tolerance of its residual; a smaller one takes half as long again, for rounding only."""
 UNSURE = 1e-6
 """Difference from either side of W from which an eigenvalue is not known."""
 
@@ -87,8 +87,8 @@ def check_stable(circuit: Circuit) -> None:
     leading = leading_eigenvalue(circuit.weights)
     if np.isnan(leading.real):
         raise DivergenceError(
-            "the leading eigenvalue of W is lost in rounding, as eigenvectors are nearly parallel; "
-            "run the circuit, and read its status"
+            "the leading eigenvalue of W is lost in rounding, because eigenvectors are nearly "
+            "parallel; run the circuit, and read its status"
         )
     if leading.real >= 1:
         raise DivergenceError(

@@ -9,10 +9,11 @@ import xarray as xr
 from torch import Tensor
 
 from ngpipe.circuit.blocks import Circuit
-from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.linear import Timing, propagate
 from ngpipe.circuit.measures import leading_eigenvalue
-from ngpipe.circuit.rates import Neurons, pulse, rate_drift, step
+from ngpipe.circuit.rates import pulse, rate_drift, step
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.rates import Neurons
 from ngpipe.errors import ArgumentError
 
 ENGINES = ("linear", "step")
@@ -83,7 +84,7 @@ def _check(engine: str, impulse: Impulse, neurons: Neurons) -> None:
     if engine == "linear" and neurons.response == "saturating":
         raise ArgumentError(
             "engine='linear' propagates linear and threshold-linear neurons, not saturating ones; "
-            "say engine='step'"
+            "use engine='step'"
         )
     if impulse.dt > neurons.tau:
         raise ArgumentError(
@@ -145,7 +146,7 @@ def _stepped(
 
 
 def _readout(weights: Tensor, n_exc: int, activity: bool) -> Tensor:
-    """What reads the mean of either kind, and every neuron if asked for, (neuron, read)."""
+    """Matrix that reads the mean of either kind, and every neuron if asked for, (neuron, read)."""
     n = weights.shape[-1]
     means = weights.new_zeros(n, 2)
     means[:n_exc, 0] = 1 / n_exc

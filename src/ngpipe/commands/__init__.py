@@ -1,1 +1,1 @@
-"""What the subcommands of ``ngpipe`` do, each loaded when it is asked for."""
+"""Subcommands of ``ngpipe``, each loaded when it is called."""

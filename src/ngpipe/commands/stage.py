@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _limit_threads(threads: int | None) -> None:
-    """As many threads of torch as asked for, but no more than there are."""
+    """Use as many threads of torch as asked for, but no more than there are."""
     import torch
 
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,4 @@
-"""What a command says to the user: notes, that it is still at work, and what went wrong."""
+"""Messages of a command to the user: notes, signs of life, and errors."""
 
 import errno
 import sys
@@ -21,7 +21,7 @@ def watched(command: str) -> Iterator[None]:
 
 
 def trouble(error: Exception) -> str | None:
-    """What to tell the user of an error; None: it is a bug."""
+    """Message to the user about an error; None: it is a bug."""
     if isinstance(error, NgpipeError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -35,7 +35,7 @@ def trouble(error: Exception) -> str | None:
 
 
 def _noting(command: str, otherwise: Callable) -> Callable:
-    """How to show warnings: those of ngpipe as a sentence, without the source they came from."""
+    """A display of warnings: those of ngpipe as a sentence, without their source line."""
 
     def show(message: Warning, *about: object, **more: object) -> None:
         if isinstance(message, NgpipeWarning):

@@ -1,4 +1,4 @@
-"""Which figure is made of which panels of which experiments: config/config.yaml."""
+"""Figures, their panels and the experiments they show: config/config.yaml."""
 
 from itertools import groupby
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from ngpipe.config.sweep import ExperimentName
 Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 
 KINDS = panel_kinds()
-"""What can be drawn: the panel kinds by name."""
+"""All panel kinds by name."""
 Kind = Literal[tuple(KINDS)]
 COLUMNS = 3
 """Columns of a page without a mosaic."""
@@ -25,7 +25,7 @@ def _for(option: str) -> str:
 
 
 class Style(Section):
-    """How every panel looks."""
+    """Style of all panels."""
 
     font_size: Positive = Field(8.0, description="Text size.", json_schema_extra=unit("pt"))
     dpi: Count = Field(
@@ -51,24 +51,25 @@ class Style(Section):
 class Panel(Section):
     """One panel of a figure."""
 
-    kind: Kind = Field(description="What is drawn; the kinds are listed below.")
+    kind: Kind = Field(description="Kind of panel; the kinds are listed below.")
     of: ExperimentName = Field(
-        description="The experiment it is drawn from: config/experiments/<of>.yaml, or a point of "
+        description="Name of the experiment to show: config/experiments/<of>.yaml, or a point of "
         "its sweep, `<experiment>~<section.key>=<value>`."
     )
     title: str | None = Field(
         None,
-        description="Title over the panel; {} in it stands for that of its kind. Null: the latter.",
+        description="Title of the panel; {} stands for the default title of its kind. Null: the "
+        "default title.",
     )
     frame: Frame | None = Field(
         None,
-        description=f"Frame, for {_for('frame')}: after the start of the rollout where it must be "
-        "named, else of the recording (null: 0).",
+        description=f"Frame, for {_for('frame')}: counted from the start of the rollout if it is "
+        "required, else in the recording (null: 0).",
     )
     at: Annotated[tuple[Frame, ...], Field(min_length=1)] | None = Field(
         None,
-        description=f"Frames shown, for {_for('at')}. Null: frame 0 where activity is shown, five "
-        "spread evenly over the recording where an input is.",
+        description=f"Frames shown, for {_for('at')}. Null: frame 0 for activity, five frames "
+        "spread evenly over the recording for an input.",
     )
     frames: Count | None = Field(
         None,
@@ -78,34 +79,36 @@ class Panel(Section):
     neurons: Count | None = Field(None, description=f"Neurons shown, for {_for('neurons')}.")
     reach: Positive | None = Field(
         None,
-        description=f"Largest activity shown, for {_for('reach')}. Null: what a typical neuron "
-        "visits, and for one psi at most 12.",
+        description=f"Largest activity shown, for {_for('reach')}. Null: that of a typical neuron, "
+        "and for one psi at most 12.",
     )
-    stimulus: Name | None = Field(None, description=f"Which stimulus, for {_for('stimulus')}.")
-    readout: Name | None = Field(None, description=f"Which readout, for {_for('readout')}.")
+    stimulus: Name | None = Field(None, description=f"Stimulus to show, for {_for('stimulus')}.")
+    readout: Name | None = Field(None, description=f"Readout to show, for {_for('readout')}.")
     groups: Groups | None = Field(
         None,
-        description=f"Groups shown, in this order, for {_for('groups')}; of paths, where they "
-        "lead. Null: the `top` largest, most active or most affected.",
+        description=f"Groups shown, in this order, for {_for('groups')}; for paths, the groups at "
+        "which they end. Null: the `top` largest, most active or most affected.",
     )
     layer: Step | None = Field(
         None,
-        description="For `stimulus` and `attribution`, the step of the input that is shown; for "
-        "`response_columns` and `response_map`, the layer of the network, which is at step "
-        "`layer` + 1. Null: all steps over time, or the last layer where a lattice is drawn. For "
-        "`paths`, the layer that they lead to. Null: 3.",
+        description="For `stimulus` and `attribution`, the step of the input to show; for "
+        "`response_columns` and `response_map`, the layer of the network, which is at step `layer` "
+        "+ 1. Null: all steps over time, or the last layer on a lattice. For `paths`, the layer at "
+        "which they end. Null: 3.",
     )
     top: Count = Field(
-        12, description="Most rows, bars or nodes of a layer, where not all groups are named."
+        12,
+        description="Largest number of rows, bars or nodes of a layer, if `groups` does not "
+        "name them.",
     )
     conditions: Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
         None,
-        description=f"Conditions shown, in this order, for {_for('conditions')}. Null: those that "
-        "the kind names, or all.",
+        description=f"Conditions shown, in this order, for {_for('conditions')}. Null: the "
+        "default of the kind, or all.",
     )
     parameter: str | None = Field(
         None,
-        description=f"Key of the experiment's `sweep` that is across, for {_for('parameter')}.",
+        description=f"Key of the experiment's `sweep` on the x axis, for {_for('parameter')}.",
     )
     quantity: str | None = Field(
         None, description=f"Quantity of metrics.csv, for {_for('quantity')}."
@@ -138,7 +141,7 @@ class Panel(Section):
         return self
 
     def columns(self, width: float) -> int:
-        """How many columns of this width [inch] a page without a mosaic gives to the panel."""
+        """Number of columns of this width [inch] that the panel spans without a mosaic."""
         if self.size is None:
             return KINDS[self.kind].columns
         return min(COLUMNS, max(1, round(self.size[0] / width)))
@@ -152,20 +155,20 @@ class Figure(Section):
     )
     about: str | None = Field(
         None,
-        description="A sentence on what it shows and what it costs, for `ngpipe figures` and the "
-        "report; nothing is made again when it changes.",
+        description="A sentence on content and cost, for `ngpipe figures` and the report. "
+        "Changing it remakes nothing.",
     )
     mosaic: tuple[tuple[str, ...], ...] | None = Field(
         None,
-        description="Rows of panel names, which share the width of their row equally; a name "
-        'repeated in its row is wider, and "." is an empty place. Null: rows of three columns, '
-        "of which wide panels take two or three.",
+        description="Rows of panel names. Names share the width of their row equally; a repeated "
+        'name makes a wider panel, and "." is an empty place. Null: three columns, of which wide '
+        "panels span two or three.",
     )
     width: Positive = Field(
         7.2, description="Width of the composed figure.", json_schema_extra=unit("inch")
     )
     row_height: Positive = Field(
-        2.1, description="Height of a row of it.", json_schema_extra=unit("inch")
+        2.1, description="Height of one row.", json_schema_extra=unit("inch")
     )
 
     row_heights: tuple[Positive, ...] | None = Field(
@@ -215,7 +218,7 @@ class Figure(Section):
         return [row + self._rest(row[-1]) * (widest - len(row)) for row in rows]
 
     def _rest(self, last: str) -> list[str]:
-        """What fills a row: a wide panel at its end grows, after another places stay empty."""
+        """Filling of a row: a wide last panel grows, after others places stay empty."""
         wide = self.panels[last].columns(self.width / COLUMNS) > 1
         return [last if wide else "."]
 
@@ -224,15 +227,15 @@ class Figures(Section):
     """config/config.yaml."""
 
     figures: dict[Name, Figure] = Field(description="The figures by name: results/<name>/.")
-    style: Style = Field(Style(), description="How every panel looks.")
+    style: Style = Field(Style(), description="Style of all panels.")
     without_target: Literal["all", "list"] = Field(
         "all",
-        description="What `snakemake` does when no target is named: make all figures, or list them "
-        "with what they show and cost.",
+        description="Action of `snakemake` without a target: make all figures, or list them with "
+        "content and cost.",
     )
     tensorboard: bool = Field(
         False,
-        description="Whether training also writes its losses as TensorBoard events, into "
+        description="Also write the losses of training as TensorBoard events, into "
         "logs/<experiment>/tensorboard/.",
     )
 

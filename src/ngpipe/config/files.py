@@ -1,4 +1,4 @@
-"""Which files are read, by their suffix, and how a table of text is laid out."""
+"""Kinds of files by suffix, and the layout of tables of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ TABLES = (*TEXT, ".xlsx", ".parquet", ".feather")
 MATRICES = (".pt", ".npy", ".npz", ".zarr", ".mtx", ".mat", ".h5")
 GRAPHS = (".graphml", ".gml", ".gexf", ".json")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
-"""What may follow the suffix of a file of text."""
+"""Suffixes that may follow the suffix of a file of text."""
 _PACKABLE = (*TEXT, ".mtx", *GRAPHS)
 _OTHER_NAMES = {".hdf5": ".h5", ".xlsm": ".xlsx"}
 _REFUSED = {
-    ".net": "networkx, which reads Pajek files, takes lines without direction among arrows for "
-    "one-way and lists of receivers for weights; write the graph as .graphml",
+    ".net": "networkx misreads Pajek files: undirected lines as one-way, lists of receivers as "
+    "weights; write the graph as .graphml",
     ".xls": "it is the format of Excel before 2007; save it as .xlsx",
-    ".pkl": "opening a pickle runs what stands in it; write .csv, .parquet or .npz",
+    ".pkl": "opening a pickle runs the code in it; write .csv, .parquet or .npz",
 }
 _REFUSED |= {".paj": _REFUSED[".net"], ".pickle": _REFUSED[".pkl"]}
 WHITESPACE = r"\s+"
-"""Between the columns of a text: any run of blanks and tabs."""
+"""Separator of the columns of a text: any run of blanks and tabs."""
 _SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "whitespace": WHITESPACE}
 _BY_SUFFIX = {".csv": ",", ".tsv": "\t"}
 
@@ -59,7 +59,7 @@ def compression(path: str | Path) -> str:
 
 
 def separator(word: str | None, kind: str) -> str | None:
-    r"""What separates the columns of a text: one character, or ``\s+`` for any run of blanks.
+    r"""Separator of the columns of a text: one character, or ``\s+`` for any run of blanks.
 
     Args:
         word: one character, ``tab``, ``comma``, ``semicolon``, ``whitespace``, or None: a comma in
@@ -93,33 +93,34 @@ def path_of(known: Sequence[str]) -> object:
 
 
 class TextFormat(Section):
-    """How a table is laid out, where that is not as expected."""
+    """Layout of a table that differs from the default."""
 
     separator: str | None = Field(
         None,
-        description="Between the columns of a text: a character, `tab`, `comma`, `semicolon`, or "
-        "`whitespace` for any run of blanks and tabs. Null: as the suffix says; of .txt a tab if "
-        "the first line has one, else whitespace.",
+        description="Separator of the columns of a text: a character, `tab`, `comma`, "
+        "`semicolon`, or `whitespace` for any run of blanks and tabs. Null: by suffix; for .txt a "
+        "tab if the first line has one, else whitespace.",
     )
     comment: Annotated[str, Field(min_length=1)] | None = Field(
         None,
-        description="Lines of a text that begin so are passed over, and with the separator "
-        "`whitespace` the rest of a line from a blank and this on. Null: none.",
+        description="Lines of a text that begin with this are skipped. With the separator "
+        "`whitespace`, the rest of a line after a blank and this is skipped too. Null: none.",
     )
     skip: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
-        0, description="Lines above the header, or above the data if there is none, to pass over."
+        0,
+        description="Number of lines to skip above the header, or above the data if there is none.",
     )
     header: bool | tuple[str, ...] = Field(
         True,
-        description="Whether the first line names the columns. False: they are called 1, 2, ...; "
-        "or a list of their names.",
+        description="True: the first line names the columns. False: columns are named 1, 2, .... "
+        "Or a list of their names.",
     )
     sheet: str | None = Field(
         None, description="Name of the sheet of an .xlsx. Null: the only one."
     )
     corner: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}[1-9]\d*$")] | None = Field(
         None,
-        description="Of a sheet with names above and beside its numbers: the cell where the row "
+        description="For a sheet with names above and left of its numbers: the cell where the row "
         "and the column of names meet, such as C3. Null: A1.",
     )
 
@@ -131,7 +132,7 @@ class TextFormat(Section):
 
 
 def check_format(path: str | Path, layout: TextFormat) -> None:
-    """Refuse what is said of the layout of a text or a sheet where the file is none.
+    """Refuse layout options of a text or a sheet if the file is neither.
 
     Raises:
         ValueError: naming the option and the file.

@@ -8,7 +8,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ngpipe.config.base import models_in
+from ngpipe.config.base import fields_of, models_in
 from ngpipe.errors import ConfigError, did_you_mean
 
 MANY = 8
@@ -27,7 +27,7 @@ def load(path: Path, model: type[Model]) -> Model:
 
 
 def content_of(path: Path) -> object:
-    """What a YAML file says; an empty one says nothing.
+    """Content of a YAML file; an empty mapping for an empty file.
 
     Raises:
         ConfigError: the file is missing or is not YAML.
@@ -50,12 +50,12 @@ def content_of(path: Path) -> object:
 
 
 def _unclear(content: object, location: tuple[str, ...]) -> Iterator[str]:
-    """Values that YAML would take for another number than people do, each with its place."""
+    """Yield values that YAML reads as another number than people do, each with its place."""
     if isinstance(content, _Unclear):
         yield (
-            f"{'.'.join(location)}: YAML takes {content} for a number in base "
+            f"{'.'.join(location)}: YAML takes {content} as a number in base "
             f"{60 if ':' in content else 8}; write it in base 10 and without leading zeros, or in "
-            f'quotes, "{content}", if it is a text'
+            f'quotes, "{content}", if it is text'
         )
     items = content.items() if isinstance(content, Mapping) else ()
     items = enumerate(content) if isinstance(content, list) else items
@@ -80,14 +80,14 @@ def validate(content: object, model: type[Model], *, where: str) -> Model:
 
 
 def _follows(mistake: Mapping) -> bool:
-    """Whether a collection counts as too short only because its items hold mistakes."""
+    """True if a collection counts as too short only because its items hold mistakes."""
     return mistake["type"] == "too_short" and len(mistake["input"]) >= mistake["ctx"]["min_length"]
 
 
 def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
     path = ".".join(_yaml_path(mistake["loc"], content))
     message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "extra_forbidden":
+    if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_at(model, mistake["loc"][:-1])
         message = f"there is no such key{did_you_mean(mistake['loc'][-1], known)}"
     elif mistake["type"] in ("literal_error", "union_tag_invalid"):
@@ -102,7 +102,7 @@ def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
 
 
 def _unknown_word(mistake: Mapping) -> str:
-    """What to say of a word that is none of those known."""
+    """Message about an unknown word."""
     expected = mistake["ctx"].get("expected") or mistake["ctx"]["expected_tags"]
     found = mistake["ctx"].get("tag", mistake["input"])
     known = re.findall(r"'([^']*)'", expected)
@@ -115,16 +115,16 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     """The keys that the section at some place of a config has."""
     models = [model]
     for part in location:
-        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        fields = [fields_of(m)[part].annotation for m in models if part in fields_of(m)]
         if fields:
             models = [inner for annotation in fields for inner in models_in(annotation)]
         else:  # a number or name in a collection, or the kind that pydantic puts there
             models = [m for m in models if _kind_of(m) == part] or models
-    return {name for m in models for name in m.model_fields}
+    return {name for m in models for name in fields_of(m)}
 
 
-def _kind_of(model: type[BaseModel]) -> object:
-    field = model.model_fields.get("kind")
+def _kind_of(model: type) -> object:
+    field = fields_of(model).get("kind")
     return None if field is None else field.default
 
 
@@ -143,7 +143,7 @@ def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
 
 
 def _is_kind(part: str | int, content: object, *, last: bool) -> bool:
-    """Whether a part of the way is a kind, not a key that is called as the kind is."""
+    """True if a part of the path is a kind, not a key with the same name."""
     if not isinstance(content, Mapping) or part != content.get("kind"):
         return False
     return part not in content or not (last or isinstance(content[part], Mapping | list))

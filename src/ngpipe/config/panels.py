@@ -1,23 +1,20 @@
-"""The kinds of panels there are. Each stands as a record beside the function that draws it.
+"""The kinds of panels. Each is a record next to the function that draws it.
 
 A module of ``figures/`` lists its kinds in ``PANELS`` and says in ``MATERIAL`` what they draw from.
-The records are read from its text, as importing it would load Matplotlib: so ``PANELS`` is a tuple
-of :class:`PanelKind` whose arguments are literals.
+``PANELS`` is a tuple of :class:`PanelKind` whose arguments are literals
+(:mod:`ngpipe.config.listed`).
 """
 
-import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ngpipe.errors import ConfigError
+from ngpipe.config.listed import records
 
 FIGURES = Path(__file__).parents[1] / "figures"
 SWEPT = "sweep.csv"
 """Among what a kind reads: the table of the sweep of its experiment."""
-_RECORDS = re.compile(r"^PANELS = (\($.*?^\))$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,9 @@ class PanelKind:
 
     name: str
     system: str | None
-    """Whose experiments it shows; None: those of any system whose points are experiments."""
+    """System of the experiments it shows; None: any system whose points are experiments."""
     shows: str
-    """What is drawn, for the reference, captions and the report."""
+    """Description of the panel for the reference, captions and the report."""
     reads: tuple[str, ...]
     """Results it draws from, by the names of their files; it waits for these alone."""
     needs: tuple[str, ...] = ()
@@ -38,11 +35,11 @@ class PanelKind:
     columns: int = 1
     """Columns that it takes on a page without a mosaic, 1 to 3."""
     movie: bool = False
-    """Whether it also becomes a movie."""
+    """True if it also becomes a movie."""
     draws: str = ""
     """Function of its module that draws it, ``(material, ax) -> ax``; without a word, its name."""
     module: str = ""
-    """Where it is drawn; filled in from where the record stands."""
+    """Module that draws it; filled in from the place of the record."""
 
     @property
     def function(self) -> str:
@@ -57,29 +54,5 @@ def panel_kinds() -> Mapping[str, PanelKind]:
     Raises:
         ConfigError: two records of one name.
     """
-    found: dict[str, PanelKind] = {}
-    for path in sorted(FIGURES.rglob("*.py")):
-        for kind in _records(path):
-            if kind.name in found:
-                raise ConfigError(
-                    f"panel kind '{kind.name}' stands in {found[kind.name].module} and in "
-                    f"{kind.module}; give one of them another name"
-                )
-            found[kind.name] = kind
+    found = records(FIGURES, "ngpipe.figures", "PANELS", PanelKind, "panel kind")
     return dict(sorted(found.items(), key=lambda item: item[1].system or "~"))
-
-
-def _records(path: Path) -> list[PanelKind]:
-    """The records that stand in a module."""
-    listed = _RECORDS.search(path.read_text(encoding="utf-8"))
-    if listed is None:
-        return []
-    calls = ast.parse(listed[1], mode="eval").body.elts
-    return [
-        PanelKind(
-            *map(ast.literal_eval, call.args),
-            **{one.arg: ast.literal_eval(one.value) for one in call.keywords},
-            module=".".join(("ngpipe.figures", *path.relative_to(FIGURES).with_suffix("").parts)),
-        )
-        for call in calls
-    ]

@@ -1,4 +1,4 @@
-"""Values that keys of an experiment take in turn: section `sweep`, of every system."""
+"""The section `sweep` of every system: values of keys, one key at a time."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import unit, unit_of
+from ngpipe.config.base import fields_of, is_section, unit, unit_of
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
@@ -16,7 +16,7 @@ Sweep = dict[str, _Values]
 MARK = "~"
 """Stands between the name of an experiment and what a point of its sweep changes."""
 LABEL = r"[A-Za-z0-9._+=-]{1,150}"
-"""What a point may be called: it becomes part of paths, and needs no quotes in a shell."""
+"""Pattern of the name of a point, which becomes part of paths."""
 ExperimentName = Annotated[
     str, StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]*({MARK}{LABEL})?$")
 ]
@@ -53,7 +53,7 @@ def base_of(name: str) -> str:
 
 
 def label(path: str, value: Value) -> str:
-    """What a point is called: ``simulation.noise=0.1``."""
+    """Name of a point: ``simulation.noise=0.1``."""
     return f"{path}={spelled(value)}"
 
 
@@ -68,8 +68,8 @@ def unit_of_key(experiment: BaseModel, path: str) -> str:
     """Unit of a key of an experiment; empty where it is no number."""
     part, found = experiment, ""
     for name in path.split("."):
-        if isinstance(part, BaseModel):
-            found = unit_of(type(part).model_fields[name])
+        if is_section(type(part)):
+            found = unit_of(fields_of(type(part))[name])
             part = getattr(part, name)
         else:
             part = part[int(name) if isinstance(part, tuple) else name]
@@ -97,7 +97,7 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
 
 
 def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
-    """What is wrong with the sweep of an experiment, which is sound itself.
+    """Yield mistakes in the sweep of an experiment that is valid itself.
 
     Args:
         experiment: whose section ``sweep`` is looked at.
@@ -110,9 +110,9 @@ def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
         unsafe = [value for value in values if not re.fullmatch(LABEL, label(path, value))]
         for value in unsafe:
             yield (
-                f"sweep.{path}: {value!r} cannot name a directory, as the values of a sweep do; "
-                "expected at most 150 of the characters A-Z a-z 0-9 . _ + = - in path and value; "
-                "write an experiment of its own for it"
+                f"sweep.{path}: {value!r} cannot be part of a directory name, as the values of a "
+                "sweep are; expected at most 150 of the characters A-Z a-z 0-9 . _ + = - in path "
+                "and value; write a separate experiment for it"
             )
         if not unsafe:
             yield from _mistaken(experiment, path, values)

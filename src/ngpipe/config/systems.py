@@ -1,4 +1,4 @@
-"""Which systems there are, and the model of the experiments of each."""
+"""The systems, and the model of an experiment of each."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ AnyExperiment = Experiment | ConnectomeExperiment | CircuitExperiment
 
 
 def load_experiment(path: Path) -> AnyExperiment:
-    """Read config/experiments/<name>.yaml, of whichever system it says; without a word, assembly.
+    """Read config/experiments/<name>.yaml of any system; by default assembly.
 
     ``<name>~<path>=<value>.yaml`` is a point of its sweep, for which there is no file.
 
@@ -49,7 +49,7 @@ def load_with_points(path: Path) -> dict[str, AnyExperiment]:
 
 
 def unknown_point(name: str, known: Iterable[str]) -> str:
-    """What to say of a point that is none of its experiment."""
+    """Message about a point that its experiment does not have."""
     first, *others = known
     return (
         f"there is no point {name}; the points of the sweep of {first} are {others[:20] or 'none'}"

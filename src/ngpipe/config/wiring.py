@@ -1,14 +1,15 @@
-"""Which connectome: section `connectome`."""
+"""The section `connectome`: source of the connectome, filters and signs."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ngpipe.config.base import Count, Groups, Number, Positive, Section, Seed, Weight, unit
+from ngpipe.config.base import Count, Number, Positive, Section, Seed, Weight, unit
 from ngpipe.config.files import GRAPHS, MATRICES, TABLES, Table, TextFormat, check_format, path_of
+from ngpipe.config.filters import NOTEBOOK, NotebookFilters
 
 Value = str | bool | int | Number
-"""What stands in a cell of a table."""
+"""A cell of a table."""
 
 
 class GeneratedSource(Section):
@@ -34,7 +35,9 @@ class OpticLobeSource(Section):
         15, description="Radius of the lattice; 15 gives 45,669 neurons."
     )
     fill: Weight = Field(
-        0.0, description="Synapses of offsets inside the hull of those seen; 1: as published."
+        0.0,
+        description="Number of synapses at unobserved offsets inside the hull of the observed "
+        "ones; 1: as published.",
     )
 
 
@@ -51,18 +54,19 @@ class CelegansSource(Section):
 
 
 class _OwnConnectome(Section):
-    """Keys of a connectome of one's own that are not about the layout of its text."""
+    """Keys of your own connectome, except the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects a connectome read from files.")
     path: path_of((*TABLES, *MATRICES, *GRAPHS)) = Field(
-        description="Edge list, sheet, matrix or graph; kinds in docs/connectomes.md."
+        description="Edge list, sheet, matrix or graph; docs/connectomes.md lists the kinds of "
+        "files."
     )
     neurons: Table | None = Field(
         None,
-        description="Table of the neurons, with an id each: its path, or a section that also says "
-        "how it is laid out. Null: those of the edges.",
+        description="Table of the neurons, with an id column: its path, or a section that also "
+        "gives its layout. Null: the neurons that occur in the edges.",
     )
-    unit: str = Field("synapses", description="Of the weights.")
+    unit: str = Field("synapses", description="Unit of the weights.")
     pre: str = Field("pre", description="Column of the sending neuron.")
     post: str = Field("post", description="Column of the receiving neuron.")
     weight: str | None = Field(
@@ -71,58 +75,30 @@ class _OwnConnectome(Section):
     sign: str | None = Field(None, description="Column of +1 or -1 for each edge. Null: none.")
     where: dict[str, Value | Annotated[tuple[Value, ...], Field(min_length=1)]] = Field(
         {},
-        description="Only edges with this value, or one of these values, in a column, as column: "
-        "value.",
+        description="Keep only edges with this value, or one of these values, in a column, "
+        "written as column: value.",
     )
     id: str = Field("id", description="Column of the id in the table of neurons.")
     rename: dict[str, str] = Field(
         {}, description="Columns of the table of neurons to rename, as old: new."
     )
-    rows: Literal["post", "pre"] = Field("post", description="What the rows of a matrix are.")
+    rows: Literal["post", "pre"] = Field("post", description="Meaning of the rows of a matrix.")
     variable: str | None = Field(
         None, description="Name of the matrix in a file that holds several. Null: the only one."
     )
-    duplicates: Literal["sum", "refuse"] = Field(
-        "sum", description="What to do with edges that stand in the file more than once."
-    )
+    duplicates: Literal["sum", "refuse"] = Field("sum", description="How to treat repeated edges.")
     unknown: Literal["refuse", "drop"] = Field(
-        "refuse", description="What to do with edges of neurons that the table lacks."
+        "refuse", description="How to treat edges of neurons that the neuron table lacks."
     )
 
 
 class TableSource(TextFormat, _OwnConnectome):
-    """A connectome of one's own, from a file."""
+    """Your own connectome, from a file."""
 
     @model_validator(mode="after")
     def _is_laid_out(self) -> "TableSource":
         check_format(self.path, self)
         return self
-
-
-class Filters(Section):
-    """Which cells and synapses of a table of synapses count, applied once in this order."""
-
-    proofread: bool | Groups = Field(
-        True,
-        description="Only proofread cells. If words tell them that are not those of the release: "
-        "the words that count.",
-    )
-    cell_type: Groups | None = Field(
-        ("23P",), description="Only cells of these types. Null: of all."
-    )
-    region: str | None = Field("V1", description="Only cells of this region. Null: of all.")
-    exclude: tuple[int | str, ...] = Field((), description="Ids of cells to leave out.")
-    autapses: Literal["keep", "drop"] = Field(
-        "keep", description="What to do with synapses of a cell with itself."
-    )
-    min_synapses: Annotated[int, Field(ge=0, json_schema_extra=unit("synapses"))] = Field(
-        21,
-        description="Only cells with so many synapses with those that are left; an autapse counts "
-        "twice.",
-    )
-    input_and_output: bool = Field(
-        True, description="Only cells that send to, and receive from, those that are left."
-    )
 
 
 class SyntheticSource(Section):
@@ -131,16 +107,17 @@ class SyntheticSource(Section):
     kind: Literal["synthetic"] = Field("synthetic", description="Selects made-up synapses.")
     seed: Seed = Field(0, description="Seed of cells and synapses.")
     n_neurons: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
-        419, description="Proofread cells of type 23P in V1."
+        419, description="Number of proofread cells of type 23P in V1."
     )
     n_others: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
-        400, description="Further cells, which the filters are to take."
+        400, description="Number of further cells, which the filters should remove."
     )
     receivers: Positive = Field(15.8, description="Mean number of receivers of a proofread cell.")
     reciprocity: Weight = Field(
-        1.6, description="How much likelier both ways are than for independent connections."
+        1.6,
+        description="Probability of a reciprocal connection, relative to independent connections.",
     )
-    filters: Filters = Field(Filters(), description="Which cells and synapses count.")
+    filters: NotebookFilters = Field(NOTEBOOK, description="Filters on cells and synapses.")
 
 
 class SynapseSource(Section):
@@ -148,28 +125,28 @@ class SynapseSource(Section):
 
     kind: Literal["synapses"] = Field("synapses", description="Selects tables of synapses.")
     synapses: Table = Field(
-        description="Table with one row for each synapse: its path, or a section that also says "
-        "how it is laid out."
+        description="Table with one row per synapse: its path, or a section that also gives its "
+        "layout."
     )
-    cells: Table = Field(description="Table with one row for each cell, named likewise.")
+    cells: Table = Field(description="Table with one row per cell, given in the same way.")
     release: Literal["v1300", "phase1"] = Field(
-        "v1300", description="What the columns are called: as in MICrONS v1300 or phase 1 v185."
+        "v1300", description="Release whose column names are used: MICrONS v1300 or phase 1 v185."
     )
     columns: dict[
         Literal["pre", "post", "size", "id", "cell_type", "position", "region", "proofread"],
         str | tuple[str, str, str] | None,
     ] = Field(
         {},
-        description="Columns that are called otherwise; `position` is one or three. Null, for "
-        "`region` and `proofread`: there is none.",
+        description="Columns with other names; `position` is one column or three. Null for "
+        "`region` and `proofread`: there is no such column.",
     )
     verify: bool = Field(
-        True, description="Refuse a file with the name of a published one and other content."
+        True, description="Refuse a file that has the name of a published one but other content."
     )
     weight: Literal["size", "synapses"] = Field(
-        "size", description="Weights are summed sizes, or numbers, of the synapses of a connection."
+        "size", description="Weight of a connection: summed size, or number, of its synapses."
     )
-    filters: Filters = Field(Filters(), description="Which cells and synapses count.")
+    filters: NotebookFilters = Field(NOTEBOOK, description="Filters on cells and synapses.")
 
     @field_validator("columns")
     @classmethod
@@ -195,7 +172,9 @@ Source = Annotated[
 class Wiring(Section):
     """The connectome, its weights signed."""
 
-    source: Source = Field(GeneratedSource(), description="Where it comes from.")
+    source: Source = Field(GeneratedSource(), description="Source of the connectome.")
     without_sign: Literal["refuse", "excitatory", "inhibitory", "drop"] = Field(
-        "refuse", description="What senders without a known sign do; `drop`: send nothing."
+        "refuse",
+        description="Sign of senders without a known one. `refuse`: an error; `drop`: their "
+        "outgoing connections are removed.",
     )

@@ -134,7 +134,7 @@ _NAMES = {
     ),
     "trained_parameters": ("training_mode",),
 }
-"""What is public, by module."""
+"""Public names, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_MODULE)
 

@@ -90,5 +90,5 @@ class Chords:
 
 
 Surrogate = bool | Chords
-"""What stands in for the derivative at bounds: False, nothing; True, see
+"""Substitute for the derivative at bounds: False, nothing; True, see
 :class:`ngpipe.connectome.step.Held`; or the slopes of chords, there and of tanh."""

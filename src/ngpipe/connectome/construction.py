@@ -1,4 +1,4 @@
-"""What a network is built from: buffers, parameters of groups, device, dtype, a response of one's
+"""Parts to build a network from: buffers, parameters of groups, device, dtype, a response of one's
 own.
 """
 
@@ -39,7 +39,7 @@ def connectome_buffers(
     rules: Rules,
     dtype: torch.dtype,
 ) -> dict[str, Tensor]:
-    """By name the arrays of all that does not train: W, edges that divide, sensors, groups.
+    """Arrays that are not trained, by name: W, divisive edges, sensors, groups.
 
     Raises:
         ArgumentError: sensory neurons or divisive edges that do not fit W.
@@ -128,7 +128,7 @@ def check_constants(network: nn.Module, names: Sequence[str]) -> None:
 
 
 def takes_network(function: Callable) -> bool:
-    """Whether a response is a function of (network, W x, x) or of W x alone."""
+    """True if a response is a function of (network, W x, x), False if of W x alone."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:
@@ -154,5 +154,5 @@ def device_of(device: torch.device | str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device {device} was asked for, but torch finds no CUDA; use 'cpu'")
+        raise DeviceError(f"device {device} was requested, but torch finds no CUDA; use 'cpu'")
     return device

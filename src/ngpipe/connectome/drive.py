@@ -1,4 +1,4 @@
-"""What reaches a network from outside: inputs of sensory neurons, within bounds."""
+"""Input to a network from outside, to sensory neurons, within bounds."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -17,7 +17,7 @@ Divisive = Mapping[Any, Any]
 
 @dataclass(frozen=True)
 class Groups:
-    """Which group each neuron belongs to."""
+    """Group of each neuron."""
 
     names: list[Hashable]
     """Names of the groups, sorted; parameters have this order."""
@@ -39,7 +39,7 @@ class Groups:
         unknown = [group for group in values if group not in self.names]
         if unknown:
             rules.doubt(
-                f"{name} names {_some(unknown)}, which is no group of idx_to_group",
+                f"{name} names {_some(unknown)}, which is not a group of idx_to_group",
                 "it is ignored",
                 f"the groups are {_some(self.names)}",
             )
@@ -54,7 +54,7 @@ class DivisiveEdges:
     pre: np.ndarray
     weight: np.ndarray
     parameter: np.ndarray
-    """Which strength applies: the number of the pre group among the keys given."""
+    """Index of the strength that applies: the number of the pre group among the keys given."""
 
 
 def groups_of(idx_to_group: Mapping[Any, Any], n: int) -> Groups:
@@ -192,7 +192,7 @@ def neurons_of(key: Any, groups: Groups | None, n: int, name: str) -> np.ndarray
     if isinstance(key, Integral) and not isinstance(key, bool):
         return check_indices([key], n, name)
     known = "there are no groups" if groups is None else f"the groups are {_some(groups.names)}"
-    raise ArgumentError(f"{name} {key!r} is no group and no index of a neuron; {known}")
+    raise ArgumentError(f"{name} {key!r} is neither a group nor the index of a neuron; {known}")
 
 
 def members_of(who: Any, groups: Groups | None, n: int, name: str) -> np.ndarray:  # noqa: ANN401

@@ -117,7 +117,7 @@ class MultilayeredNetwork(Parts):
         return replace(self.response(), custom=custom, **constants).respond(x, previous)
 
     def _own_response(self) -> Callable[[State, State], State] | None:
-        """What replaces the response: a function given, or a method of a class of one's own."""
+        """Replacement of the response: a given function, or a method of a subclass."""
         method = self.activation_function
         usual = getattr(method, "__func__", None) is MultilayeredNetwork.activation_function
         return custom_response(self) if usual else method

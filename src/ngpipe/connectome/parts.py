@@ -1,4 +1,4 @@
-"""What a connectome network is made of: W, sensors, groups, parameters, and their state."""
+"""Parts of a connectome network: W, sensors, groups, parameters, and their state."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -138,7 +138,7 @@ class Parts(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return self.w_values.device
 
     @property
@@ -160,7 +160,7 @@ class Parts(nn.Module):
 
     @property
     def edge_pre_param_idx(self) -> Tensor | None:
-        """Which of the divisive strengths is that of each divisive edge."""
+        """Index of the divisive strength of each divisive edge."""
         return None if self.divisive_strength is None else self.divisive_parameter
 
     @property

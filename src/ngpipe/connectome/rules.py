@@ -12,23 +12,23 @@ from typing import Literal
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 Procedure = Literal["2.9.5", "head", "mended"]
-"""How a network is trained and stimuli are searched under the names of connectome_interpreter."""
+"""Procedure of training and stimulus search under the names of connectome_interpreter."""
 DEFAULT = "2.9.5"
 """The preset where none is named, of the library and of the workflow."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a network does where versions differ."""
+    """Behaviour of a network where versions differ."""
 
     tau: float
     """Time constant of the leak where none is given [steps]; 1: no leak."""
     signed_biases: bool
     """Biases as given and trained; otherwise their absolute value."""
     divisive: Literal["product", "sum"]
-    """How a neuron's divisive edges combine: max(0, 1 + ...) each, or one for their sum."""
+    """Combination of a neuron's divisive edges: max(0, 1 + ...) each, or one for their sum."""
     bounded: Literal["input", "activity", "all"]
-    """What is held within [threshold, 1]: the input (the sum with it is cut at 1); the activity of
+    """Values clamped to [threshold, 1]: the input (the sum with it is cut at 1); the activity of
     sensory neurons, after the input was added; or that of all neurons, but not the input of
     time 0."""
     strict: bool
@@ -36,15 +36,15 @@ class Rules:
     counts as 0 where the input is bounded, the last duplicate wins (bounded input: at time 0 they
     add), unknown groups are ignored."""
     keeps_graph: bool
-    """Whether ``activations`` of a network keep their graph."""
+    """True if ``activations`` of a network keep their graph."""
     mended: bool
     """Training and stimulus search without the bugs of the releases (see their docstrings)."""
     version: Literal["2.9.5", "head"] = "2.9.5"
-    """Whose training, search and gradients those are that are not mended."""
+    """Version of connectome_interpreter for training, search and gradients that are not mended."""
 
     @property
     def procedure(self) -> Procedure:
-        """Whose training, search and gradients."""
+        """Procedure of training, search and gradients: ``mended``, or that of a version."""
         return "mended" if self.mended else self.version
 
     def doubt(self, problem: str, instead: str, remedy: str) -> None:

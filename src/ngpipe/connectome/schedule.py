@@ -32,12 +32,12 @@ BEFORE = -1
 
 @dataclass(frozen=True)
 class Intervention:
-    """What is done to neurons."""
+    """An intervention on neurons."""
 
     who: Any
     """Index of a neuron, name of a group, or several of either."""
     activity: float
-    """What they are held at, or what is added [1]."""
+    """Activity at which they are clamped, or that is added [1]."""
     holds: bool
     layers: tuple[int, ...] | None
     """None: throughout."""
@@ -122,7 +122,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done in one layer."""
+    """All interventions in one layer."""
 
     added: Entries | None
     held: Entries | None
@@ -138,7 +138,7 @@ class Change:
 
 
 Changes = Mapping[int, Change]
-"""By layer; :data:`BEFORE` is before the first."""
+"""Changes by layer; :data:`BEFORE` is before the first."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,11 @@ class Compiler:
     layers: int
     samples: int
     copies: int
-    """How often all samples are repeated, one copy after the other."""
+    """Number of copies of all samples, one after the other."""
     like: Tensor
     """Has the dtype and device of activities."""
     name: str
-    """What messages call the schedule."""
+    """Name of the schedule in messages."""
 
     def changes(self, schedule: Schedule) -> Changes:
         """Changes by layer; layers in which the same is done share one.
@@ -179,7 +179,7 @@ class Compiler:
         return check_indices(layers, self.layers, f"{self.name}: layer").tolist()
 
     def _part(self, part: Intervention) -> tuple[bool, np.ndarray, np.ndarray]:
-        """Whether it holds; flat indices ``neuron * columns + column``; activities."""
+        """True if it clamps; flat indices ``neuron * columns + column``; activities."""
         rows = members_of(part.who, self.groups, self.neurons, f"{self.name}:")
         samples = range(self.samples) if part.samples is None else part.samples
         chosen = check_indices(samples, self.samples, f"{self.name}: sample")
@@ -210,7 +210,7 @@ class Compiler:
 
 
 def _last(combined: np.ndarray, place: np.ndarray, values: np.ndarray) -> None:
-    """Of several values of a place the last."""
+    """Write values to places; the last of several values wins."""
     where, latest = np.unique(place[::-1], return_index=True)
     combined[where] = values[::-1][latest]
 

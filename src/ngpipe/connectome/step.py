@@ -29,12 +29,12 @@ from ngpipe.connectome.chords import Chords, Surrogate
 from ngpipe.connectome.weights import Edges, SparseProduct
 
 STEEPNESS = 10.0
-"""How fast a surrogate gradient falls with distance from a bound [1 / activity]."""
+"""Decay of a surrogate gradient with distance from a bound [1 / activity]."""
 
 State = Float[Tensor, "neuron batch"]
 """Activity of all neurons in each sample [1]."""
 Drive = Callable[[State, State], State]
-"""What becomes of the drive W x of a state x, before the response to it: ``(W x, x) -> drive``."""
+"""Change of the drive W x of a state x before the response: ``(W x, x) -> drive``."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DivisiveInhibition:
     """Negative slopes of neurons that are not divided vanish, too, as in the head."""
 
     def gain(self, x: State, surrogate: Surrogate = False) -> State:
-        """What every slope is multiplied by, 0 to 1."""
+        """Factor on every slope, 0 to 1."""
         change = self.weight[:, None] * x[self.pre]
         at = self.post[:, None].expand_as(change)
         ones = torch.ones_like(x)
@@ -89,7 +89,7 @@ class Response:
     nonlinear: bool
     """False: y is z itself, without threshold and tanh."""
     surrogate: Surrogate
-    """What gradients do at the threshold, see :class:`Held` and :class:`Chords`."""
+    """Gradients at the threshold, see :class:`Held` and :class:`Chords`."""
     custom: Callable[[Tensor, Tensor], Tensor] | None
     """A response of one's own, of W x and x; slope, bias, leak and division do not apply."""
     edges: Edges | None = None

@@ -1,4 +1,4 @@
-"""Which parameters of a network are trained, for the time of a block."""
+"""Choice of the trained parameters of a network, for the duration of a block."""
 
 import contextlib
 from collections.abc import Iterator

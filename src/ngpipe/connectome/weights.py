@@ -137,7 +137,7 @@ class Edges:
     """W and its transpose as CSR patterns, with values that have a gradient; N neurons, E edges."""
 
     values: Tensor
-    """Of the edges in the order of W, ``(edge,)``."""
+    """Values of the edges in the order of W, ``(edge,)``."""
     rows: Tensor
     columns: Tensor
     turned_rows: Tensor

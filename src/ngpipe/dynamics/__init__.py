@@ -1,1 +1,1 @@
-"""What is true of the neurons, whatever the method: drifts and their integration."""
+"""Dynamics of the neurons, independent of the method: drifts and their integration."""

@@ -35,7 +35,7 @@ def euler_maruyama(
         first: number of the first frame; below zero for a burn-in.
     """
     if noise and generator is None:
-        raise TypeError("noise needs a generator: randomness is always passed down")
+        raise TypeError("noise needs a generator: randomness is always passed as one")
     x, k = x0, first
     while True:
         rate = drift(k * dt, x)
@@ -117,5 +117,5 @@ def _check_finite(x: Tensor, start: int, limit: float) -> None:
 
 
 def _beyond(x: Tensor, limit: float) -> Tensor:
-    """Where activity is not finite, or larger than the limit."""
+    """Mask of activity that is not finite, or exceeds the limit."""
     return ~(x.abs() <= limit)

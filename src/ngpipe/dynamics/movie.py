@@ -58,7 +58,7 @@ def read(cfg: Video) -> Images:
 
     Raises:
         ConfigError: the file is missing or unreadable, has the wrong rank, fewer than two images,
-            or holds values that are no finite numbers.
+            or holds values that are not finite numbers.
     """
     path = Path(cfg.path)
     reader = _READERS.get(path.suffix.lower())
@@ -66,7 +66,8 @@ def read(cfg: Video) -> Images:
         raise ConfigError(f"simulation.input.path: no file at {path.absolute()}")
     if reader is None:
         raise ConfigError(
-            f"simulation.input.path: {path} is no movie; expected one of {', '.join(_READERS)}"
+            f"simulation.input.path: {path} is not a movie file; expected one of "
+            f"{', '.join(_READERS)}"
         )
     try:
         images = np.asarray(reader(path, cfg))

@@ -1,4 +1,4 @@
-"""How much of a simulated activity lies where the transfer function is flat."""
+"""Saturation: the fraction of simulated activity where the transfer function is flat."""
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class Saturation:
 
     @property
     def warning(self) -> str | None:
-        """What is to be said; None if every neuron's signal changes."""
+        """Warning about constant signals; None if every neuron's signal changes."""
         stuck = self.constant
         if not stuck:
             return None
@@ -51,7 +51,7 @@ class Saturation:
         return (
             f"activity is saturated: {self.share:.1%} of it lies where the transfer function is "
             f"flat, and {len(stuck)} of {len(self._flat)} neurons ({named}) stay there on one side "
-            "at least 99 % of the time. What these send does not change, so no recording of it "
-            "tells their columns of W. Lower the gain or the self-excitation of the types, or "
+            "at least 99 % of the time. Their output does not change, so no recording can "
+            "determine their columns of W. Lower the gain or the self-excitation of the types, or "
             "their excess of excitation, or add noise or an input that moves them"
         )

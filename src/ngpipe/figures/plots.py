@@ -29,7 +29,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Look:
-    """What lines look like, and the text around them.
+    """Style of lines, and the text around them.
 
     Attributes:
         x_label: below.
@@ -66,7 +66,7 @@ class Look:
         for color in (self.axis_color, self.paper):
             if not is_color_like(color):
                 raise ArgumentError(
-                    f"{color!r} is no colour of Matplotlib; give a name or '#rrggbb'"
+                    f"{color!r} is not a colour of Matplotlib; give a name or '#rrggbb'"
                 )
 
 
@@ -101,7 +101,7 @@ def small_multiples(table: pd.DataFrame, look: Look) -> Figure:
 
 
 def limits_of(values: pd.Series, low: float | None, high: float | None) -> tuple[float, float]:
-    """What was asked for; else all values, with room for markers at their ends."""
+    """Limits asked for; else all values, with room for markers at their ends."""
     least, largest = float(values.min()), float(values.max())
     margin = 0.03 * (largest - least) or 0.5
     return least - margin if low is None else low, largest + margin if high is None else high

@@ -12,9 +12,9 @@ from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result, pretty
 
 METRICS = {"r2": "$R^2$", "ari": "adjusted Rand index", "nrmse": "normalised RMSE"}
-"""How metrics are written; others by their name in metrics.csv."""
+"""Labels of metrics; others have their name in metrics.csv."""
 QUANTITIES = {"connectivity": "W", "input": "Ω", "phi": "φ", "psi": "ψ"}
-"""How quantities are written; others by their name in metrics.csv."""
+"""Labels of quantities; others have their name in metrics.csv."""
 DECADES = 2
 """Positive settings that span more are shown on a logarithmic axis."""
 
@@ -36,9 +36,9 @@ class SweepMaterial(Material):
         if not asked.any():
             known = sorted(set(table["quantity"] + "." + table["metric"]))
             raise StoreError(
-                f"panel kind '{spec.kind}' is to show {spec.quantity}.{spec.metric} of "
-                f"{spec.of} against {spec.parameter}, but its metrics there are {known[:20]}; "
-                "correct `quantity` and `metric`"
+                f"panel kind '{spec.kind}' should show {spec.quantity}.{spec.metric} of {spec.of} "
+                f"against {spec.parameter}, but its metrics there are {known[:20]}; correct "
+                "`quantity` and `metric`"
             )
         return table[asked]
 
@@ -47,14 +47,14 @@ PANELS = (
     PanelKind(
         "sweep",
         system=None,
-        shows="a metric at every value of one swept key, with the published value; of systems"
-        " assembly and connectome",
+        shows="a metric at every value of one swept key, with the published value; for "
+        "systems assembly and connectome",
         reads=("sweep.csv",),
         needs=("parameter", "quantity", "metric"),
     ),
 )
 MATERIAL = SweepMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def sweep(material: SweepMaterial, ax: Axes) -> Axes:

@@ -38,7 +38,7 @@ def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArr
 def score_intervals(
     estimate: xr.DataArray, error: xr.DataArray, truth: xr.DataArray
 ) -> pd.DataFrame:
-    """How often intervals of W hold the truth, over the off-diagonal entries.
+    """Coverage of the intervals of W, over the off-diagonal entries.
 
     With z = (estimate - truth) / error, quantity ``interval`` has ``coverage_p``, the share of
     entries with abs(z) <= the (1 + p / 100) / 2 quantile of the standard normal distribution, and

@@ -71,7 +71,7 @@ def score_functions(recovery: xr.Dataset, truth: xr.Dataset) -> pd.DataFrame:
 
 
 def _rows_of_types(truth: xr.Dataset) -> Int[np.ndarray, " neuron"]:
-    """For every neuron, the row of the true phi that belongs to its type."""
+    """Row of the true phi for the type of every neuron."""
     labels = truth["neuron_type"].values
     known = np.arange(truth.sizes["type"])
     if "type" in truth.coords:
@@ -111,7 +111,7 @@ def _transfer(
 
 
 def _typical_senders(recovery: xr.Dataset) -> np.ndarray:
-    """For every pair of found types, the first neuron of the sender's type."""
+    """First neuron of the sender's type, for every pair of found types."""
     found = recovery["neuron_type"].values
     return np.array([np.flatnonzero(found == k)[0] for k in recovery["sender_type"].values])
 

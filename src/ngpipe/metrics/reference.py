@@ -23,7 +23,7 @@ def beside(table: pd.DataFrame, published: Reference) -> pd.DataFrame:
     given = {(quantity, metric) for quantity, metrics in published.items() for metric in metrics}
     if given - known:
         raise ConfigError(
-            f"reference: {_named(given - known)} is no metric of this experiment; it has "
+            f"reference: {_named(given - known)} is not a metric of this experiment; it has "
             f"{_named(known)}"
         )
     values = [

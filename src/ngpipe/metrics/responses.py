@@ -32,7 +32,7 @@ def score_fit(fit: xr.Dataset) -> list[pd.DataFrame]:
 
 
 def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
-    """How far attributions to the input miss the readout they explain, relative to it.
+    """Error of attributions to the input, relative to the readout that they explain.
 
     ``silencing_largest`` is the loss, with its sign, of the group other than its own whose
     silence changes the readout most.

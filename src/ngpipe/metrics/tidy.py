@@ -20,7 +20,7 @@ def rows(quantity: str, values: Mapping[str, float | int], n: int) -> pd.DataFra
 
 
 def agreement(estimate: Vector, truth: Vector) -> dict[str, float]:
-    """How well two vectors agree, in float64.
+    """Agreement of two vectors, in float64.
 
     Returns:
         ``r2``: squared Pearson correlation. ``slope``: ordinary least squares of the estimate on

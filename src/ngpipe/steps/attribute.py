@@ -1,4 +1,4 @@
-"""What readouts rest on: input, pairs of groups, and groups silenced -> ``attribution.zarr``."""
+"""Attribution of readouts to input, pairs of groups and silenced groups -> ``attribution.zarr``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from jaxtyping import Bool
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.readouts import Measure, measures
@@ -21,6 +21,7 @@ from ngpipe.connectome.explanation.integrated import integrated_gradients
 from ngpipe.connectome.explanation.lesions import ablation
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 
@@ -58,8 +59,8 @@ def run(
             if not within[np.concatenate(who)].any():
                 say(
                     f"readouts.{name}: no path of at most {network.num_layers} synapses leads from "
-                    f"a sensor (network.sensors) to {list(readouts[name].groups)}, so that no "
-                    "input adds to it; all attributions are 0"
+                    f"a sensor (network.sensors) to {list(readouts[name].groups)}, so no input "
+                    "contributes to it; all attributions are 0"
                 )
             # Without itself a readout is nothing: its own groups tell nothing.
             others = {g: who for g, who in silenced.items() if g not in readouts[name].groups}
@@ -98,7 +99,7 @@ def _explained(
 def _without_each(
     network: MultilayeredNetwork, measure: Measure, silenced: Mapping[str, np.ndarray]
 ) -> xr.DataArray:
-    """What is lost without each group, if there are groups to silence."""
+    """Loss of a readout without each group, if there are groups to silence."""
     if not silenced:
         names = np.array([], dtype=str)
         return xr.DataArray(np.zeros((1, 0)), {"group": names}, ("sample", "group"))

@@ -1,6 +1,6 @@
 """The same stimuli through null connectomes -> ``control.zarr``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +8,18 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.given import fit_to_given
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.readouts import Measure, measures
 from ngpipe.artifacts.stimuli import input_of
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
-from ngpipe.config.connectome.readouts import Control
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import permuted_weights, rewired
-from ngpipe.wiring.nulls.signs import sampled_signs
-
-Draw = Callable[[Connectome, np.random.Generator], Connectome]
+from ngpipe.wiring.nulls.table import NULLS
 
 
 def run(
@@ -55,7 +52,9 @@ def run(
     values = []
     with progress(cfg.draws, "nulls", unit="null") as bar:
         for _ in range(cfg.draws):
-            drawn = _draw(cfg)(connectome, rng)
+            drawn = NULLS[cfg.model].sample(
+                connectome, rng, sweeps=cfg.sweeps, certainty=cfg.certainty
+            )
             if cfg.redo:
                 null = network_file.build(drawn, about, device)
                 inputs = _anew(drawn, null, experiment)
@@ -101,20 +100,3 @@ def _values(
 ) -> Float[np.ndarray, " readout"]:
     found = [m.objective(network.run(m.inputs)).item() for m in followed.values()]
     return np.array(found, dtype=np.float32)
-
-
-def _draw(cfg: Control) -> Draw:
-    """How a null is drawn."""
-    match cfg.model:
-        case "weights":
-            return permuted_weights
-        case "signs":
-            return lambda c, rng: sampled_signs(c, _certainty(c, cfg.certainty), rng)
-        case keep:
-            return lambda c, rng: rewired(c, rng, keep=keep, sweeps=cfg.sweeps)
-
-
-def _certainty(connectome: Connectome, certainty: float) -> Float[np.ndarray, " neuron"]:
-    """Probability that each neuron excites, from the sign of all it sends."""
-    sent = np.asarray(connectome.weights.sum(axis=0)).ravel()
-    return np.where(sent >= 0, certainty, 1 - certainty)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.checkpoint import CHECKPOINTS, Checkpoint
 from ngpipe.artifacts.given import fit_to_given
@@ -17,6 +17,7 @@ from ngpipe.config.connectome import excitability
 from ngpipe.config.connectome.stimuli import Pulse
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 SAVED_EVERY = 50
@@ -77,7 +78,7 @@ def _write(
 
 
 def _train(run: Fit, checkpoint: Checkpoint) -> None:
-    """To the end, from the checkpoint if there is one."""
+    """Train to the end, from the checkpoint if there is one."""
     if (saved := checkpoint.restored(run.network.device)) is not None:
         run.load_state(saved)
     with progress(run.plan.epochs, "fit", unit="epoch", initial=run.epoch) as bar:

@@ -18,9 +18,9 @@ from ngpipe.figures.quicklook import drawable, quick_look
 Lines = Iterator[str]
 
 ABOUT = ("stage", "key", "command", "device", "wall_seconds", "peak_memory_mb", "digest")
-"""What of a manifest is shown of the result beside it."""
+"""Fields of a manifest shown with the result that it describes."""
 _OURS = b"Software\0ngpipe"
-"""What a picture that ngpipe drew says of itself."""
+"""Mark in a picture that ngpipe drew."""
 
 
 def run(path: Path) -> None:
@@ -69,7 +69,7 @@ def _variables(dataset: xr.Dataset) -> Lines:
 
 
 def _about(path: Path) -> Lines:
-    """Where a result comes from, if a manifest beside it says so."""
+    """Origin of a result, if a manifest describes it."""
     for place in sorted(path.parent.glob("*.json")):
         manifest = _manifest(place)
         names = {manifest.get("file", f"{place.stem}.zarr"), *manifest.get("files", ())}
@@ -136,7 +136,7 @@ def _size(path: Path) -> str:
 def _json(path: Path) -> Lines:
     manifest = _manifest(path)
     if not manifest:
-        yield f"{path}: a JSON file that is no manifest of ngpipe, {_size(path)}"
+        yield f"{path}: a JSON file, but not a manifest of ngpipe, {_size(path)}"
         return
     yield f"{path}: manifest of {', '.join(sorted(_listed(path.name, manifest) - {path.name}))}"
     yield ""
@@ -165,7 +165,7 @@ def _model(path: Path) -> Lines:
         tensors = json.loads(head)
         about = json.loads(tensors.pop("__metadata__", {}).get("ngpipe", "{}"))
     except (ValueError, AttributeError) as error:
-        raise StoreError(f"{path} is no safetensors file, or damaged ({error})") from error
+        raise StoreError(f"{path} is not a safetensors file, or is damaged ({error})") from error
     yield f"{path}: " + (f"model of ngpipe, key {about['key']}" if about else "tensors")
     yield ""
     yield from (f"  {name:<28} {v['shape']}  {v['dtype']}" for name, v in tensors.items())
@@ -207,7 +207,9 @@ def _look(path: Path) -> None:
         sys.stdout.write("\nit holds no numbers to draw\n")
         return
     if picture.exists() and _OURS not in picture.read_bytes()[:4096]:
-        warnings.warn(f"{picture} is not of ngpipe; no picture drawn", NgpipeWarning, stacklevel=2)
+        warnings.warn(
+            f"{picture} is not from ngpipe; no picture drawn", NgpipeWarning, stacklevel=2
+        )
         return
     try:
         with store.atomic(picture) as partial:

@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from ngpipe import store
 from ngpipe.artifacts.progress import progress
-from ngpipe.config.circuit.experiment import EXCHANGING, Motifs
+from ngpipe.config.circuit.motifs import Motifs
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.nulls.models import MOST_SWEEPS, NULLS, mixing
 from ngpipe.wiring.nulls.motifs import motif_counts, motif_scores
+from ngpipe.wiring.nulls.rewiring import MOST_SWEEPS, mixing
+from ngpipe.wiring.nulls.table import NULLS
 
 MIXING = ["null", "sweep", "overlap"]
 
@@ -38,11 +39,11 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
 
             def samples(name: str = name, rng: np.random.Generator = rng) -> Iterator[Connectome]:
                 for _ in range(cfg.samples):
-                    yield NULLS[name].sample(connectome, rng, cfg.sweeps)
+                    yield NULLS[name].sample(connectome, rng, sweeps=cfg.sweeps)
                     bar.update()
 
             tables.append(motif_scores(connectome, samples()).reset_index().assign(null=name))
-            if name in EXCHANGING:
+            if NULLS[name].kind.exchanges:
                 mixed.append(_mixed(connectome, rng, name, cfg.sweeps))
     scores = pd.concat(tables[1:] or [tables[0].assign(null="")], ignore_index=True)
     overlap = pd.concat(mixed)[MIXING] if mixed else pd.DataFrame(columns=MIXING)
@@ -55,8 +56,9 @@ def run(cfg: Motifs, directory: Path, *, key: str) -> None:
 def _mixed(
     connectome: Connectome, rng: np.random.Generator, name: str, sweeps: int | None
 ) -> pd.DataFrame:
-    """How far a null comes from the connectome; says where it does not come away, or far enough."""
-    table = mixing(connectome, rng, keep=EXCHANGING[name], sweeps=sweeps).assign(null=name)
+    """Mixing of a null; warns if it does not leave the connectome, or not far enough."""
+    keep = NULLS[name].kind.exchanges
+    table = mixing(connectome, rng, keep=keep, sweeps=sweeps).assign(null=name)
     taken = len(table) - 1
     if table["overlap"].iloc[-1] == 1:
         said = "no connection can move, so every sample is connected as the connectome is"

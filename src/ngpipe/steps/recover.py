@@ -7,12 +7,13 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import model_file
 from ngpipe.artifacts.progress import say
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.config.assembly.training import Training
+from ngpipe.schemas import assembly as schemas
 
 
 def run(
@@ -46,21 +47,21 @@ def run(
 
 
 def _told(recovery: xr.Dataset, training: pd.DataFrame) -> str:
-    """Whether the groups of neurons are types: not if the closed form found another number."""
+    """Verdict on the groups of neurons as types: not if the closed form found another number."""
     told = recovery.attrs["types_told"]
     found = training.get("types", pd.Series(dtype=float)).dropna()
     if told != "yes" or found.empty or int(found.iloc[-1]) == recovery.attrs["n_types"]:
         return told
     return (
-        f"no: the closed form told {int(found.iloc[-1])} apart before the networks were fitted to "
-        "it; compare both with recovery.n_types"
+        f"no: the closed form distinguished {int(found.iloc[-1])} types before the networks were "
+        "fitted to it; compare both with recovery.n_types"
     )
 
 
 def _types(recovery: xr.Dataset) -> str:
-    """What is to be said of the types: their number, or why it cannot be told."""
+    """Message about types: their number, or why it is unknown."""
     n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
     if told != "yes":
         why = told.removeprefix("no: ")
-        return f"{n} groups of neurons by their phi*; whether they are types cannot be told: {why}"
+        return f"{n} groups of neurons by their phi*; whether they are types is unknown: {why}"
     return f"{n} types" if n > 1 else "one type"

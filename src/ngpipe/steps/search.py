@@ -7,12 +7,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.progress import progress
 from ngpipe.artifacts.stimuli import input_of
 from ngpipe.config.connectome.stimuli import Stimulus
 from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 STEPS = {"units": "steps", "long_name": "time"}
@@ -57,7 +58,7 @@ def run(
 def _inputs(
     stimuli: Mapping[str, Stimulus], connectome: Connectome, network: MultilayeredNetwork
 ) -> torch.Tensor:
-    """What every stimulus puts into the sensors, of shape (run, sensor, time)."""
+    """Input of every stimulus to the sensors, of shape (run, sensor, time)."""
     made = []
     with progress(len(stimuli), "search", unit="input") as bar:
         for name, stimulus in stimuli.items():

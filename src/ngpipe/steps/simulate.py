@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.arrays import Connectivity
 from ngpipe.artifacts.progress import progress, say, say_notes
 from ngpipe.config.assembly.inputs import Movie, Video
@@ -15,13 +15,14 @@ from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.dynamics.saturation import Saturation
+from ngpipe.schemas import assembly as schemas
 from ngpipe.wiring.ensembles import noted_weights
 from ngpipe.wiring.sources.opened import noting
 
 CURVE_POINTS = 2_001
 """Activities at which the true functions are tabulated."""
 DISC_CENTRE = (0.5, 1.6)
-"""Where neurons without input lie when others have one: beside the unit square."""
+"""Centre of the disc of neurons without input, next to the unit square."""
 
 
 def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> None:
@@ -78,7 +79,7 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
 
 
 def _saturation(found: Saturation) -> dict[str, object]:
-    """For the manifest; said aloud where it hides something."""
+    """Saturation for the manifest; warns if it hides something."""
     if found.warning is None:
         return {"saturated": found.share}
     say(f"warning: {found.warning}")
@@ -136,7 +137,7 @@ def _input(cfg: Simulation, external: ExternalInput | None) -> xr.Dataset:
 
 
 def _pairs(cfg: Simulation) -> tuple[list[int], str]:
-    """Which (receiver, sender) pairs of types have a psi of their own, and what psi depends on."""
+    """(receiver, sender) pairs of types with their own psi, and the arguments of psi."""
     n = len(cfg.types)
     by_receiver = len({t.receiver_width for t in cfg.types}) > 1
     by_sender = len({(t.sender_width, t.linear) for t in cfg.types}) > 1

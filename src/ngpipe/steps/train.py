@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import model_file, recordings
 from ngpipe.artifacts.checkpoint import CHECKPOINTS
 from ngpipe.artifacts.progress import progress, say
@@ -27,6 +27,7 @@ from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
+from ngpipe.schemas import assembly as schemas
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -87,14 +88,14 @@ def _tell(found: Opened) -> None:
     if recording.stretches is not None:
         longest = max(map(len, recording.stretches))
         say(
-            f"recording: {found.n_stretches:,} stretches without a gap or an absent value, the "
+            f"recording: {found.n_stretches:,} stretches without a gap or a missing value, the "
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
         )
 
 
 def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
-    """What is to be said of the trained model, whichever solver it is of; it is said here.
+    """Print and return the warnings about a trained model, from either solver.
 
     Raises:
         UselessModelError: the model is worse than predicting zero, and nobody asked for such.

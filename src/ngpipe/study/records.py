@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 WHOLE = ""
-"""As a part of an experiment: all of it."""
+"""Path of a part of an experiment that means all of it."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Stage:
     does: str
     """A sentence for the command line."""
     outputs: tuple[str, ...]
-    """What it leaves in results/runs/<experiment>/."""
+    """Its outputs in results/runs/<experiment>/."""
     above: tuple[str, ...]
     """Stages whose results it reads."""
     reads: tuple[str, ...]
@@ -32,7 +32,7 @@ class Stage:
     files: tuple[str, ...] = ()
     """Parts that name files of the user, whose content its key covers; some may not be there."""
     computes: bool = False
-    """Whether ``run`` takes a ``device``."""
+    """True if ``run`` takes a ``device``."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -74,7 +74,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             },
         ),
         "recover": Stage(
-            "read the trained model out, without the truth",
+            "read out the trained model, without the truth",
             outputs=("recovery.zarr", "recovery.json"),
             above=("train",),
             reads=("recovery",),
@@ -141,7 +141,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
     "circuit": {
         "wire": _WIRE,
         "respond": Stage(
-            "run a circuit, and what it is compared with, on a pulse",
+            "run a circuit and its conditions on a pulse",
             outputs=("responses.zarr", "responses.json"),
             above=("wire",),
             reads=("network", "neurons", "impulse", "runs", "conditions", "sweep"),
@@ -159,7 +159,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             outputs=("metrics.csv", "metrics.json", "measures.csv", "comparison.csv"),
             above=("respond",),
             reads=("measures", "reference"),
-            takes=(WHOLE,),
+            takes=("measures", "reference", "impulse", "conditions"),
         ),
     },
 }

@@ -11,10 +11,11 @@ from typing import Literal
 
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.base import OBSERVED
-from ngpipe.config.circuit.experiment import EXCHANGING, CircuitExperiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
 from ngpipe.config.load import load, validate
+from ngpipe.config.nulls import exchanging
 from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
@@ -24,7 +25,7 @@ from ngpipe.study import sections
 from ngpipe.study.records import SYSTEMS, Stage, stage_called
 
 METRICS = {"metrics.csv"}
-"""What a figure reads of each of its experiments."""
+"""Files that a figure reads of each of its experiments."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Foreign:
     """Digests of a recording that `simulate` did not write; they stand for its key."""
 
     seen: str
-    """Of what training sees."""
+    """Digest of what training sees."""
     whole: str
-    """Of everything, a truth to compare with included."""
+    """Digest of everything, including a truth to compare with."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Study:
     figures: Figures
     experiments: Mapping[str, AnyExperiment]
     recordings: Mapping[str, Foreign] = field(default_factory=dict)
-    """Of the experiments whose recording is known to be the user's own."""
+    """Recordings that are the user's own, by experiment."""
     _known: dict[str, Mapping[str, str]] = field(default_factory=dict, init=False, compare=False)
     """Keys that were asked for."""
 
@@ -94,7 +95,7 @@ class Study:
         return chain_key("figure", section, above)
 
     def beneath(self, figure: str) -> dict[str, dict[str, str]]:
-        """By experiment, the keys of the stages that a figure rests on, in their order."""
+        """Keys of the stages that a figure needs, by experiment, in their order."""
         found = {}
         for of in self.experiments_of(figure):
             panels = self.figures.figures[figure].panels.values()
@@ -122,8 +123,8 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
     figures = load(path, Figures)
     if overridden is not None and validate(overridden, Figures, where="--config") != figures:
         raise ConfigError(
-            f"--config and --configfile say otherwise than {path}; write the change into {path}, "
-            "so that results and config agree"
+            f"--config and --configfile contradict {path}; write the change into {path}, so that "
+            "results and config agree"
         )
     names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
     experiments, mistakes = {}, []
@@ -170,7 +171,7 @@ def _panels(figures: Figures) -> Iterator[tuple[str, Panel]]:
 
 
 def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
-    """What a panel shows that its experiment does not have."""
+    """Yield what a panel shows but its experiment lacks."""
     system = KINDS[panel.kind].system
     if system is None:
         yield from _not_swept(panel, experiment)
@@ -247,10 +248,10 @@ def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
         )
     if panel.kind == "motif_scores" and not experiment.motifs.nulls:
         yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
-    if panel.kind == "mixing" and not set(EXCHANGING) & set(experiment.motifs.nulls):
+    if panel.kind == "mixing" and not set(exchanging()) & set(experiment.motifs.nulls):
         yield (
             f".kind: none of motifs.nulls of experiment {panel.of}, "
-            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {list(EXCHANGING)}"
+            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {exchanging()}"
         )
 
 
@@ -328,8 +329,8 @@ def swept(name: str, experiment: AnyExperiment) -> dict[str, Point]:
     """
     if experiment.system == "circuit":
         raise ConfigError(
-            f"experiment {name} is of system circuit, whose step `respond` runs all of a sweep: "
-            f"every run of it is a row of results/runs/{name}/measures.csv"
+            f"experiment {name} is of system circuit, whose step `respond` runs the whole sweep: "
+            f"every run is a row of results/runs/{name}/measures.csv"
         )
     if not experiment.sweep:
         raise ConfigError(

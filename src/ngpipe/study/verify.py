@@ -10,12 +10,12 @@ from ngpipe.ownership import command_for, is_of_a_recording
 
 STAMP = ".snakemake_timestamp"
 Stages = Mapping[str, Mapping[str, str]]
-"""Of every experiment, today's key of every stage that a result rests on, first causes first."""
+"""Today's keys of the stages that a result depends on, by experiment, in order of the stages."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What makes a result again.
+    """Command that makes a result again.
 
     Snakemake makes nothing that rests on a recording of the user's own: that is done by hand.
 
@@ -105,14 +105,14 @@ def run_sweep(table: Path, runs: Path, stages: Stages, *, key: str, by_hand: Seq
 def _mismatches(figure: Path, key: str, again: Remedy) -> Iterator[str]:
     manifest = store.read_json(figure / "manifest.json")
     if not {"files", "runs", "key"} <= set(manifest):
-        yield f"{figure / 'manifest.json'} is no manifest of a figure; {again.of(lost=True)}"
+        yield f"{figure / 'manifest.json'} is not the manifest of a figure; {again.of(lost=True)}"
         return
     for name, digest in manifest["files"].items():
         yield from _file(figure / name, digest, again)
     expected = {*manifest["files"], "manifest.json", STAMP}
     for path in sorted(figure.iterdir()):
         if path.name not in expected:
-            yield f"{path} is foreign: no part of this figure; move it elsewhere"
+            yield f"{path} is foreign: not part of this figure; move it elsewhere"
     yield from _made_from(manifest["runs"], again)
     yield from _key(figure, manifest["key"], key, again)
 

@@ -1,1 +1,1 @@
-"""Who connects to whom, always as ``W[post, pre]``."""
+"""Connectivity, always as ``W[post, pre]``."""

@@ -1,4 +1,4 @@
-"""What the columns of users' tables hold, whatever program wrote them: names, ids, groups.
+"""Columns of users' tables by any program: names, ids, groups.
 
 Every reader comes through here, so that one rule holds for all of them:
 
@@ -49,7 +49,7 @@ class Ids:
         return "text" if self.values.dtype == object else "number"
 
     def of_rows(self, per_value: np.ndarray) -> np.ndarray:
-        """What is known of the values, for each row."""
+        """Known values, for each row."""
         return per_value if self.codes is None else per_value[self.codes]
 
     def as_text(self) -> "Ids":
@@ -272,7 +272,7 @@ def chosen(
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a column holds nothing but text."""
+    """True if a column holds nothing but text."""
     if column.dtype == object:
         return not len(column) or pd.api.types.infer_dtype(column) in ("string", "empty")
     return pd.api.types.is_string_dtype(column.dtype)
@@ -351,7 +351,7 @@ def _value(word: str) -> float | None:
 
 
 def _is_nested(column: pd.Series) -> bool:
-    """Whether cells hold lists, arrays or mappings."""
+    """True if cells hold lists, arrays or mappings."""
     if isinstance(column.dtype, pd.ArrowDtype):
         return column.dtype.kind == "O" and column.dtype.type in (list, dict)
     if column.dtype != object:

@@ -18,7 +18,7 @@ from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.origin import Origin
 
 Weights = sparse.csr_array | sparse.sparray | sparse.spmatrix | np.ndarray
-"""What a connectome is made from, [post, pre]; it holds a ``csr_array``."""
+"""Accepted weights of a connectome, [post, pre]; it stores a ``csr_array``."""
 Group = str | int | Sequence | np.ndarray
 """A value of a column of the neuron table, several of them, or an array of indices."""
 
@@ -73,7 +73,7 @@ class Connectome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What readers left out, added up, joined or took for granted, and what was done since."""
+        """Notes on what readers left out, summed, joined or assumed, and on later processing."""
         return self.origin.notes
 
     @property
@@ -88,7 +88,7 @@ class Connectome:
 
     @property
     def is_signed(self) -> bool:
-        """Whether any weight is negative, so that weights hold the signs of their senders."""
+        """True if any weight is negative: weights then hold the signs of their senders."""
         return bool((self.weights.data < 0).any())
 
     @classmethod
@@ -386,8 +386,8 @@ class Connectome:
         if wrong.any():
             senders = self.ids[np.unique(self.weights.indices[wrong])]
             raise ConnectomeError(
-                f"the weights hold signs already, and those sent by {_few(senders)} contradict "
-                "their 'sign'; take the sizes of the weights (mapped(abs)), or correct the column"
+                f"the weights are already signed, and those of {_few(senders)} contradict their "
+                "'sign'; take the sizes of the weights (mapped(abs)), or correct the column"
             )
 
     def _members(self, group: Group, column: str) -> np.ndarray:

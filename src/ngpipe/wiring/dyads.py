@@ -6,7 +6,7 @@ from scipy import sparse
 from ngpipe.wiring.container import Connectome
 
 Links = sparse.csr_array
-"""Which pairs are linked: 1 or nothing, integers, no diagonal."""
+"""Linked pairs: 1 or nothing, integers, no diagonal."""
 
 
 def linked(connectome: Connectome) -> Links:

@@ -17,7 +17,7 @@ from ngpipe.wiring.origin import Origin
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a user's files are called, and what to do where they are unclear.
+    """Column names of a user's files, and the treatment of unclear entries.
 
     Attributes:
         pre: column of the sender's id.
@@ -370,7 +370,7 @@ def _numbers(column: pd.Series, name: str) -> np.ndarray:
     wrong = ~np.isfinite(values)
     if wrong.any():
         raise ConnectomeError(
-            f"column '{name}' holds {wrong.sum()} values that are no finite numbers, the first in "
+            f"column '{name}' holds {wrong.sum()} values that are not finite numbers, the first in "
             f"row {np.flatnonzero(wrong)[0]}; leave those rows out, or correct them"
         )
     return values

@@ -1,4 +1,4 @@
-"""Where a connectome is known from."""
+"""Origin of a connectome."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace

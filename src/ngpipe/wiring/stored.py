@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 from scipy import sparse
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.errors import StoreError
+from ngpipe.schemas import wiring as schemas
 from ngpipe.wiring import columns
 from ngpipe.wiring.edges import Parts
 from ngpipe.wiring.origin import Origin
@@ -50,7 +51,7 @@ def read(path: Path) -> Parts:
     dataset = store.read(path, schemas.CONNECTOME)
     if "origin" not in dataset.attrs:
         raise StoreError(
-            f"{path} holds edges, but no origin: it is no connectome of ngpipe; write it with "
+            f"{path} holds edges, but no origin: it is not a connectome of ngpipe; write it with "
             "Connectome.save"
         )
     columns = [name for name, v in dataset.variables.items() if v.dims == ("neuron",)]

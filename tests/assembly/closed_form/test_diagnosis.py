@@ -40,7 +40,7 @@ def test_misfit_does_not_average_out():
     common = told(coherent=1.0)
     assert common.expected_r2 == 0
     assert common.directions == pytest.approx(2, abs=0.05)
-    assert "intervals of single weights do not hold" in common.sentence
+    assert "intervals of single weights are not valid" in common.sentence
     assert "exact rate" not in common.sentence
     assert "use the exact rate" in told(coherent=1.0, exact=False).sentence
 
@@ -70,7 +70,7 @@ def test_a_tail_at_rest_confirms_nothing():
     rests = told(motion=1e-9, held_out=40.0, blocks=False)
     assert math.isnan(rests.expected_r2)
     assert rests.at_most == pytest.approx(1, abs=1e-3)
-    assert "cannot be told" in rests.sentence
+    assert "is unknown" in rests.sentence
     assert "held_out_as: blocks" in rests.sentence
     assert "held_out_as" not in told(motion=1e-9).sentence
     assert Diagnosis(**asdict(rests)).sentence == rests.sentence

@@ -61,5 +61,5 @@ def test_too_few_frames_say_so():
     short = Recording(recording.activity[:80], recording.rate[:80], recording.dt, held_out=0.1)
     cfg = Training(steps=20, evaluations=2)
     model = build(short, cfg, torch.Generator(), short.scales())
-    with pytest.raises(DivergenceError, match="72 training frames cannot tell"):
+    with pytest.raises(DivergenceError, match="72 training frames are too few to tell"):
         trained.certainty(model, short)[0]

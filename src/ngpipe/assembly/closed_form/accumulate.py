@@ -59,7 +59,7 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
 def residual(
     frames: Frames, transfer: Transfer, fit: RowFit, rows: Int[Tensor, " row"]
 ) -> Float[Tensor, "frame row"]:
-    """What some rows, once solved, leave of their target."""
+    """Residual of the target of some rows after their solution."""
     return frames.target(rows) - fit.predict(transfer.sent(frames.x), frames.own(rows))
 
 

@@ -29,7 +29,7 @@ class Transfer:
     spline: Spline
     coefficients: Float[Tensor, "group basis"]
     group: Int[Tensor, " pre"]
-    """Which of the functions each sender has."""
+    """Index of the function of each sender."""
 
     def sent(self, x: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame pre"]:
         """Psi of every sender at its activity, in the precision of the coefficients."""
@@ -132,7 +132,7 @@ class Frames:
 
 
 def smoothness(phi: Spline, device: torch.device) -> Float[Tensor, "basis basis"]:
-    """What keeps phi smooth where a neuron has no data: a little, and without data a line."""
+    """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
     eye = torch.eye(phi.n, dtype=torch.float64, device=device)
     return TINY * eye + SMOOTH * phi.roughness(eye[0, 0])
 

@@ -1,4 +1,4 @@
-r"""What a recording can tell about W, in numbers and in a sentence, without the truth.
+r"""Diagnosis of a recording: the accuracy of W to expect, without the truth.
 
 Three things bound the R2 of W that can be expected; the least of them counts.
 
@@ -41,7 +41,7 @@ COMMON = 4.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """What residuals say of the fit itself."""
+    """Evidence about the fit from its residuals."""
 
     coherent: float = 0.0
     """Share of the residual that neighbouring frames have in common: misfit, no noise."""
@@ -50,14 +50,14 @@ class Evidence:
     motion: float = 1.0
     """Mean squared rate on held-out frames over that of training frames."""
     exact: bool = False
-    """Whether the rate is the exact one."""
+    """True if the rate is the exact one."""
     blocks: bool = True
-    """Whether frames are held out in blocks."""
+    """True if frames are held out in blocks."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a recording can tell about W, without the truth."""
+    """Accuracy of W to expect from a recording, without the truth."""
 
     n_frames: int
     n_neurons: int
@@ -83,13 +83,13 @@ class Diagnosis:
         return self.n_frames * now * (1 - missing) / missing
 
     def less(self, share: float) -> "Diagnosis":
-        """The same of a W that is away from what the data say by a share of its variance."""
+        """The diagnosis of a W that deviates from the data by a fraction of its variance."""
         left = max(0.0, 1 - share)
         return replace(self, expected_r2=self.expected_r2 * left, at_most=self.at_most * left)
 
     @property
     def in_doubt(self) -> bool:
-        """Whether misfit may change W, so that something else has to confirm it."""
+        """True if misfit may change W, so that other evidence must confirm it."""
         return self.coherent > 0 and self.at_most < SURE
 
     def agreed(self, share: float) -> "Diagnosis":
@@ -114,9 +114,10 @@ class Diagnosis:
         about = f"{self.at_most:.{5 if self.at_most > 0.99 else 2}f}"
         if math.isnan(self.expected_r2):
             return (
-                f"{says}the R2 of W cannot be told: the held-out frames hardly move (mean squared "
-                f"rate {self.motion:.0e} of that of training frames), so nothing confirms what "
-                f"training frames say, which is at most {about}. {self._motion_advice}"
+                f"{says}the R2 of W is unknown: activity hardly changes in the held-out frames "
+                f"(mean squared rate {self.motion:.0e} of that of training frames), so they cannot "
+                f"confirm the R2 from training frames, which is at most {about}. "
+                f"{self._motion_advice}"
             )
         if self.at_most >= POOR:
             return f"{says}expect R2 of W about {about}"
@@ -127,20 +128,20 @@ class Diagnosis:
 
     @property
     def _single(self) -> str:
-        """Whether the errors of single weights can be relied on."""
+        """Sentence on whether errors of single weights are reliable."""
         if self.coherent > 0 and self.noise_share < 1 - self.at_most:
-            return "what limits them is no noise, so the intervals of single weights do not hold"
+            return "the limit is not noise, so the intervals of single weights are not valid"
         return "see connectivity_error for single weights"
 
     @property
     def _motion_advice(self) -> str:
         if self.blocks:
-            return "Record activity that goes on: with noise, a stimulus, or from further states"
-        return "Set training.held_out_as: blocks, or record activity that goes on"
+            return "Record ongoing activity: with noise, a stimulus, or from other initial states"
+        return "Set training.held_out_as: blocks, or record ongoing activity"
 
     @property
     def _advice(self) -> str:
-        longer = "Record longer, or activity that is more varied"
+        longer = "Record longer, or more varied activity"
         return longer if self.exact else f"{longer}; use the exact rate if there is one"
 
 
@@ -154,7 +155,7 @@ def diagnosis(
     level: float = 1.0,
     evidence: Evidence | None = None,
 ) -> Diagnosis:
-    """What the data can tell about some rows, from the eigenvalues l of C.
+    """Diagnosis of some rows, from the eigenvalues l of C.
 
     Args:
         spectrum: l and r of some of them.
@@ -203,7 +204,7 @@ def _expected(spectrum: Spectrum, noise: float, variance: float) -> tuple[float,
 
 
 def _confirmed(seen: Evidence, noise: float, used: float) -> float:
-    """What held-out frames leave of the part of the rate that is no noise.
+    """R2 left by held-out frames, of the part of the rate that is not noise.
 
     Args:
         seen: of the fit.

@@ -35,7 +35,7 @@ def distil(
     generator: torch.Generator,
     report: Report,
 ) -> None:
-    """Make the model say what the solution says: W exactly, the functions within a small error.
+    """Fit the model to the solution: W exactly, the functions within a small error.
 
     Latents start from the principal components of the neurons' phi; latents and networks are then
     fitted together by Adam to the curves on the activities that each neuron visits.

@@ -260,7 +260,7 @@ class Hidden:
         return total.index_add_(0, self.left, low).index_add_(0, self.left + 1, high)
 
     def _knot_products(self, low: Tensor, high: Tensor) -> Float[Tensor, "pre row knot"]:
-        """What is sent times the columns of the knots, interval by interval."""
+        """Products of the senders' psi with the columns of the knots, interval by interval."""
         absent = (self.stretch < 0)[..., None]
         ends = torch.cat([low, high], 1)[self.stretch.clamp_min(0)].masked_fill(absent, 0)
         before, behind = (self.padded @ ends).permute(1, 2, 0).chunk(2, dim=1)

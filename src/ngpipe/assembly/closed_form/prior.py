@@ -1,4 +1,4 @@
-r"""What is known of W beforehand: that most weights are zero, or that senders keep to one sign.
+r"""Priors on W: most weights are zero, or each sender has one sign.
 
 .. math:: \min_W \tfrac{1}{2} |y - f W^\top - e\, d|^2 / n + \sum_{ij} \lambda_i \sqrt{C_{jj}}
     |W_{ij}| \qquad \text{subject to } \sigma_j W_{ij} \ge 0
@@ -161,7 +161,7 @@ class Prior:
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if failed:
             raise DivergenceError(
-                "the weights that the prior has left of a row cannot be told from its functions; "
+                "the weights that the prior keeps in a row cannot be separated from its functions; "
                 "raise the smallest of training.closed_form.ridges, or record more frames"
             )
         found = torch.cholesky_solve(right[:, None], factor)[:, 0]

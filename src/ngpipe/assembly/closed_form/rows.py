@@ -54,7 +54,7 @@ class Gram:
 
     @cached_property
     def spectrum(self) -> "Spectrum":
-        """Of C itself."""
+        """Spectrum of C itself."""
         return Spectrum(torch.linalg.eigvalsh(self.moment)[None].clamp_min(0), self.padding)
 
     @property
@@ -141,7 +141,7 @@ class RowFit:
     """Mean squared residual."""
 
     def predict(self, sent: Sent, own: Own) -> Float[Tensor, "frame row"]:
-        """What the rows explain at other frames."""
+        """Prediction of the rows at other frames."""
         return sent @ self.weights.T + torch.einsum("trk,rk->tr", own, self.own)
 
 
@@ -184,8 +184,8 @@ class Rows:
         self.schur, failed = torch.linalg.cholesky_ex(self.reduced)
         if failed.any():
             raise DivergenceError(
-                f"the functions of neuron {int(rows[failed > 0][0])} cannot be told from what it "
-                f"receives with ridge {gram.ridge:.1e}; leave the smallest out of "
+                f"the functions of neuron {int(rows[failed > 0][0])} cannot be separated from its "
+                f"input with ridge {gram.ridge:.1e}; leave the smallest out of "
                 "training.closed_form.ridges, or record more frames"
             )
         self._aim()
@@ -244,7 +244,7 @@ class Rows:
         return plain + (back * torch.cholesky_solve(back, self.schur)).sum(1)
 
     def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Spectrum:
-        """Of C without W_ii, freed of what the row's own columns explain.
+        """Spectrum of C without W_ii, with the row's own columns projected out.
 
         Args:
             wanted: the neurons whose rows are looked at, as far as they are among these.

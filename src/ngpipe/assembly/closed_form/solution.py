@@ -1,4 +1,4 @@
-"""What the closed form finds."""
+"""Solution of the closed form."""
 
 from dataclasses import dataclass, replace
 
@@ -39,9 +39,9 @@ class Solution:
     omega: KnottedInput | None = None
     """Hidden input; a multiplicative one of geometric mean 1 at every site."""
     inflation: float = 1.0
-    """What residuals that hang together in time add to the squared errors, as a factor."""
+    """Factor on squared errors for residuals correlated in time."""
     diagnosis: Diagnosis | None = None
-    """What the recording can tell about W; of several groups of rows, about the worst."""
+    """Diagnosis of W; the worst of several groups of rows."""
 
     def copy(self) -> "Solution":
         """The same, its rows free to be changed."""

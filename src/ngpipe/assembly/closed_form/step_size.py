@@ -1,4 +1,4 @@
-"""How fast the fits of networks go."""
+"""Step sizes for fits of networks."""
 
 import math
 

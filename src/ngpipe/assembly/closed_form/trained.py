@@ -59,7 +59,8 @@ def certainty(
     n = len(equations)
     if n < FEWEST * (model.n_neurons + PHI_BASIS):
         raise DivergenceError(
-            f"{n} training frames cannot tell how well {model.n_neurons} weights of a row are known"
+            f"{n} training frames are too few to tell how well {model.n_neurons} weights of a row "
+            "are known"
         )
     errors = torch.zeros_like(model.V, dtype=torch.float64)
     weights, seen, told = model.connectivity.double(), _evidence(model, recording), []
@@ -96,7 +97,7 @@ def certainty(
 
 
 def _evidence(model: AssemblyGNN, recording: Recording) -> Evidence:
-    """What the model itself misses on held-out frames, and has in common on neighbouring ones."""
+    """Error of the model on held-out frames, and the part shared by neighbouring frames."""
 
     def missed(frames: Int[Tensor, " frame"]) -> tuple[Tensor, Tensor]:
         frames = frames.to(model.latent.device)

@@ -44,7 +44,7 @@ SMALL_CHANGE = 0.1
 
 @runtime_checkable
 class Report(Protocol):
-    """Told what a stage of the solver has reached, and how far it is on its way there."""
+    """Callback for the results of a stage of the solver, and for its progress."""
 
     def __call__(self, stage: str, **reached: int | float | Tensor) -> None:
         """A stage's name, and some of loss, held_out, types, connectivity.
@@ -189,7 +189,7 @@ class Search:
         return torch.stack(parts).sum(0) / len(self.frames)
 
     def _normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
-        """Of psi's coefficients, W and phi eliminated, summed over rows."""
+        """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows."""
         n, transfer = self.frames.n_neurons, state.transfer
         wide = self.frames.phi.n + 2 * transfer.coefficients.numel()
         total, crossed, seen = None, 0, 0

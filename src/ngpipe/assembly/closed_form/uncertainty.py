@@ -1,4 +1,4 @@
-r"""How sure every weight is, and what a recording can tell about W at all.
+r"""Standard errors of all weights, and the diagnosis of a recording.
 
 Given psi, a row of W is linear least squares with a ridge r over n frames. With C the mean of
 f f^T, f what is sent freed of what the row's own functions explain, the expected squared error is
@@ -82,7 +82,7 @@ def typical(members: Int[Tensor, " row"], n_neurons: int) -> Int[Tensor, " typic
 def inflation(
     equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], ridge: float
 ) -> float:
-    """What residuals that hang together in time add to squared errors: q, at least 1.
+    """Factor q on squared errors for residuals correlated in time, at least 1.
 
     Args:
         equations: all frames.

@@ -1,4 +1,4 @@
-"""Who connects to whom: how the weights W[post, pre] are drawn, or which file holds them."""
+"""Connectivity of an assembly: random ensembles of W[post, pre], or a file that holds it."""
 
 from typing import Annotated, Literal
 
@@ -12,16 +12,16 @@ Filling = Annotated[float, Field(gt=0, le=1, json_schema_extra=unit("1"))]
 
 
 class _Generated(Section):
-    """What all generated ensembles share."""
+    """Keys that all generated ensembles share."""
 
     seed: int = Field(42, ge=0, description="Seed of the weights.", json_schema_extra=unit("1"))
     filling: Filling = Field(
-        1.0, description="Probability that a connection exists; the others are exactly zero."
+        1.0, description="Probability that a connection exists; all other weights are exactly zero."
     )
     excitatory: Share | None = Field(
         None,
-        description="Dale's law: the first this share of neurons sends only positive weights, "
-        "the rest only negative ones. Null: signs as drawn.",
+        description="Dale's law: the first neurons, up to this fraction, have only positive "
+        "outgoing weights, the rest only negative ones. Null: signs as drawn.",
     )
 
 
@@ -32,7 +32,7 @@ class Lorentz(_Generated):
         "lorentz", description="Selects Cauchy (Lorentz) distributed weights."
     )
     cutoff: Positive = Field(
-        25.0, description="Draws beyond this magnitude become zero (they are not clipped)."
+        25.0, description="Draws beyond this magnitude are set to zero (not clipped)."
     )
     exponent: Positive | None = Field(
         None,
@@ -72,7 +72,7 @@ class Block(_Generated):
 
 
 class _WeightsFile(Section):
-    """Keys of weights from a file that are not about the layout of its text."""
+    """Keys of weights from a file, except the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects weights read from a file.")
     path: path_of((*MATRICES, *TABLES)) = Field(
@@ -83,7 +83,8 @@ class _WeightsFile(Section):
     )
     rows: Literal["post", "pre"] | None = Field(
         None,
-        description="What the rows of a matrix are. Null: what the file says, or else `post`.",
+        description="Meaning of the rows of a matrix. Null: as stated in the file, otherwise "
+        "`post`.",
     )
     pre: str = Field("pre", description="Column of an edge list that names the sending neuron.")
     post: str = Field("post", description="Column that names the receiving neuron.")

@@ -20,11 +20,11 @@ SWEPT = ("simulation", "training", "recovery", "rollout")
 class Experiment(Section):
     """One experiment: what is simulated, how it is learned, read out and compared."""
 
-    system: Literal["assembly"] = Field("assembly", description="Which of the systems.")
+    system: Literal["assembly"] = Field("assembly", description="Name of the system.")
     simulation: Simulation = Field(Simulation(), description="The simulated assembly.")
-    training: Training = Field(Training(), description="How the model is trained.")
-    recovery: Recovery = Field(Recovery(), description="How the model is read out.")
-    rollout: Rollout = Field(Rollout(), description="What is predicted from a held-out start.")
+    training: Training = Field(Training(), description="Training of the model.")
+    recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
+    rollout: Rollout = Field(Rollout(), description="Prediction of activity from a held-out frame.")
     reference: dict[str, dict[str, Number]] = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "
@@ -32,9 +32,9 @@ class Experiment(Section):
     )
     sweep: Sweep = Field(
         {},
-        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
-        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}. Every value is an "
-        "experiment of its own.",
+        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
+        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
+        "a separate experiment.",
     )
 
     @model_validator(mode="wrap")
@@ -62,7 +62,7 @@ class Experiment(Section):
 
 
 def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
-    """What the sections say against one another; a section that is left out is not asked."""
+    """Yield contradictions between sections; absent sections are not compared."""
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
     if simulation and len(simulation.types) > simulation.n_neurons:

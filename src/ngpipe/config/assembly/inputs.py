@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1, json_schema_extra=unit("1"))]
 
 
 class _Input(Section):
-    """What all inputs share."""
+    """Keys that all inputs share."""
 
     mode: Mode = Field(
         "multiplicative",
@@ -22,13 +22,13 @@ class _Input(Section):
     )
     n_inputs: Count = Field(
         1024,
-        description="The first this many neurons are driven; the others have Omega = 1 "
+        description="Number of driven neurons, the first ones. The others have Omega = 1 "
         "(multiplicative) or 0 (additive).",
     )
     burn_in_input: Literal["first_frame", "one", "zero"] = Field(
         "first_frame",
-        description="Omega of all neurons during burn-in: that of frame 0, 1, or 0. With "
-        "'zero' a multiplicative input switches all coupling off, as the paper's code does.",
+        description="Omega of all neurons during burn-in: that of frame 0, or 1, or 0. With "
+        "'zero' a multiplicative input switches all coupling off, as in the paper's code.",
     )
 
 
@@ -36,12 +36,12 @@ class _Field(_Input):
     """An input that is a movie, seen by driven neurons on a square grid."""
 
     interpolation: Literal["held", "linear"] = Field(
-        "held", description="Between two images: the last one is held, or they are mixed linearly."
+        "held", description="Between two images: hold the last one, or mix both linearly."
     )
     jitter: Annotated[float, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         0.0,
-        description="Standard deviation by which positions leave their grid points, relative to "
-        "the unit square; the movie is read where the neuron is.",
+        description="Standard deviation of positions around their grid points, relative to the "
+        "unit square. The movie is read at the position of the neuron.",
     )
 
     @field_validator("n_inputs")
@@ -60,14 +60,12 @@ class Movie(_Field):
 
     kind: Literal["movie"] = Field("movie", description="Selects the generated movie.")
     n_images: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
-        257, description="Images, spread evenly over the recording."
+        257, description="Number of images, spread evenly over the recording."
     )
     low: Level = Field(0.5, description="Smallest value of the movie.")
     high: Level = Field(1.5, description="Largest value of the movie.")
-    static: Share = Field(
-        0.6, description="Share of the variance that the time-averaged image carries."
-    )
-    n_blobs: Count = Field(12, description="Moving blobs.")
+    static: Share = Field(0.6, description="Fraction of the variance in the time-averaged image.")
+    n_blobs: Count = Field(12, description="Number of moving blobs.")
     seed: Seed = Field(42, description="Seed of image, blobs and their paths.")
 
     @model_validator(mode="after")
@@ -96,7 +94,7 @@ class Video(_Field):
         None, description="Name of the movie inside a .zarr that holds several."
     )
     low: Level | None = Field(
-        None, description="Rescale the movie so that this is its smallest value; null: as it is."
+        None, description="Rescale the movie so that this is its smallest value. Null: unchanged."
     )
     high: Level | None = Field(None, description="The same for its largest value.")
 
@@ -115,11 +113,13 @@ class _Sampled(_Input):
     every: Count = Field(
         5, description="Frames between two tabulated values.", json_schema_extra=unit("frames")
     )
-    baseline: Level = Field(1.0, description="Value around which, or from which, it departs.")
-    amplitude: Level = Field(
-        0.5, description="Largest departure of an oscillation or of a single pulse; pulses add up."
+    baseline: Level = Field(
+        1.0, description="Value around which an oscillation varies, or from which pulses rise."
     )
-    seed: Seed = Field(42, description="Seed of what differs between neurons.")
+    amplitude: Level = Field(
+        0.5, description="Largest deviation of an oscillation or of a single pulse; pulses add up."
+    )
+    seed: Seed = Field(42, description="Seed of periods, phases and triggers.")
 
 
 class Oscillation(_Sampled):
@@ -127,7 +127,7 @@ class Oscillation(_Sampled):
 
     kind: Literal["oscillation"] = Field("oscillation", description="Selects oscillations.")
     period: tuple[Duration, Duration] = Field(
-        (5.0, 20.0), description="Shortest and longest period; drawn evenly in its logarithm."
+        (5.0, 20.0), description="Shortest and longest period; drawn uniformly in the logarithm."
     )
 
     @field_validator("period")
@@ -144,10 +144,10 @@ class Pulses(_Sampled):
     kind: Literal["pulses"] = Field("pulses", description="Selects triggered pulses.")
     rate: Positive = Field(
         0.05,
-        description="Mean number of triggers of a neuron in unit time (a Poisson process).",
+        description="Mean number of triggers of a neuron per unit time (a Poisson process).",
         json_schema_extra=unit("1/tau"),
     )
-    decay: Duration = Field(2.0, description="Time constant with which a pulse decays.")
+    decay: Duration = Field(2.0, description="Decay time constant of a pulse.")
 
 
 Input = Annotated[Movie | Video | Oscillation | Pulses, Field(discriminator="kind")]

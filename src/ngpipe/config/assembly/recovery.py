@@ -1,4 +1,4 @@
-"""How the trained model is read out."""
+"""Read-out of the trained model."""
 
 from typing import Annotated, Literal
 
@@ -11,36 +11,36 @@ class Recovery(Section):
     """Reading connectivity, functions and types from a trained model, without the truth."""
 
     n_types: Count | None = Field(
-        None, description="Number of neuron types. Null: found from the phi* curves."
+        None, description="Number of neuron types. Null: estimated from the phi* curves."
     )
     max_types: Annotated[int, Field(ge=2, json_schema_extra=unit("1"))] = Field(
-        40, description="Most types considered when their number is to be found."
+        40, description="Largest number of types considered when it is estimated."
     )
     min_separation: Fraction = Field(
         0.5,
-        description="Mean silhouette below which the neurons are taken to be of one type.",
+        description="Mean silhouette below which all neurons count as one type.",
     )
     psi_gauge: Literal["saturation", "columns"] = Field(
         "saturation",
-        description="What fixes the scale of each psi*, which the data leave open: 'saturation' "
-        "makes half the difference between the ends of its visited range 1; 'columns' does so for "
-        "the flattest psi* only and gives the weights of all the others the same robust scale: for "
-        "functions that do not saturate where there is data.",
+        description="Rule that fixes the scale of each psi*, which the data leave open. "
+        "'saturation': values at the two ends of its visited range differ by 2. 'columns': this "
+        "holds only for the flattest psi*, and the weights of all others get the same robust "
+        "scale; for functions that do not saturate within the data.",
     )
     false_discovery: Fraction = Field(
         0.05,
-        description="Expected share of connections called present that are absent.",
+        description="Expected fraction of absent connections among those called present.",
     )
     visited: Fraction = Field(
         0.99,
-        description="Central share of a neuron's activity that counts as its visited range.",
+        description="Central fraction of a neuron's activity that counts as its visited range.",
     )
     grid: Annotated[int, Field(ge=16, json_schema_extra=unit("1"))] = Field(
-        401, description="Activities at which phi* and psi* are tabulated."
+        401, description="Number of activities at which phi* and psi* are tabulated."
     )
     input_frames: Count = Field(
         250,
-        description="Evenly spaced frames at which a learned input is tabulated.",
+        description="Number of evenly spaced frames at which a learned input is tabulated.",
         json_schema_extra=unit("frames"),
     )
 
@@ -50,7 +50,7 @@ class Rollout(Section):
 
     n_frames: Count = Field(
         1_000,
-        description="Frames predicted from the first held-out frame.",
+        description="Number of frames predicted from the first held-out frame on.",
         json_schema_extra=unit("frames"),
     )
     at: tuple[Count, ...] = Field(

@@ -37,18 +37,18 @@ class NeuronType(Section):
         json_schema_extra=unit("1/tau"),
     )
     sender_width: Positive = Field(
-        1.0, description="Width gamma_j of the transfer function of what this type sends."
+        1.0, description="Width gamma_j of the transfer function, as a sender."
     )
     receiver_width: Positive = Field(
-        1.0, description="Width gamma_i of the transfer function of what this type receives."
+        1.0, description="Width gamma'_i of the transfer function, as a receiver."
     )
     linear: Annotated[float, Field(json_schema_extra=unit("1"))] = Field(
-        0.0, description="Slope theta_j of the linear term -theta_j x_j in what this type sends."
+        0.0, description="Slope theta_j of the linear term -theta_j x_j, as a sender."
     )
     share: Positive = Field(
         1.0,
         description="Share of the neurons that are of this type, relative to the other types: 4 "
-        "and 1 are 80 % and 20 %.",
+        "and 1 give 80 % and 20 %.",
         json_schema_extra=unit("1"),
     )
 
@@ -64,19 +64,17 @@ class Simulation(Section):
     )
     shuffle_types: bool = Field(
         False,
-        description="Whether it is drawn at random which neurons are of which type, so that types "
-        "have nothing to do with Dale's law, blocks and input, which go by number. Default: the "
-        "first neurons are of the first type, and so on.",
+        description="Assign types to neurons at random, so that types are independent of Dale's "
+        "law, blocks and input, which go by neuron number. Default: the first neurons are of the "
+        "first type, and so on.",
     )
-    connectivity: Connectivity = Field(
-        Lorentz(), description="How the weights W[post, pre] come about."
-    )
+    connectivity: Connectivity = Field(Lorentz(), description="Source of the weights W[post, pre].")
     input: Input | None = Field(
         None, description="External input Omega_i(t) of the first neurons. Null: none."
     )
     n_frames: Count = Field(100_000, description="Frames stored, one per step.")
     burn_in: Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))] = Field(
-        1_000, description="Steps run and thrown away before the first stored frame."
+        1_000, description="Steps run and discarded before the first stored frame."
     )
     dt: Duration = Field(0.01, description="Integration step, also the sampling interval.")
     initial_std: ActivityLevel = Field(
@@ -93,7 +91,7 @@ class Simulation(Section):
 
     @model_validator(mode="after")
     def _fine_enough(self) -> "Simulation":
-        """An input that changes faster than its table tells would be another input."""
+        """Refuse an input that changes faster than its table resolves."""
         match self.input:
             case Oscillation():
                 name, time, values = "shortest period", self.input.period[0], 4
@@ -111,7 +109,7 @@ class Simulation(Section):
         return self
 
     def neurons_of_types(self) -> list[int]:
-        """How many neurons each type has: its share, rounded by largest remainder.
+        """Number of neurons of each type: its share, rounded by largest remainder.
 
         Neurons left over at equal remainders are spread evenly over the types.
         """

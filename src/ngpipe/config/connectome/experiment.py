@@ -19,20 +19,20 @@ SWEPT = "connectome", "network", "fit", "stimuli", "readouts", "attribution", "p
 class ConnectomeExperiment(Section):
     """One experiment of the connectome system: config/experiments/<name>.yaml."""
 
-    system: Literal["connectome"] = Field("connectome", description="Which of the systems.")
-    connectome: Wiring = Field(Wiring(), description="Who is connected to whom.")
-    network: Network = Field(Network(), description="What the neurons do.")
-    fit: Fit | None = Field(None, description="Fit to given responses. Null: none.")
+    system: Literal["connectome"] = Field("connectome", description="Name of the system.")
+    connectome: Wiring = Field(Wiring(), description="The connectome, with signed weights.")
+    network: Network = Field(Network(), description="Dynamics of the neurons.")
+    fit: Fit | None = Field(None, description="Fit to given responses. Null: no fit.")
     stimuli: dict[Name, Stimulus] = Field(
         min_length=1, description="Inputs by name, given or searched."
     )
     readouts: dict[Name, Readout] = Field(
-        min_length=1, description="Responses that are followed, by name."
+        min_length=1, description="Responses to analyse, by name."
     )
-    attribution: Attribution = Field(Attribution(), description="How responses are explained.")
-    paths: Paths = Field(Paths(), description="Which connections count as active.")
+    attribution: Attribution = Field(Attribution(), description="Attribution of responses.")
+    paths: Paths = Field(Paths(), description="Definition of active connections.")
     control: Control = Field(
-        Control(draws=0), description="Null connectomes. Without this section there are none."
+        Control(draws=0), description="Null connectomes. Without this section, none are drawn."
     )
     reference: dict[str, dict[str, Number]] = Field(
         {},
@@ -41,9 +41,9 @@ class ConnectomeExperiment(Section):
     )
     sweep: Sweep = Field(
         {},
-        description="Values of keys, as `section.key: [values]`, each swept alone while the others "
-        f"stay; of the sections {', '.join(f'`{name}`' for name in SWEPT)}. Every value is an "
-        "experiment of its own.",
+        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
+        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
+        "a separate experiment.",
     )
 
     @model_validator(mode="after")
@@ -64,14 +64,14 @@ class ConnectomeExperiment(Section):
     def _unknown_stimuli(self) -> list[str]:
         named = {f"readouts.{name}.stimulus": r.stimulus for name, r in self.readouts.items()}
         wrong = [
-            f"{path} is '{name}', which is none of the stimuli {list(self.stimuli)}"
+            f"{path} is '{name}', expected one of the stimuli {list(self.stimuli)}"
             for path, name in named.items()
             if name not in self.stimuli
         ]
         given = [name for name, s in self.stimuli.items() if isinstance(s, Pulse)]
         held_out = self.fit.held_out if self.fit else ()
         return wrong + [
-            f"fit.held_out.{k} is '{name}', which is none of the given stimuli {given}"
+            f"fit.held_out.{k} is '{name}', expected one of the given stimuli {given}"
             for k, name in enumerate(held_out)
             if name not in given
         ]

@@ -1,6 +1,6 @@
-"""What is followed of the activity, and how it is explained: sections `readouts` to `control`."""
+"""Sections `readouts`, `attribution`, `paths` and `control`: responses and their explanation."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -17,60 +17,64 @@ from ngpipe.config.base import (
     Weight,
     unit,
 )
+from ngpipe.config.nulls import NullName
 
 
 class Attribution(Section):
-    """What of the input, which groups and which connections a response rests on."""
+    """Contribution of inputs, groups and connections to a response."""
 
-    steps: Count = Field(32, description="Points on the way from no input to the stimulus.")
+    steps: Count = Field(
+        32, description="Number of points on the path from no input to the stimulus."
+    )
     silence: tuple[str, ...] = Field(
-        (), description="Groups silenced one by one. Empty: all that are not sensors."
+        (), description="Groups to silence, one at a time. Empty: all groups without sensors."
     )
 
 
 class Paths(Section):
-    """Which connections between groups carried the activity."""
+    """Active paths between groups."""
 
     activity: Weight = Field(
-        0.02, description="Mean activity of a group below which it carries nothing."
+        0.02, description="Mean activity below which a group counts as inactive."
     )
-    weight: Weight = Field(0.01, description="Weight between groups below which it is left out.")
-    strongest: Count = Field(3, description="Connections kept a receiving group and layer.")
+    weight: Weight = Field(
+        0.01, description="Weight between groups below which a connection is left out."
+    )
+    strongest: Count = Field(3, description="Connections kept per receiving group and layer.")
 
 
 class Control(Section):
-    """The same stimuli through connectomes that keep only some of the real one's properties."""
+    """The same stimuli in null connectomes, which keep only some properties of the real one."""
 
-    model: Literal["degree", "sign", "type", "weights", "signs"] = Field(
-        "sign",
-        description="What is drawn anew: receivers, keeping degrees, or also signs, or also types "
-        "of partners; `weights`: which weight is where; `signs`: the sign of each sender.",
+    model: NullName = Field(
+        "degree_and_sign",
+        description="Kind of null; the list below says what each keeps and draws anew.",
     )
     draws: Annotated[int, Field(ge=0, json_schema_extra=unit("1"))] = Field(
         39,
-        description="Connectomes drawn; 0: none. With fewer than 39 no p-value can be 0.05 or "
-        "less.",
+        description="Number of null connectomes; 0: none. With fewer than 39 no p-value can be "
+        "0.05 or less.",
     )
     redo: bool = Field(
         True,
-        description="Fit and search anew in every null, as in the connectome. Otherwise they get "
-        "the parameters and stimuli made for the connectome, which then looks special for that.",
+        description="Repeat fit and search in every null. Otherwise nulls get the parameters and "
+        "stimuli made for the connectome, which makes the connectome look special.",
     )
     certainty: Fraction = Field(
         0.9, description="Probability that a known sign is right, for `signs`."
     )
     sweeps: Count | None = Field(
         None,
-        description="Sweeps of exchanges where receivers are drawn anew. Null: 10 to 80, as many "
-        "as the overlap with the connectome falls.",
+        description="Sweeps of exchanges for nulls that draw receivers anew. Null: 10 to 80, as "
+        "long as more sweeps lower the overlap with the connectome.",
     )
     seed: Seed = Field(0, description="Seed of the draws.")
 
 
 class Readout(Section):
-    """A response that is followed: its value is attributed, silenced and compared with nulls."""
+    """A response to analyse: it is attributed, tested by silencing and compared with nulls."""
 
-    stimulus: Name = Field(description="Which stimulus.")
-    groups: Groups = Field(description="Whose activity, averaged over all neurons of them.")
+    stimulus: Name = Field(description="Name of the stimulus.")
+    groups: Groups = Field(description="Groups whose activity is averaged, over all their neurons.")
     columns: Columns | None = Field(None, description=f"{NEAR} Null: all.")
-    layers: Steps | None = Field(None, description="Layers whose mean counts. Null: all.")
+    layers: Steps | None = Field(None, description="Layers to average over. Null: all.")

@@ -1,4 +1,4 @@
-"""Which inputs and which neurons matter: gradients of chosen activities."""
+"""Attribution to inputs and neurons: gradients of chosen activities."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -169,7 +169,7 @@ def _of(monitored: np.ndarray, layers: Sequence[State]) -> Tensor:
 
 
 def _members(model: MultilayeredNetwork, monitored: np.ndarray) -> Tensor | float:
-    """How many monitored neurons are of the group of each, ``(neuron, 1)``; without groups 1."""
+    """Number of monitored neurons in each neuron's group, ``(neuron, 1)``; without groups 1."""
     if model.groups is None:
         return 1.0
     group = model.groups.of_neuron[monitored]

@@ -16,10 +16,10 @@ from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError, ArgumentTypeError, DivergenceError
 
 Objective = Callable[[Sequence[State]], Tensor]
-"""Of the layers of a batch, each ``(neuron, sample)``, one number a sample, ``(sample,)``."""
+"""Objective of layers, each ``(neuron, sample)``: one number per sample, ``(sample,)``."""
 
 ROOM = 2**26
-"""What the states of one piece take, at most, where no size is given [bytes]."""
+"""Largest memory for the states of one piece, if no size is given [bytes]."""
 
 
 def pieces(
@@ -56,7 +56,7 @@ def values(objective: Objective, layers: Sequence[State], samples: int) -> Tenso
     if len(bad):
         raise DivergenceError(
             f"the objective of sample {int(bad[0, 1])} is {found[tuple(bad[0])].item()}; lower the "
-            "weights, slopes or inputs of the network, or mend the objective"
+            "weights, slopes or inputs of the network, or correct the objective"
         )
     return found
 

@@ -78,7 +78,7 @@ def integrated_edge_attribution(
     by_layer: bool = False,
     chunk: int | None = None,
 ) -> xr.Dataset:
-    r"""What every edge contributes while all weights grow from 0 to W.
+    r"""Contribution of every edge as all weights grow from 0 to W.
 
     .. math::
         A_{ij} = W_{ij} \int_0^1 \frac{\partial F}{\partial W_{ij}}(s W)\, ds,
@@ -180,7 +180,7 @@ class _Edges:
 def _growing(
     network: MultilayeredNetwork, batch: Tensor, objective: Objective, piece: range, steps: int
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """By chord: slopes of F by the drives, and mean states before them."""
+    """Yield, for each chord, slopes of F by the drives and mean states before them."""
     chords, samples, n = Chords(len(batch)), len(batch), len(piece)
     scale = torch.arange(piece.start, piece.stop + 1).to(batch) / steps
     scale = scale.repeat_interleave(samples)

@@ -59,7 +59,7 @@ def integrated_gradients(
     rule: str = "chords",
     chunk: int | None = None,
 ) -> xr.Dataset:
-    """What each input contributes to the objective, against a baseline; see the module.
+    """Contribution of each input to the objective, relative to a baseline; see the module.
 
     Args:
         network: the network.
@@ -103,7 +103,7 @@ def conductance(
     steps: int = 64,
     chunk: int | None = None,
 ) -> xr.DataArray:
-    r"""What passes through each neuron in each layer, of all that inputs contribute.
+    r"""Part of the inputs' contribution that passes through each neuron in each layer.
 
     .. math:: C_i^{(l)} = \int \frac{\partial F}{\partial x_i^{(l)}} \, dx_i^{(l)}
 
@@ -142,7 +142,7 @@ def conductance(
         (total / len(paths)).permute(2, 0, 1),
         ("sample", "layer", "neuron"),
         labels.neuron_coords(network),
-        "what of the objective passes through a neuron",
+        "part of the objective that passes through a neuron",
     ).rename("conductance")
 
 
@@ -181,7 +181,7 @@ class Path:
     def chords(
         self, steps: int, chunk: int | None
     ) -> Iterator[tuple[list[State], Tensor, list[Tensor]]]:
-        """By piece of the path: layers, and slopes of F by the inputs and by each layer.
+        """Yield, for each piece of the path, layers and slopes of F by inputs and by each layer.
 
         Slopes stand at the points where their chords start, 0 at the last.
         """

@@ -1,4 +1,4 @@
-r"""What an objective loses when neurons are held, or when inputs are hidden.
+r"""Loss of an objective when neurons are clamped, or inputs are masked.
 
 .. math:: \mathrm{loss}_g = F - F_{\text{without } g}
 
@@ -33,7 +33,7 @@ def ablation(  # noqa: PLR0913 (a call that names all it depends on)
     pairs: bool = False,
     chunk: int | None = None,
 ) -> xr.DataArray:
-    """What the objective loses when the neurons of a group are held.
+    """Loss of the objective when the neurons of a group are clamped.
 
     Silenced in all layers, a group is as good as cut off: its outgoing edges carry nothing, and
     its input does not arrive.
@@ -91,7 +91,7 @@ def occlusion(
     fill: Any = 0.0,  # noqa: ANN401
     chunk: int | None = None,
 ) -> xr.DataArray:
-    """What the objective loses when the input of a group is hidden for some time.
+    """Loss of the objective when the input of a group is masked for some time.
 
     Args:
         network: the network.

@@ -1,4 +1,4 @@
-"""What a long call tells while it runs: nothing, unless asked."""
+"""Progress of a long call: silent, unless asked."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any

@@ -26,7 +26,7 @@ SIGNS = (1, -1, 0)
 
 @dataclass(frozen=True)
 class Kept:
-    """What of a power is kept.
+    """Part of a power of W that is kept.
 
     Attributes:
         threshold: smaller magnitudes become 0 in every power and are not passed on.
@@ -172,7 +172,7 @@ def compress_paths_signed(  # noqa: PLR0913 (the signature of existing scripts)
     save_path: str = "./",
     return_results: bool = True,
 ) -> tuple[list[sparse.csc_matrix], list[sparse.csc_matrix]]:
-    r"""What paths excite and what they inhibit, by number of hops.
+    r"""Excitation and inhibition carried by paths, by number of hops.
 
     With e the rows of A of excitatory neurons and i those of inhibitory ones,
 

@@ -37,7 +37,7 @@ def effective_conn_from_paths(
     root: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame | None:
-    r"""What all paths through a table carry from where they begin to where they end.
+    r"""Summed weight of all paths through a table, from their start to their end.
 
     .. math:: E_{st} = \left(w^{(1)} w^{(2)} \cdots w^{(L)}\right)_{st}
 
@@ -82,7 +82,7 @@ def effective_conn_from_paths_cpu(paths: pd.DataFrame, wide: bool = True) -> pd.
 def signed_effective_conn_from_paths(
     paths: pd.DataFrame, wide: bool = True, idx_to_nt: Mapping[Any, Any] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    r"""What all paths through a table excite, and what they inhibit.
+    r"""Excitation and inhibition carried by all paths through a table.
 
     With :math:`e^{(l)}` the weights of senders that excite and :math:`i^{(l)}` of those that
     inhibit,

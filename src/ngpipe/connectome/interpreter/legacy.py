@@ -21,7 +21,7 @@ def legacy_activation_function(self: MultilayeredNetwork, x: State, x_previous: 
 def legacy_activation_function_linear(
     self: MultilayeredNetwork, x: State, x_previous: State
 ) -> State:
-    """What is summed up, z, of the drive ``x = W x_previous``, ``(neuron, batch)``."""
+    """Summed drive z, from ``x = W x_previous``, ``(neuron, batch)``."""
     grouped = self.slope is not None
     slope = self.slope[self.indices][:, None] if grouped else self.tanh_steepness
     bias = self.biases[self.indices][:, None] if grouped else self.default_bias

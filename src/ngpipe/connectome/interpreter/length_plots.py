@@ -29,7 +29,7 @@ def contribution_by_path_lengths(
     width: int | float = 800,
     height: int | float = 400,
 ) -> Any:  # noqa: ANN401
-    """What an average target gets from all sources over paths of each length, a line a group.
+    """Input of an average target from all sources over paths of each length, one line per group.
 
     Equation and arguments: :func:`ngpipe.connectome.contribution_by_path_lengths_data`.
 

@@ -39,7 +39,7 @@ def conn_by_path_length_data(  # noqa: PLR0913 (the signature of existing script
     wide: bool = False,
     chunk_size: int = 2000,
 ) -> pd.DataFrame | list[pd.DataFrame]:
-    r"""What groups of targets get from groups of sources over paths of 1 to n hops.
+    r"""Input of groups of targets from groups of sources over paths of 1 to n hops.
 
     With :math:`w^{(l)}_{QP}` the weights between groups in layer l of the paths of m hops,
 
@@ -109,7 +109,7 @@ def signed_conn_by_path_length_data(  # noqa: PLR0913 (the signature of existing
     combining_method: str = "mean",
     wide: bool = True,
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """What groups of sources excite and what they inhibit, over paths of 1 to n hops.
+    """Excitation and inhibition by groups of sources, over paths of 1 to n hops.
 
     Equation: :func:`ngpipe.connectome.signed_effective_conn_from_paths`, of weights between groups
     as in :func:`conn_by_path_length_data`.

@@ -32,7 +32,7 @@ def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
     remove_loop_after_grouping: bool = True,
     quiet: bool = False,
 ) -> pd.DataFrame | None:
-    r"""What the paths through a table carry that visit no neuron (or group) twice.
+    r"""Weight of the paths through a table that visit no neuron (or group) twice.
 
     From s, in the first layer, to t, in the last of L,
 

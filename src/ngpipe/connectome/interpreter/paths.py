@@ -1,4 +1,4 @@
-"""Which connections carried the activity: tables of active paths, layer by layer.
+"""Tables of active paths, layer by layer.
 
 A row is a connection between two groups in one layer: layer 1 leads from the input of time 0 to the
 first output, layer l from output l - 1 to output l. Groups appear by name, as strings.

@@ -26,7 +26,7 @@ SIZES = {
 }
 """Keys of ``sizing`` beside ``fig_width`` and ``fig_height``."""
 MODES = {"lines": (True, False), "markers": (False, True), "lines+markers": (True, True)}
-"""Whether points are joined, and marked."""
+"""Lines between points, and markers."""
 
 
 def plot_activity_by_column(  # noqa: PLR0913 (the signature of existing scripts)
@@ -148,7 +148,7 @@ def _long(df: pd.DataFrame, slider_dim: str | None) -> pd.DataFrame:
     times = [c for c in df if str(c).startswith("time_")]
     if not times or "group" not in df or df.empty:
         raise ArgumentError(
-            f"df has {len(df)} rows with columns {list(df)}, expected some with 'group' and "
+            f"df has {len(df)} rows with columns {list(df)}, expected rows with 'group' and "
             "'time_0', 'time_1' ...; get_neuron_activation makes such tables"
         )
     keys = [key for key in ("batch_name", "group") if key in df]
@@ -184,5 +184,5 @@ def _one_of(name: str, value: Any, known: Any) -> Any:  # noqa: ANN401
 
 
 def figures_plots() -> ModuleType:
-    """What draws, loaded when it is needed; see the head of this module."""
+    """Drawing functions, loaded when needed; see the head of this module."""
     return import_module("ngpipe.figures.plots")

@@ -214,7 +214,7 @@ def listed(values: Any) -> list:  # noqa: ANN401
 
 
 def doubt(message: str, quiet: bool) -> None:
-    """Say why nothing is found, to the one who called a public function of this package."""
+    """Warn the caller of a public function why nothing is found."""
     if not quiet:
         warnings.warn(message, DoubtfulWarning, stacklevel=3)
 
@@ -223,8 +223,8 @@ def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:
     check_columns(df, ["layer", "pre", "post"], "df: DataFrame")
     if df.empty and not quiet:
         raise ArgumentError(
-            f"the table given to {function} has no rows, expected one an edge; loosen what was "
-            "filtered before, or take quiet=True for None"
+            f"the table given to {function} has no rows, expected one per edge; loosen the filter "
+            "before, or pass quiet=True to get None"
         )
     return df.empty
 
@@ -267,14 +267,14 @@ def _check_targets(targets: set, ends: pd.Series, where: str) -> None:
 
 
 def _on_paths(df: pd.DataFrame, layers: set, reason: str, quiet: bool) -> pd.DataFrame | None:
-    """What is on paths through all layers, and None with the reason if one is empty."""
+    """Rows on paths through all layers, or None, with the reason, if one layer is empty."""
     if set(df["layer"]) != layers:
         return doubt(f"no path is left with {reason}", quiet)
     return remove_excess_neurons(df, quiet=quiet)
 
 
 def _supported(df: pd.DataFrame, layers: range, keep: set) -> np.ndarray:
-    """Which rows hang on rows at both ends, ``(row,)``; a pass each way finds them all."""
+    """Mask of rows connected at both ends, ``(row,)``; one pass each way finds them all."""
     codes, neurons = pd.factorize(pd.concat([df["pre"], df["post"]], ignore_index=True))
     pre, post = np.split(codes, 2)
     kept = np.isin(np.arange(len(neurons)), pd.Index(neurons).get_indexer_for(list(keep)))

@@ -15,13 +15,13 @@ from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError
 
 BELOW = 0.999
-"""What the weakest edge of the paths is multiplied by, as edges of the threshold itself are cut."""
+"""Factor on the weakest edge of the paths, since edges at the threshold itself are cut."""
 
 
 def effective_conn_per_path_from_paths(
     paths_df: pd.DataFrame | None,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    r"""What every single path through a table carries, and its weakest edge.
+    r"""Weight of every single path through a table, and its weakest edge.
 
     .. math:: E_p = \prod_{l=1}^{L} w^{(l)}_{p_{l-1} p_l}, \qquad
         m_p = \min_l |w^{(l)}_{p_{l-1} p_l}|

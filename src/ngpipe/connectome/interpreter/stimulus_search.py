@@ -1,4 +1,4 @@
-r"""Search stimuli that bring neurons to target activities.
+r"""Search for stimuli that drive neurons to target activities.
 
 For each sample on its own, with targets v, stimulus u and activities x:
 
@@ -95,7 +95,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
     bounds: tuple[float, float] = BOUNDS,
     checkpoint_steps: int | None = None,
 ) -> Found:
-    """Find stimuli that bring neurons to their targets.
+    """Find stimuli that drive neurons to their targets.
 
     Args:
         model: the network; its parameters stay as they are.
@@ -271,7 +271,7 @@ def _l1_and_l2(x: Tensor) -> Tensor:
 
 
 def _squashed(model: MultilayeredNetwork, u: Tensor) -> Tensor:
-    """What a version returns of the last stimulus."""
+    """The last stimulus, as a version returns it."""
     return u.clamp(-1.0, 1.0) if model.rules.version == "head" else _tanh(u, model.threshold)
 
 
@@ -287,7 +287,7 @@ def _start(
     seed: int | None,
     bounds: tuple[float, float],
 ) -> Tensor:
-    """Where each sample starts, ``(restart * batch, sensor, layer)``."""
+    """Start of each sample, ``(restart * batch, sensor, layer)``."""
     shape = (len(model.sensory_indices), model.num_layers)
     low, high = bounds
     if given is None and not model.rules.mended:

@@ -176,7 +176,7 @@ def contribution_by_path_lengths_data(
     outidx_map: Groups = None,
     inidx_map: Groups = None,
 ) -> pd.DataFrame:
-    r"""What an average target gets from all sources over paths of n hops, by group of one end.
+    r"""Input of an average target from all sources over paths of n hops, by group of one end.
 
     With :math:`S_n` the n-th of the steps, by post group P or by pre group Q:
 

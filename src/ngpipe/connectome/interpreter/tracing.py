@@ -164,7 +164,7 @@ class _Layers:
         return (self.of(hops) for hops in range(1, self.hops + 1))
 
     def of(self, hops: int) -> pd.DataFrame | None:
-        """Those of paths of so many hops."""
+        """Rows on paths of this many hops."""
         layers = []
         for layer in range(1, hops + 1):
             starts, stops = self.forward[layer - 1], self.backward[hops - layer]

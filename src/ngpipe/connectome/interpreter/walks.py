@@ -57,7 +57,7 @@ def count_paths(
     end_layer: int | None = None,
     loop_mode: str = "allow",
 ) -> int | tuple[int, int]:
-    """How many paths :func:`enumerate_paths` lists.
+    """Number of paths that :func:`enumerate_paths` lists.
 
     All are counted layer by layer; those without loops are walked one by one, as whether a path
     comes back depends on where it has been.

@@ -22,11 +22,11 @@ Loss = Callable[[Tensor], Terms]
 
 @dataclass(frozen=True)
 class Options:
-    """How to descend."""
+    """Options of the descent."""
 
     iterations: int
     rate: float
-    """Of Adam [1]."""
+    """Learning rate of Adam [1]."""
     bounds: tuple[float, float]
     """Box of a stimulus [1]."""
     window: int | None
@@ -37,7 +37,7 @@ class Options:
     coupled: bool = False
     """The stimuli of a sample have one loss, their mean, because each depends on the others."""
     rate_name: str = "learning_rate"
-    """What the caller calls ``rate``."""
+    """Name of ``rate`` in the caller."""
 
     def __post_init__(self) -> None:
         """Refuse an empty box."""
@@ -60,7 +60,7 @@ class Descent:
         """Loss of the best iterates, ``(row,)``."""
         self.moving = torch.ones_like(self.least, dtype=torch.bool)
         self.losses: list[Tensor] = []
-        """By iteration, ``(row,)``."""
+        """Losses by iteration, ``(row,)``."""
 
     def over(self, iterations: Iterable[int]) -> Iterator[tuple[int, Terms]]:
         """Number and terms of each iteration, before its step; ``best`` is final at the end."""

@@ -90,7 +90,7 @@ class Fit:
         if plan.patience is not None and not self.watched:
             raise ArgumentError(
                 f"patience is {plan.patience}, but nothing is held out that could tell when to "
-                "stop; hold samples out or leave patience away"
+                "stop; hold samples out or leave out patience"
             )
         self.start = [p.detach().clone() for p in self.parameters]
         self.optimizer = torch.optim.Adam(self.parameters, lr=plan.learning_rate)
@@ -105,7 +105,7 @@ class Fit:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or patience is at its end."""
+        """True if all epochs are done, or patience has run out."""
         patience = self.plan.patience
         waited = patience is not None and self.epoch - self.best["epoch"] >= patience
         return waited or self.epoch >= self.plan.epochs
@@ -205,7 +205,7 @@ class Fit:
         if set(own) != set(found):
             raise ArgumentError(
                 f"the state has the parameters {sorted(found)}, the network has {sorted(own)}; "
-                "build the network as it was built then"
+                "build the network as before"
             )
         _assign(list(own.values()), [found[name] for name in own])
 
@@ -273,7 +273,7 @@ class Fit:
         return self._error(layers, self.held_out.targets).item()
 
     def _options(self) -> dict[str, Any]:
-        """What must be the same for a state to go on, besides the connectome and the data."""
+        """Options that must match to resume a state, besides the connectome and the data."""
         network, plan = self.network, asdict(self.plan)
         custom = network.custom_activation_function
         facts = {
@@ -342,5 +342,5 @@ def _refuse_other_options(found: Mapping[str, Any], expected: Mapping[str, Any])
         if name not in found or found[name] != value:
             raise ArgumentError(
                 f"the state was taken with {name} = {found.get(name)!r}, but {name} is {value!r} "
-                "here; give the same, or start anew"
+                "here; give the same, or start again"
             )

@@ -1,4 +1,4 @@
-"""Many fits of one network, and one analysis of many connectomes: how much hangs on chance."""
+"""Many fits of one network, and one analysis of many connectomes: the role of chance."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -94,7 +94,7 @@ def predict(
     inputs: Any,  # noqa: ANN401
     neurons: Sequence[int] | None = None,
 ) -> xr.Dataset:
-    """What the members of an ensemble do on new inputs.
+    """Responses of the members of an ensemble to new inputs.
 
     Args:
         build: makes the network that was fitted.

@@ -81,7 +81,7 @@ def robustness(
     generator: torch.Generator,
     schedule: Schedule | None = None,
 ) -> xr.DataArray:
-    """What is left of an objective under synapse noise.
+    """Value of an objective under synapse noise.
 
     Args:
         network: the network.

@@ -1,4 +1,4 @@
-r"""What a stimulus is to bring about: objectives, numbers by sample that are to be maximised.
+r"""Objectives of a stimulus: one number per sample, to be maximised.
 
 An objective is any callable of the layers that
 :meth:`~ngpipe.connectome.network.MultilayeredNetwork.run` returns, each ``(neuron, sample)``, whose
@@ -68,8 +68,8 @@ class Weighted:
             return self
         if isinstance(other, Weighted) and not isinstance(other, type(self)):
             raise ArgumentTypeError(
-                f"{self!r} and {other!r} are of different kinds and have no sum; give the search "
-                "an objective and a penalty"
+                f"{self!r} and {other!r} are of different kinds and cannot be added; give the "
+                "search an objective and a penalty"
             )
         if not callable(other):
             return NotImplemented
@@ -171,7 +171,7 @@ def selectivity(
     rivals: Iterable[Any],
     layers: int | Iterable[int] | None = None,
 ) -> Objective:
-    r"""How far neurons are above the most active of their rivals: :math:`x - \max_r x_r` [1].
+    r"""Activity of neurons above that of their most active rival: :math:`x - \max_r x_r` [1].
 
     Args:
         network: whose neurons they are.

@@ -1,4 +1,4 @@
-r"""What a stimulus should not be: penalties by sample, to be kept small.
+r"""Penalties on a stimulus: one number per sample, to be kept small.
 
 A penalty is any callable of a stimulus ``(sample, sensor, time)`` and of the layers it leads to,
 each ``(neuron, sample)``, whose result is ``(sample,)``. Those made here can be added and

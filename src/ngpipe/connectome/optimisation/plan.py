@@ -1,4 +1,4 @@
-"""How a network is fitted: the numbers and names of :class:`Plan`."""
+"""Plan of a fit: the numbers and names of :class:`Plan`."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ TRAINED = {
     "tau": "train_tau",
     "strengths": "train_strengths",
 }
-"""What can be trained, and the argument of ``training_mode`` that says so."""
+"""Parameters that can be trained, and their arguments of ``training_mode``."""
 ERRORS = {"absolute": torch.abs, "squared": torch.square}
 SCHEDULES = {
     "constant": lambda done: 1.0,
@@ -32,18 +32,18 @@ after a rise over the first tenth."""
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is fitted.
+    """Plan of a fit.
 
     Raises:
         ArgumentError: a name that is not known, or a number out of range.
     """
 
     epochs: int
-    """At most; each goes once over all samples with targets."""
+    """Largest number of epochs; each goes once over all samples with targets."""
     batch_size: int | None = None
     """Samples a step; None: all."""
     learning_rate: float = 0.01
-    """Of Adam, at first."""
+    """Initial learning rate of Adam."""
     schedule: str = "constant"
     """A name in :data:`SCHEDULES`."""
     penalty: float = 0.01

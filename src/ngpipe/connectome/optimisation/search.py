@@ -1,4 +1,4 @@
-r"""Search stimuli with an objective of one's own, from many starts at once.
+r"""Search for stimuli with your own objective, from many starts at once.
 
 For each sample with objective O, penalty P and starts k = 1 .. K,
 
@@ -170,7 +170,7 @@ def find_stimuli(  # noqa: PLR0913 (every option has a default)
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is searched; rows are all samples for the first start, then for the second, ..."""
+    """The search problem; rows are all samples for the first start, then for the second, ..."""
 
     network: MultilayeredNetwork
     objective: Objective
@@ -284,7 +284,7 @@ def _begin(
     bounds: tuple[float, float],
     generator: torch.Generator,
 ) -> Tensor:
-    """Where the search begins, ``(start * sample, sensor, time)``."""
+    """Start of the search, ``(start * sample, sensor, time)``."""
     (starts, samples), (low, high) = counts, bounds
     if not math.isfinite(high - low):
         raise ArgumentError(f"bounds are {bounds}, expected finite ones: starts are drawn in them")

@@ -85,7 +85,7 @@ class Targets:
     """Targets by layer, ascending; None: of the mean over all layers."""
 
     def reached(self, layers: Sequence[State]) -> Float[Tensor, " target"]:
-        """What the neurons do in the layers of a run: only the rows needed are read."""
+        """Activity of the targets' neurons in the layers of a run; reads only the rows needed."""
         if self.counts is None:
             rows = [x[self.neuron, self.sample] for x in layers]
             return torch.stack(rows).mean(dim=0)
@@ -148,7 +148,7 @@ def check_columns(table: pd.DataFrame, expected: Sequence[str], what: str) -> No
 
 
 def check_finite(values: pd.Series, what: str) -> None:
-    """Refuse values that are no finite numbers."""
+    """Refuse values that are not finite numbers."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:

@@ -39,14 +39,14 @@ PANELS = (
     PanelKind(
         "psi",
         system="assembly",
-        shows="psi* over the true function; of all neurons or pairs of types, coloured by "
-        "true type, where it depends on them",
+        shows="psi* over the true function; if it depends on neurons or pairs of types, all "
+        "of them, coloured by true type",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
         takes=("reach",),
     ),
 )
 MATERIAL = AssemblyMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def latents(material: AssemblyMaterial, ax: Axes) -> Axes:
@@ -59,7 +59,7 @@ def latents(material: AssemblyMaterial, ax: Axes) -> Axes:
     found = material.recovery.attrs["n_types"]
     told = f"{found} type{'s' if found > 1 else ''} found"
     known = material.recovery.attrs.get("types_told", "yes") == "yes"
-    ax.set_title(f"latents, {told if known else 'types cannot be told'}")
+    ax.set_title(f"latents, {told if known else 'types unknown'}")
     ax.margins(0.12)
     _type_legend(ax, material, types)
     return ax
@@ -178,7 +178,7 @@ def _cells(ax: Axes, n: int) -> list[Axes]:
 
 
 def _psi_of(dataset: xr.Dataset) -> str:
-    """What psi depends on beside activity; nothing, in stores that do not say."""
+    """Arguments of psi besides activity; none in stores that do not say."""
     return dataset["psi"].attrs.get("of", "activity")
 
 

@@ -20,7 +20,7 @@ from ngpipe.figures.drawing.raster import Raster, raster, spacing
 from ngpipe.figures.drawing.scale import MISSING, color_bar
 
 GAP = 0.08
-"""Between neighbouring images, relative to their width."""
+"""Gap between neighbouring images, relative to their width."""
 DOT = 1.42
 """Diameter of a neuron in a map, in units of their spacing: large enough to leave no gaps."""
 
@@ -70,14 +70,15 @@ PANELS = (
     PanelKind(
         "input_movie",
         system="assembly",
-        shows="true and learned field side by side at one frame, and <name>.gif, a movie of all",
+        shows="true and learned field side by side at one frame, and <name>.gif, a movie of "
+        "all samples",
         reads=("simulation.zarr", "recovery.zarr"),
         takes=("frame",),
         movie=True,
     ),
 )
 MATERIAL = AssemblyMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def input_map(material: AssemblyMaterial, ax: Axes) -> Axes:
@@ -164,7 +165,7 @@ class SideBySide:
 
     times: Float[np.ndarray, " sample"]
     frames: Frames
-    """Which frames of the recording these are."""
+    """Numbers of these frames in the recording."""
     true: Float[np.ndarray, "sample neuron"]
     learned: Float[np.ndarray, "sample neuron"]
     scale: tuple[float, float]

@@ -1,4 +1,4 @@
-"""What the panels of the assembly system draw from."""
+"""Material of the panels of the assembly system."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ import xarray as xr
 
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
-from ngpipe.schemas import RECOVERY, ROLLOUT, SIMULATION
+from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION
 
 
 @dataclass(frozen=True)

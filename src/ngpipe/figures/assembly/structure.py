@@ -43,9 +43,9 @@ PANELS = (
     PanelKind(
         "calibration",
         system="assembly",
-        shows="share of the true W inside its intervals against their nominal share; inset: z"
-        " = (learned - true) / standard error over the standard normal distribution; "
-        "with false discoveries and power where some true W are zero",
+        shows="coverage of the intervals of W against their nominal level; inset: z = "
+        "(learned - true) / standard error over the standard normal distribution; with false "
+        "discoveries and power if some true W are zero",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
     ),
     PanelKind(
@@ -56,7 +56,7 @@ PANELS = (
     ),
 )
 MATERIAL = AssemblyMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def true_connectivity(material: AssemblyMaterial, ax: Axes) -> Axes:
@@ -118,7 +118,7 @@ def learning_curve(material: AssemblyMaterial, ax: Axes) -> Axes:
 
 
 def _problem(stage: str) -> str:
-    """What a row of training.csv is the loss of."""
+    """Part of the problem whose loss is in a row of training.csv."""
     return "psi, some rows" if stage.startswith("psi") else {"model": "networks"}.get(stage, stage)
 
 

@@ -39,7 +39,7 @@ PANELS = (
     ),
 )
 MATERIAL = AssemblyMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def activity(material: AssemblyMaterial, ax: Axes) -> Axes:

@@ -1,4 +1,4 @@
-"""What has no place on an axis: marked beyond its end and counted, not left out."""
+"""Values without a place on an axis: marked beyond its end and counted, not left out."""
 
 import pandas as pd
 from matplotlib.artist import Artist
@@ -15,7 +15,7 @@ MARKS = {
     "diverging": {"marker": "x", "markersize": 3.6, "markeredgewidth": 1.0},
     "no_response": {"marker": "s", "markersize": 3.2, "markerfacecolor": "white"},
 }
-"""How runs without a time to baseline are marked."""
+"""Markers of runs without a time to baseline."""
 BEYOND = "0.94"
 """Colour of the ground beyond an axis."""
 LINE = 1.5

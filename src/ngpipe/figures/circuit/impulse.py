@@ -16,9 +16,9 @@ from ngpipe.figures.drawing.style import small_text
 SINGLE = 30
 """Single neurons of a panel that does not say how many."""
 GAP = 0.1
-"""Between pictures, relative to one."""
+"""Gap between pictures, relative to the size of one."""
 AFTER = 1.2
-"""What is shown after the pulse, relative to the longest time to baseline."""
+"""Time shown after the pulse, relative to the longest time to baseline."""
 BELOW = 30
 """Threshold over the least activity shown."""
 PULSE, NEURON = "0.9", "0.6"
@@ -31,15 +31,15 @@ PANELS = (
     PanelKind(
         "impulse_response",
         system="circuit",
-        shows="activity of the first seed over time: means and single neurons, with the time "
-        "to baseline; of `observed` and the first other condition",
+        shows="activity of the first seed over time, means and single neurons, with the "
+        "time to baseline; for `observed` and the first other condition",
         reads=("connectome.zarr", "responses.zarr", "measures.csv", "metrics.json"),
         takes=("conditions", "neurons"),
         columns=2,
     ),
 )
 MATERIAL = CircuitMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def impulse_response(material: CircuitMaterial, ax: Axes) -> Axes:

@@ -14,14 +14,16 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from ngpipe.config.circuit.experiment import OBSERVED, Impulse, Measures
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.measures import Measures
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
 from ngpipe.figures.drawing.row_names import legend_below
 from ngpipe.figures.drawing.scale import color_scale
 from ngpipe.figures.drawing.style import small_text
-from ngpipe.schemas import RESPONSES
+from ngpipe.schemas.circuit import RESPONSES
 from ngpipe.wiring.container import Connectome
 
 Color = tuple[float, float, float, float]
@@ -48,11 +50,11 @@ class CircuitMaterial(Material):
     motifs: ClassVar[pd.DataFrame] = Result("motifs.csv")
     mixing: ClassVar[pd.DataFrame] = Result("mixing.csv")
     manifest: ClassVar[dict] = Result("metrics.json")
-    """Of what was measured."""
+    """Manifest of the measures."""
 
     @property
     def source(self) -> str:
-        """Where the connectome is from, short enough for a title: of a file, its name."""
+        """Source of the connectome, short enough for a title: of a file, its name."""
         name = Path(self.connectome.origin.source.split(", in the columns of")[0]).name
         return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
@@ -88,8 +90,8 @@ class CircuitMaterial(Material):
         absent = [name for name in self.spec.conditions if name not in self.known]
         if absent:
             raise StoreError(
-                f"panel kind '{self.spec.kind}' is to show the conditions {absent}, which are none "
-                f"of {self.known}; correct `conditions`"
+                f"panel kind '{self.spec.kind}' should show the conditions {absent}, which are "
+                f"none of {self.known}; correct `conditions`"
             )
         return list(self.spec.conditions)
 
@@ -127,7 +129,7 @@ class CircuitMaterial(Material):
         return every.isel(run=int(np.flatnonzero(mine)[0]))
 
     def shown(self, variable: str, condition: str) -> np.ndarray:
-        """What is kept of the first seed of a condition."""
+        """Stored variable of the first seed of a condition."""
         names = self.responses["shown"].values.astype(str).tolist()
         return self.responses[variable][names.index(condition)].values
 
@@ -163,28 +165,28 @@ PANELS = (
     PanelKind(
         "circuit_matrix",
         system="circuit",
-        shows="W of one condition (`observed`), of the first seed: excitatory neurons first, "
-        "and where the connectome is from",
+        shows="W of one condition (`observed`) for the first seed, excitatory neurons "
+        "first, with the source of the connectome",
         reads=("connectome.zarr", "responses.zarr", "measures.csv"),
         takes=("conditions",),
     ),
     PanelKind(
         "weight_distribution",
         system="circuit",
-        shows="sizes of the measured weights and of the random ones, as densities",
+        shows="densities of the measured and of the random weights",
         reads=("connectome.zarr", "responses.zarr"),
     ),
     PanelKind(
         "spectra",
         system="circuit",
-        shows="eigenvalues of W of the first seed, conditions together, with the limit beyond"
-        " which activity grows",
+        shows="eigenvalues of W of the first seed for all conditions, with the limit beyond "
+        "which activity grows",
         reads=("connectome.zarr", "responses.zarr", "measures.csv"),
         takes=("conditions",),
     ),
 )
 MATERIAL = CircuitMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def circuit_matrix(material: CircuitMaterial, ax: Axes) -> Axes:

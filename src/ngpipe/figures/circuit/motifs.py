@@ -24,7 +24,7 @@ APART = 0.45
 WIDTH = 0.75
 """All nulls of a motif lie within it, relative to the distance of motifs."""
 MARKS = {"kept": "_", "more": "^", "fewer": "v"}
-"""How motifs without z are marked."""
+"""Markers of motifs without z."""
 DOT = {"marker": "o", "markersize": 3.4, "linestyle": "none"}
 LINES = {"kept": ("kept",), "z infinite": ("more", "fewer")}
 """Lines for them below the axis."""
@@ -41,16 +41,17 @@ PANELS = (
     PanelKind(
         "mixing",
         system="circuit",
-        shows="what is left of the connectome against sweeps of the nulls that exchange partners",
+        shows="overlap with the connectome against sweeps of exchanges, for nulls that "
+        "exchange partners",
         reads=("connectome.zarr", "measures.csv", "motifs.csv", "mixing.csv"),
     ),
 )
 MATERIAL = CircuitMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
-    r"""How unusual motifs are, as z against each null, on an axis :math:`\sinh^{-1}(z / 3)`.
+    r"""Scores z of motifs against each null, on an axis :math:`\sinh^{-1}(z / 3)`.
 
     Filled where p is at most 0.05. Below are motifs that all samples have equally often, so that
     there is no z: as often as the connectome where the null keeps them, else less or more often.
@@ -91,7 +92,7 @@ def motif_scores(material: CircuitMaterial, ax: Axes) -> Axes:
 
 
 def mixing(material: CircuitMaterial, ax: Axes) -> Axes:
-    """What is left of the connectome in nulls that exchange partners, sweep by sweep.
+    """Overlap with the connectome of nulls that exchange partners, sweep by sweep.
 
     Raises:
         StoreError: there are no such nulls.
@@ -118,12 +119,12 @@ def mixing(material: CircuitMaterial, ax: Axes) -> Axes:
 
 
 def _height(z: float | int | pd.Series) -> float | pd.Series:
-    """Where z is on its axis."""
+    """Position of z on its axis."""
     return np.arcsinh(z / LINEAR)
 
 
 def _without_z(table: pd.DataFrame) -> pd.Series:
-    """What motifs without z are; missing for the others."""
+    """Kind of motifs without z; missing for the others."""
     kinds = np.select(
         [table["count"] == table["mean"], table["count"] > table["mean"]],
         ["kept", "more"],

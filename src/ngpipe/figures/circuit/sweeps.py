@@ -24,7 +24,7 @@ LABELS = {
     "network.balance": "inhibition over excitation",
     "neurons.tau": "time constant [s]",
 }
-"""What swept keys are called below the axis; others by the key itself."""
+"""Axis labels of swept keys; for others, the key itself."""
 KEY = (0, (2.5, 1.2))
 """Dashes of the key of what mean field predicts."""
 ASIDE = 0.16
@@ -35,15 +35,15 @@ PANELS = (
     PanelKind(
         "response_sweep",
         system="circuit",
-        shows="times to baseline against a swept parameter, conditions together, with mean-"
-        "field prediction; runs without a time apart",
+        shows="times to baseline against a swept parameter for all conditions, with "
+        "mean-field prediction; runs without a time are set apart",
         reads=("connectome.zarr", "responses.zarr", "measures.csv"),
         needs=("parameter",),
         takes=("conditions",),
     ),
 )
 MATERIAL = CircuitMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
@@ -73,7 +73,7 @@ def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
 
 
 def _places(values: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Where each value is across, and names of the places if some values are no numbers."""
+    """Position of each value on the x axis, and names if some values are not numbers."""
     text = pd.Series(["none" if pd.isna(value) else str(value) for value in values])  # null
     numbers = pd.to_numeric(text, errors="coerce")
     if numbers.notna().all():
@@ -83,12 +83,12 @@ def _places(values: pd.Series) -> tuple[np.ndarray, list[str]]:
 
 
 def _dashes(name: str, names: Sequence[str]) -> Dashes:
-    """Of what mean field predicts: where conditions have one prediction, their dashes alternate."""
+    """Dashes of the mean-field prediction; they alternate if conditions share a prediction."""
     return 4.0 * names.index(name), (3.0, 4.0 * len(names) - 3.0)
 
 
 def _partly(runs: pd.DataFrame) -> bool:
-    """Whether at some value some runs of a condition have a time and others have none."""
+    """True if, at some value, some runs of a condition have a time and others have none."""
     share = runs["time_to_baseline"].notna().groupby(runs["at"]).mean()
     return bool(((share > 0) & (share < 1)).any())
 

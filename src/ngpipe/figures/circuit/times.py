@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ngpipe.config.circuit.experiment import OBSERVED
+from ngpipe.config.base import OBSERVED
 from ngpipe.config.figures import Style
 from ngpipe.config.panels import PanelKind
 from ngpipe.figures.circuit.beyond import BEYOND, mark, mark_keys, without_time
@@ -22,7 +22,7 @@ from ngpipe.figures.drawing.row_names import legend_below, row_names
 from ngpipe.figures.drawing.style import small_text, text_width
 
 STEPS = (1, 2, 5, 10)
-"""Of ticks, times a power of ten."""
+"""Steps between ticks, times a power of ten."""
 SLOT = 0.14
 """Room there for one kind of runs, relative to the axis."""
 SPREAD = 0.5
@@ -32,7 +32,7 @@ HEAD = 0.9
 """Room above the first row for the headings of columns, in rows."""
 PREDICTED = {"color": "black", "linewidth": 1.1}
 DASH = "–"
-"""In place of a number that there is not."""
+"""Stands for a missing number."""
 TICK = {"color": "black", "markeredgewidth": 1.1}
 
 
@@ -41,7 +41,7 @@ PANELS = (
         "response_times",
         system="circuit",
         shows="times to baseline of all seeds and conditions, with mean-field prediction, "
-        "difference from `observed` and p; runs without a time apart",
+        "difference from `observed` and p; runs without a time are set apart",
         reads=("connectome.zarr", "responses.zarr", "measures.csv", "comparison.csv"),
         takes=("conditions",),
         columns=2,
@@ -57,7 +57,7 @@ PANELS = (
     ),
 )
 MATERIAL = CircuitMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def response_times(material: CircuitMaterial, ax: Axes) -> Axes:
@@ -123,7 +123,7 @@ def ceiling(material: CircuitMaterial, runs: pd.DataFrame) -> float:
 
 
 def seeds_of(runs: pd.DataFrame) -> str:
-    """How many seeds there are, in words."""
+    """Number of seeds, in words."""
     n = runs["seed"].nunique()
     return f"{n} seed{'s' if n > 1 else ''}"
 

@@ -9,7 +9,6 @@ import xarray as xr
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 
-from ngpipe import schemas
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.connectome.responses import effect_bars, response_map
@@ -18,6 +17,7 @@ from ngpipe.figures.drawing.lattice import hexagonal_map
 from ngpipe.figures.drawing.layered import layered_paths
 from ngpipe.figures.drawing.material import Material, Result
 from ngpipe.figures.drawing.row_names import say_nothing
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 PATHS_SHOWN = 4
@@ -53,7 +53,7 @@ class ConnectomeMaterial(Material):
         absent = [group for group in self.spec.groups if group not in known]
         if absent:
             raise StoreError(
-                f"panel kind '{self.spec.kind}' is to show the groups {absent}, which are none of "
+                f"panel kind '{self.spec.kind}' should show the groups {absent}, which are none of "
                 f"{known[:20].tolist()}; correct `groups`"
             )
         return list(self.spec.groups)
@@ -93,21 +93,22 @@ PANELS = (
     PanelKind(
         "type_weights",
         system="connectome",
-        shows="what a neuron of each group receives from all of each other group",
+        shows="summed input of a neuron of each group from every other group",
         reads=("connectome.zarr", "stimuli.zarr"),
         takes=("groups", "top"),
     ),
     PanelKind(
         "fit_scatter",
         system="connectome",
-        shows="fitted against given responses, stimuli trained on and held out told apart",
+        shows="fitted against given responses; training and held-out stimuli have different "
+        "markers",
         reads=("fit.zarr",),
     ),
     PanelKind(
         "stimulus",
         system="connectome",
-        shows="input of the sensors: of each group over time, or at one step on the hexagonal"
-        " lattice (`layer`)",
+        shows="input of the sensors: of each group over time, or at one step (`layer`) on "
+        "the hexagonal lattice",
         reads=("connectome.zarr", "stimuli.zarr"),
         needs=("stimulus",),
         takes=("groups", "layer", "top"),
@@ -141,7 +142,7 @@ PANELS = (
     PanelKind(
         "attribution",
         system="connectome",
-        shows="what each sensor adds to a readout: by group over time, or on the lattice",
+        shows="contribution of each sensor to a readout: by group over time, or on the lattice",
         reads=("connectome.zarr", "stimuli.zarr", "attribution.zarr"),
         needs=("readout",),
         takes=("groups", "layer", "top"),
@@ -149,8 +150,8 @@ PANELS = (
     PanelKind(
         "paths",
         system="connectome",
-        shows="the active paths between groups, layer by layer, excitation and inhibition "
-        "told apart",
+        shows="active paths between groups, layer by layer, with excitation and inhibition "
+        "distinguished",
         reads=("stimuli.zarr", "paths.csv"),
         needs=("stimulus",),
         takes=("groups", "layer", "top"),
@@ -159,7 +160,7 @@ PANELS = (
     PanelKind(
         "silencing",
         system="connectome",
-        shows="what a readout loses when each group is silenced",
+        shows="change of a readout when each group is silenced",
         reads=("attribution.zarr",),
         needs=("readout",),
         takes=("groups", "top"),
@@ -172,11 +173,11 @@ PANELS = (
     ),
 )
 MATERIAL = ConnectomeMaterial
-"""What they draw from."""
+"""Material of these panels."""
 
 
 def type_weights(material: ConnectomeMaterial, ax: Axes) -> Axes:
-    """What a neuron of each group receives of each other, as shares of its input."""
+    """Input of a neuron of each group from every other group, as fractions of its input."""
     groups = material.stimuli["neuron_group"].values
     whole = material.connectome.normalised().described(group=groups).by_type("group", "mean_input")
     size = np.abs(whole.values).sum(0) + np.abs(whole.values).sum(1)
@@ -213,7 +214,7 @@ def stimulus(material: ConnectomeMaterial, ax: Axes) -> Axes:
 
 
 def attribution(material: ConnectomeMaterial, ax: Axes) -> Axes:
-    """What each sensor adds to a readout."""
+    """Contribution of each sensor to a readout."""
     shown = material.attribution["attribution"].sel(readout=material.spec.readout)
     _sensors(material, ax, shown, "contribution", symmetric=True)
     ax.set_title(f"what {material.spec.readout} rests on{_at(material.spec.layer)}")
@@ -276,7 +277,7 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
 
 
 def silencing(material: ConnectomeMaterial, ax: Axes) -> Axes:
-    """What a readout loses when each group is silenced, the largest losses first."""
+    """Loss of a readout when each group is silenced, the largest losses first."""
     lost = material.attribution["silencing"].sel(readout=material.spec.readout).dropna("group")
     names = material.shown(lost["group"].values.astype(str), np.abs(lost.values))
     if names:

@@ -104,7 +104,9 @@ def effect_bars(
     _check_effects(table, "effects")
     if table["group"].duplicated().any():
         twice = table["group"][table["group"].duplicated()].iloc[0]
-        raise ArgumentError(f"group {twice!r} has more than one effect; give one, null draws apart")
+        raise ArgumentError(
+            f"group {twice!r} has more than one effect; give one per group, null draws separately"
+        )
     groups, effects = table["group"].tolist(), table["effect"].to_numpy(np.float64)
     draws = _draws(groups, null) if null is not None else []
     outside = np.ones(len(groups), dtype=bool)
@@ -205,7 +207,7 @@ def _runs(blocks: Sequence[str], n: int) -> list[tuple[str, int, int]]:
     names = [blocks[k] for k in starts]
     if len(set(names)) < len(names):
         again = next(name for k, name in enumerate(names) if name in names[:k])
-        raise ArgumentError(f"rows of block {again!r} do not stand together; sort rows by block")
+        raise ArgumentError(f"rows of block {again!r} are not contiguous; sort rows by block")
     return list(zip(names, starts, [*starts[1:], n], strict=True))
 
 
@@ -229,7 +231,7 @@ def _check_effects(table: pd.DataFrame, what: str) -> None:
     missing = [c for c in ("group", "effect") if c not in table]
     if missing or table.empty:
         raise ArgumentError(
-            f"the table of {what} has {len(table)} rows with columns {list(table)}, expected some "
+            f"the table of {what} has {len(table)} rows with columns {list(table)}, expected rows "
             "with 'group' and 'effect'"
         )
     bad = ~np.isfinite(table["effect"].to_numpy(np.float64))
@@ -284,7 +286,7 @@ def _padded(values: np.ndarray) -> tuple[float, float]:
 
 
 def _agreement(name: str, wanted: np.ndarray, got: np.ndarray) -> str:
-    """How many responses there are and how well they agree; of few, or all alike, without R2."""
+    """Number of responses and their agreement; without R2 if they are few, or all alike."""
     residual = got - wanted
     told = f"{name}, n = {len(wanted)}: RMSE {np.sqrt((residual**2).mean()):.3f}"
     spread = float(((wanted - wanted.mean()) ** 2).sum())

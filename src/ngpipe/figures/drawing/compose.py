@@ -70,7 +70,7 @@ def page(spec: FigureSpec, style: Style, material: Mapping[str, Material]) -> Fi
 
 
 def caption(spec: FigureSpec) -> str:
-    """What the page shows: a sentence a panel, under its letter."""
+    """Caption of the page: one sentence per panel, under its letter."""
     order = dict.fromkeys(name for row in spec.layout() for name in row if name != ".")
     lines = [
         f"({letter}) {name}, of {spec.panels[name].of}: {KINDS[spec.panels[name].kind].shows}."

@@ -10,12 +10,12 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 GAP = 4.0
-"""Between a title and what stands beside it [pt]."""
+"""Gap between a title and the text next to it [pt]."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What stands over a panel."""
+    """Title and letter of a panel."""
 
     ax: Axes
     title: str
@@ -60,7 +60,7 @@ def _signs(text: str) -> list[str]:
 
 
 def _occupied(headline: Headline, text: Text) -> list[Bbox]:
-    """Where a title begins, and where the labels of its axes and what is written there are."""
+    """Boxes of the start of a title, of labels of its axes and of other text there."""
     ax = headline.ax
     parts = [ax.yaxis, ax.xaxis, *ax.texts, *ax.child_axes]
     boxes = [part.get_tightbbox(ax.figure.canvas.get_renderer()) for part in parts]
@@ -68,7 +68,7 @@ def _occupied(headline: Headline, text: Text) -> list[Bbox]:
 
 
 def _room(text: Text, boxes: Sequence[Bbox], figure: Figure | SubFigure) -> float:
-    """How wide a title may be [pixel]: to what stands at its right, or to the edge of the page."""
+    """Largest width of a title [pixel]: to the next text on its right, or the edge of the page."""
     own = text.get_window_extent()
     beside = [b.x0 for b in boxes if b.x0 > own.x0 and b.y0 < own.y1 and own.y0 < b.y1]
     return min([figure.figure.bbox.x1, *beside]) - GAP * figure.dpi / 72 - own.x0

@@ -19,17 +19,17 @@ from ngpipe.wiring.sources.unroll import cartesian, hexagon
 
 ANGLES = np.arange(6) * np.pi / 3
 CORNERS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) / np.sqrt(3)
-"""Of a cell around its column, in distances of neighbouring columns."""
+"""Corners of a cell around its column, in distances of neighbouring columns."""
 GAP = 0.06
-"""Between neighbouring maps, relative to their width."""
+"""Gap between neighbouring maps, relative to their width."""
 LINE = 1.7
 """Room for a name over a map, relative to the size of text."""
 OUTLINE = "0.85"
-"""Of cells where the middle colour is that of the page."""
+"""Outline of cells if the middle colour is that of the page."""
 
 
 class Grid(NamedTuple):
-    """Where the maps lie in their Axes; the first is in the upper left corner."""
+    """Positions of the maps in their Axes; the first is in the upper left corner."""
 
     across: int
     down: int
@@ -40,7 +40,7 @@ class Grid(NamedTuple):
     headroom: float
 
     def origin(self, number: int) -> Float[np.ndarray, " axis"]:
-        """Where column (0, 0) of a map lies."""
+        """Position of column (0, 0) of a map."""
         row, place = divmod(number, self.across)
         up = self.down - 1 - row
         corner = place * (1 + GAP) * self.width, up * (self.height + self.headroom)
@@ -131,7 +131,7 @@ def _check(table: pd.DataFrame, radius: int | None) -> None:
     if missing or table.empty:
         raise ArgumentError(
             f"the table of a hexagonal map has {len(table)} rows with columns {list(table)}, "
-            "expected some with 'u', 'v' and 'value'"
+            "expected rows with 'u', 'v' and 'value'"
         )
     axial = table[["u", "v"]].to_numpy(np.float64)
     if not np.array_equal(axial, np.floor(axial)):

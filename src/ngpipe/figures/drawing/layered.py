@@ -28,7 +28,7 @@ THIN, WIDE = 0.4, 3.0
 PORTS = 0.35
 """Connections of a box spread over its side, by this share of its height up and down."""
 STAND_OFF = 1.2
-"""Between the end of a connection and its box [pt]."""
+"""Gap between the end of a connection and its box [pt]."""
 ENDS = {True: "-|>,head_length=0.45,head_width=0.22", False: "-[,widthB=0.35,lengthB=0"}
 """An arrow where a connection excites, a bar where it inhibits."""
 
@@ -38,7 +38,7 @@ Node = tuple[int, str]
 
 @dataclass(frozen=True)
 class Box:
-    """Where a group stands, and how large [pt]."""
+    """Position and size of a group [pt]."""
 
     x: float
     y: float
@@ -117,7 +117,7 @@ def _checked(table: pd.DataFrame, width: str) -> pd.DataFrame:
     if missing or table.empty:
         raise ArgumentError(
             f"the table of paths has {len(table)} rows and lacks the columns {missing}; expected "
-            f"some rows with {list(dict.fromkeys([*COLUMNS, width]))}"
+            f"rows with {list(dict.fromkeys([*COLUMNS, width]))}"
         )
     edges = table.assign(pre=table["pre"].astype(str), post=table["post"].astype(str))
     for column in ("weight", width):
@@ -260,7 +260,7 @@ def edge_look(excites: bool, width: float, style: Style) -> dict[str, object]:
 
 
 def _ports(edges: pd.DataFrame, boxes: Mapping[Node, Box]) -> tuple[np.ndarray, np.ndarray]:
-    """How far [pt] above the middle of its box each connection leaves and arrives.
+    """Heights [pt] above the middle of the box at which each connection leaves and arrives.
 
     Connections of a box are sorted as the boxes at their other ends.
     """

@@ -1,4 +1,4 @@
-"""What panels draw from, whichever system they are of."""
+"""Material of panels of any system."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import xarray as xr
 
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import ArgumentError
-from ngpipe.schemas import Schema
+from ngpipe.schemas.variable import Schema
 
 
 class Results(Mapping[str, object]):
@@ -74,7 +74,7 @@ def results_of(material: type) -> dict[str, Result]:
 
 @dataclass(frozen=True)
 class Material:
-    """What a panel draws from: results of its experiment, what to show of them, and how.
+    """Material of a panel: results of its experiment, its options, and the style.
 
     Each system has a class of its own, with a :class:`Result` for all that its panels may read.
     """

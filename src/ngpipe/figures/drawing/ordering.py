@@ -34,7 +34,7 @@ def fewest_crossings(sizes: Sequence[int], links: Sequence[Links]) -> list[np.nd
 
 
 def crossings(ranks: Sequence[np.ndarray], links: Sequence[Links]) -> int:
-    """How many pairs of links cross."""
+    """Number of pairs of links that cross."""
     total = 0
     for k, link in enumerate(links):
         pre, post = ranks[k][link[:, 0]], ranks[k + 1][link[:, 1]]

@@ -16,7 +16,7 @@ Positions = Float[np.ndarray, "site 2"]
 
 @dataclass(frozen=True)
 class Raster:
-    """Which site every pixel shows; row 0 is at the bottom, so that axis 1 points up."""
+    """Site that every pixel shows; row 0 is at the bottom, so that axis 1 points up."""
 
     site: Int[np.ndarray, "y x"]
     empty: Bool[np.ndarray, "y x"]

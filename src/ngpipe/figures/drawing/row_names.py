@@ -15,7 +15,7 @@ LINE = 1.0
 _WIDER = 1.1
 """A legend may be so much wider than its axes."""
 _HANDLE, _PAD, _SPACE = 1.4, 0.5, 1.0
-"""Of a legend below: widths of a handle and of the spaces after it and its text, in text sizes."""
+"""Legend below: widths of a handle and of the spaces after it and its text, in text sizes."""
 
 
 def row_names(ax: Axes, names: Sequence[str], style: Style) -> float:

@@ -20,15 +20,15 @@ Limits = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class ColorScale:
-    """How values become colours."""
+    """Mapping of values to colours."""
 
     norm: Normalize
     colormap: Colormap
     extend: str
-    """Which ends of the scale some values lie beyond: neither, min, max or both."""
+    """Ends of the scale that some values exceed: neither, min, max or both."""
 
     def mappable(self) -> ScalarMappable:
-        """What a colour bar can be drawn from."""
+        """A mappable for a colour bar."""
         return ScalarMappable(self.norm, self.colormap)
 
 

@@ -1,4 +1,4 @@
-"""How everything looks: fonts, sizes, colours. Colours of types come from one place."""
+"""Style of all figures: fonts, sizes, colours. Colours of types come from one place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

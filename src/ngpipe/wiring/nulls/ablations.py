@@ -99,7 +99,7 @@ def matched_removal(
     weight = size.sum() - np.abs(ablated.weights.data.astype(np.float64)).sum()
     if needed > len(single) or (match == "weight" and weight > size[single].sum()):
         raise ConnectomeError(
-            f"the ablation took {needed} connections of weight {weight:g}, but only "
+            f"the ablation removed {needed} connections of weight {weight:g}, but only "
             f"{len(single)} of weight {size[single].sum():g} are not reciprocal; remove one "
             "direction in place of both, or compare with a null"
         )
@@ -117,14 +117,14 @@ def matched_removal(
 
 
 def _among(links: sparse.csr_array, pre: np.ndarray, post: np.ndarray) -> Bool[np.ndarray, " edge"]:
-    """Which connections are among the links."""
+    """Mask of the connections that are among the links."""
     n = links.shape[0]
     rows = links.tocoo()
     return np.isin(post * n + pre, rows.coords[0].astype(np.int64) * n + rows.coords[1])
 
 
 def _lost(connectome: Connectome, ablated: Connectome) -> Bool[np.ndarray, " edge"]:
-    """Which connections an ablation removed."""
+    """Mask of the connections that an ablation removed."""
     if not np.array_equal(connectome.ids, ablated.ids):
         raise ConnectomeError(
             f"the ablation has {len(ablated)} neurons, which are not the {len(connectome)} of the "
@@ -169,7 +169,7 @@ def _transport(
     n: int,
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, " removed"], dict[str, int]]:
-    """As many of the edges as are gone, at the same senders and receivers as far as possible.
+    """Edges to remove: as many as are gone, at the same senders and receivers if possible.
 
     One flow: edges carry 0 or 1, each neuron what it should lose and, at a cost that no edge
     reaches, what it loses beyond. The matrix is that of a network, so the solution is whole.

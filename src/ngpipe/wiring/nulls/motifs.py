@@ -1,4 +1,4 @@
-r"""How often small patterns of connections occur, and how unusual that is.
+r"""Counts of small patterns of connections, and scores against nulls.
 
 With :math:`A_{ij} = 1` where j sends to i, self-connections aside, :math:`k^{in}_i`,
 :math:`k^{out}_i` the degrees and R the number of reciprocal pairs:
@@ -55,7 +55,7 @@ def pair_counts(connectome: Connectome) -> pd.Series:
 
 
 def triad_counts(connectome: Connectome) -> pd.Series:
-    """How many threes of neurons are connected in each of the 16 ways."""
+    """Number of triads of each of the 16 kinds."""
     n = len(connectome)
     mutual, single = split(connectome)
     found = _connected(mutual, single.T.tocsr())
@@ -118,7 +118,7 @@ def _connected(mutual: Links, single: Links) -> dict[str, int]:
         return int(open_pairs.multiply(third).sum())
 
     def alone(open_pairs: Links) -> int:
-        """Without the triads that a third pair closes, and without way and way back."""
+        """Count without triads that a third pair closes, and without pairs in both directions."""
         return int(open_pairs.sum() - open_pairs.diagonal().sum()) - closed(open_pairs, any_way)
 
     return {

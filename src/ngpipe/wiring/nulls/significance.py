@@ -1,11 +1,11 @@
-"""How unusual a value is among those of samples of a null."""
+"""p-value of a value among samples of a null."""
 
 import numpy as np
 from jaxtyping import Float
 
 
 def p_value(value: float, draws: Float[np.ndarray, " draw"]) -> float:
-    r"""How unusual a value is among K draws of a null, two-sided and never 0.
+    r"""p-value of a value among K draws of a null, two-sided and never 0.
 
     .. math::
         p = \min\Big(1, \frac{2}{K + 1} \big(1 + \min(\#\{n_k \ge v\}, \#\{n_k \le v\})\big)\Big)

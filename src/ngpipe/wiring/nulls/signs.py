@@ -7,9 +7,40 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from ngpipe.config.nulls import NullKind
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.edges import few
+from ngpipe.wiring.nulls import swaps
+
+KINDS = (
+    NullKind(
+        "signs",
+        keeps="which neurons are connected; sizes of all weights; one sign a sender",
+        renews="the sign of each sender, so the balance of excitation and inhibition",
+        draws="uncertain_signs",
+        takes=("certainty",),
+        needs=("signs",),
+        changes_signs=True,
+    ),
+)
+
+
+def uncertain_signs(
+    connectome: Connectome, rng: np.random.Generator, *, certainty: float = 0.9
+) -> Connectome:
+    """Each sender keeps its sign with a probability, and has the other one else.
+
+    Args:
+        connectome: signed.
+        rng: source of all draws.
+        certainty: probability that a known sign is right.
+
+    Raises:
+        ConnectomeError: a certainty that is not in [0, 1], or a neuron that sends both signs.
+    """
+    excites = swaps.sender_classes(connectome) > 0
+    return sampled_signs(connectome, np.where(excites, certainty, 1 - certainty), rng)
 
 
 def sampled_signs(

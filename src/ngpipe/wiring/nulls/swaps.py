@@ -38,7 +38,7 @@ class Trades:
         pre, post = ends(connectome)
         pools = {
             "degree": lambda: np.zeros(len(pre), np.int64),
-            "sign": lambda: _sender_classes(connectome)[pre],
+            "sign": lambda: sender_classes(connectome)[pre],
             "type": lambda: type_pairs(connectome, pre, post),
         }
         free = pre != post
@@ -105,7 +105,7 @@ class DyadSwaps:
         return a, b, weights[there], weights.get(back, 0.0)
 
     def sweep(self, rng: np.random.Generator) -> None:
-        """As many steps as there are linked pairs of a kind, or one more by chance."""
+        """Take as many steps as there are linked pairs of a kind, or one more by chance."""
         for kind in self._kinds:
             n = len(kind)
             if n < 2:
@@ -141,7 +141,7 @@ class DyadSwaps:
         return pre.astype(np.int64), post.astype(np.int64), data
 
     def classes(self) -> Int[np.ndarray, " edge"]:
-        """What one neuron sends to mutual partners, and what to others."""
+        """Weights from one neuron to mutual partners, and to others."""
         n_mutual, n_single = map(len, self._kinds)
         return 2 * self.edges()[0] + np.repeat([1, 0, 1], [n_mutual, n_single, n_mutual])
 
@@ -167,7 +167,7 @@ def _trade(
         row.update(zip(new, weights, strict=True))
 
 
-def _sender_classes(connectome: Connectome) -> Int[np.ndarray, " neuron"]:
+def sender_classes(connectome: Connectome) -> Int[np.ndarray, " neuron"]:
     """0 or 1 for senders that inhibit or excite; senders of both signs are refused."""
     weights = connectome.weights if connectome.is_signed else connectome.signed().weights
     signs = sparse.csc_array(weights)
@@ -177,8 +177,8 @@ def _sender_classes(connectome: Connectome) -> Int[np.ndarray, " neuron"]:
     if (positive & negative).any():
         raise ConnectomeError(
             f"{(positive & negative).sum()} neurons send both signs, "
-            f"{few(connectome.ids[positive & negative])}; with keep='sign' each sender needs one "
-            "sign: take keep='type', or give the neurons signs"
+            f"{few(connectome.ids[positive & negative])}; each sender needs one sign here: give "
+            "the neurons signs, or take a null that needs none, as degree or degree_and_type"
         )
     return positive.astype(np.int64)
 

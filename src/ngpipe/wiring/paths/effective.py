@@ -92,7 +92,7 @@ def effective_connectivity(
     per_hop: bool = True,
     max_bytes: int = 2**28,
 ) -> xr.Dataset:
-    r"""What all paths of 1 to ``hops`` hops carry from sources to targets, by sign.
+    r"""Sum of the weights of all paths of 1 to ``hops`` hops from sources to targets, by sign.
 
     For a post group A and a pre group B, in the notation of this module,
 

@@ -19,7 +19,7 @@ from ngpipe.wiring.edges import few
 from ngpipe.wiring.paths.effective import both_ends, check_hops, hop_by_hop, labelled
 
 EDGE = ["layer", "pre", "post", "sign"]
-"""What tells one edge of a table from another."""
+"""Columns that identify an edge of a table."""
 TOLD = 10
 """Longest paths that an error looks for [hops]."""
 

@@ -18,7 +18,7 @@ from ngpipe.wiring.sources.table_files import unpacked
 
 @dataclass(frozen=True)
 class Graph:
-    """What a graph file holds.
+    """Content of a graph file.
 
     Attributes:
         path: the file.
@@ -126,12 +126,12 @@ def _xml(path: Path, file: BufferedIOBase) -> Graph:
 
 
 def _weighs(graph) -> bool:  # noqa: ANN001
-    """Whether some edge has a weight: the others then weigh 1, as the format GEXF says."""
+    """True if some edge has a weight: the others then weigh 1, as the format GEXF says."""
     return any("weight" in values for _, _, values in graph.edges(data=True))
 
 
 def _elements(content: bytes) -> dict[str, int]:
-    """How many nodes and arrows an XML file holds; mutual edges are two arrows."""
+    """Numbers of nodes and arrows in an XML file; mutual edges are two arrows."""
     held = {"node": 0, "edge": 0}
     for _, element in ElementTree.iterparse(BytesIO(content)):
         tag = element.tag.rpartition("}")[2]

@@ -103,7 +103,7 @@ def _parsed(source: Source, file: Path, parse: Callable):  # noqa: ANN202
         return parse(json.loads(file.read_text()))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(
-            f"{file} is no file of the connectome '{source.name}' ({type(error).__name__}: "
+            f"{file} is not a file of the connectome '{source.name}' ({type(error).__name__}: "
             f"{error}); expected the content of {source.inside} of package {source.package}"
         ) from error
 

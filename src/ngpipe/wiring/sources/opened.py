@@ -22,7 +22,7 @@ UNREADABLE = (
     *(ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, RuntimeError),
     *(IndexError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
-"""What numpy, pandas, scipy and torch raise for a file that is not what its suffix says."""
+"""Errors of numpy, pandas, scipy and torch for a file that does not match its suffix."""
 
 Found = TypeVar("Found")
 
@@ -43,7 +43,7 @@ def existing(path: Path | str, known: Sequence[str]) -> tuple[Path, str]:
 
 
 def opened(reader: Callable[..., Found], path: Path, *args: object) -> Found:
-    """What a reader finds in a file.
+    """Content of a file, as a reader returns it.
 
     Raises:
         StoreError: the file is not what its suffix says.

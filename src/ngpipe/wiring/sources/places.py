@@ -1,4 +1,4 @@
-"""Where named connectomes can be had: in a package, at an address, at a path.
+"""Places of named connectomes: in a package, at an address, at a path.
 
 A package is located and its data file read; its code is never imported. Imports nothing but the
 standard library up here: Snakemake loads this for every job.
@@ -13,7 +13,7 @@ from ngpipe.errors import StoreError
 
 @dataclass(frozen=True)
 class Source:
-    """Where a connectome can be had.
+    """Places where a connectome can be found.
 
     Attributes:
         name: what a config calls it.

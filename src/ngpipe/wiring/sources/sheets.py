@@ -12,13 +12,13 @@ from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.origin import Origin
 
 MARGINS = ("total", "totals", "sum", "sums", "grand total")
-"""What rows and columns of sums are called, in any case."""
+"""Names of rows and columns of sums, in any case."""
 UNLABELLED = re.compile(r"Unnamed: \d+")
-"""What pandas calls a column without a header."""
+"""Name that pandas gives to a column without a header."""
 
 
 def is_sheet(table: pd.DataFrame) -> bool:
-    """Whether most labels of the rows stand in the header, or the other way round."""
+    """True if most labels of the rows are in the header, or the other way round."""
     if table.shape[1] < 2:
         return False
     labels = columns.labels(table.iloc[:, 0]).dropna()
@@ -86,7 +86,7 @@ def _check_cells(cells: pd.DataFrame, table: pd.DataFrame, labels: pd.Series) ->
             for row, place in zip(rows[:3], places, strict=False)
         )
         raise ConnectomeError(
-            f"{len(rows)} cells of the sheet are no finite numbers, such as {', '.join(named)}; "
+            f"{len(rows)} cells of the sheet are not finite numbers, such as {', '.join(named)}; "
             "empty or correct them"
         )
     blank = [f"row {row}" for row in labels.index[labels.isna()]]
@@ -118,8 +118,8 @@ def _without_margins(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         names = cells.axes[axis][is_sum[axis]].tolist()
         if not np.allclose(margin, inner.sum(axis=axis, keepdims=True), rtol=1e-6):
             raise ConnectomeError(
-                f"the {what} {columns.few(map(repr, names))} of the sheet is called like a sum and "
-                "does not hold the sums of the others; remove it, or give it another name"
+                f"the {what} {columns.few(map(repr, names))} of the sheet has the name of a sum "
+                "but does not hold the sums of the others; remove it, or give it another name"
             )
         notes += [f"{what} '{name}' of the sheet left out: it holds sums" for name in names]
     return cells.loc[~is_sum[0], ~is_sum[1]], notes

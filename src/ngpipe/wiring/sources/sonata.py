@@ -20,7 +20,7 @@ ENDS = {"pre": "source_node_id", "post": "target_node_id"}
 
 
 def is_circuit(path: Path) -> bool:
-    """Whether an HDF5 file holds populations of SONATA, not just matrices."""
+    """True if an HDF5 file holds populations of SONATA, not just matrices."""
     with needed("h5py", path, HDF).File(path, "r") as file:
         return any(
             key in population

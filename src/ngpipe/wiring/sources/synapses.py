@@ -8,11 +8,11 @@ how many cells and synapses it took.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from ngpipe.config.filters import NOTEBOOK, Filters
 from ngpipe.errors import ConnectomeError, StoreError
 from ngpipe.wiring import columns, edges
 from ngpipe.wiring.columns import few
@@ -23,7 +23,7 @@ from ngpipe.wiring.sources.tables import TableFile, read_table
 
 @dataclass(frozen=True)
 class Release:
-    """What the columns of a pair of tables are called, and where the tables are from.
+    """Column names of a pair of tables, and the source of the tables.
 
     Attributes:
         name: of the release.
@@ -112,39 +112,7 @@ proofread: their own synapses were not queried, so only those with others' are k
 
 
 FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "": False}
-"""How tables write that something is so, or is not."""
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which cells and synapses count, in the order in which they are applied, each once.
-
-    Attributes:
-        proofread: only proofread cells: those whose flag is set or that have one of the words of
-            the release; or the words that count in your table.
-        cell_type: only cells of this type, or of one of these.
-        region: only cells of this brain region.
-        exclude: ids to leave out.
-        autapses: ``keep`` or ``drop`` synapses of a cell with itself.
-        min_synapses: of a cell with the cells that are left, as sender or receiver; an autapse
-            counts twice. Cells that this filter leaves may have fewer with one another.
-        input_and_output: only cells that send to and receive from those that are left; again a
-            cell may lose its last partner thereby.
-    """
-
-    proofread: bool | tuple[str, ...] = False
-    cell_type: str | tuple[str, ...] | None = None
-    region: str | None = None
-    exclude: tuple[int | str, ...] = ()
-    autapses: Literal["keep", "drop"] = "keep"
-    min_synapses: int = 1
-    input_and_output: bool = False
-
-
-NOTEBOOK = Filters(
-    proofread=True, cell_type="23P", region="V1", min_synapses=21, input_and_output=True
-)
-"""Those of the notebook on :data:`V1300`."""
+"""Words for true and false in tables."""
 
 
 def read_synapses(
@@ -225,7 +193,6 @@ def from_synapses(
             column the release lacks, positions that are none, or no neuron left, with the counts.
     """
     edges.check_choice("weight", weight, ("size", "synapses"))
-    edges.check_choice("autapses", filters.autapses, ("keep", "drop"))
     synapses = columns.named(synapses, "the synapse table")
     cells = columns.named(cells, "the cell table")
     _check_columns(synapses, cells, release)
@@ -276,7 +243,7 @@ def _filtered_cells(
 
 
 def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str, pd.Series]:
-    """Which cells pass each filter, by the name of what does not."""
+    """Mask of the cells that pass each filter, by the name of the count of those that do not."""
     ids, types = columns.labels(cells[release.id]), filters.cell_type
     tests = {
         "without_id": ids.notna() & ids.ne("0"),
@@ -300,7 +267,7 @@ def _tests(cells: pd.DataFrame, release: Release, filters: Filters) -> dict[str,
 
 
 def _proofread(said: pd.Series, release: Release, filters: Filters) -> pd.Series:
-    """Which cells are proofread; those of which nothing is known are not.
+    """Mask of proofread cells; cells without an entry are not.
 
     Raises:
         ConnectomeError: words of which it is not known whether they say so.
@@ -354,9 +321,9 @@ def _neuron_table(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
     lost = np.isnan(found).any(axis=1)
     if lost.any():
         raise ConnectomeError(
-            f"the position ({place}) of {lost.sum()} of {len(cells)} cells is no point of three "
-            f"numbers, the first of cell {cells[release.id].iloc[lost.argmax()]}; correct it, or "
-            "leave those cells out"
+            f"the position ({place}) of {lost.sum()} of {len(cells)} cells is not three numbers, "
+            f"the first of cell {cells[release.id].iloc[lost.argmax()]}; correct it, or leave "
+            "those cells out"
         )
     x, y, z = (found * release.resolution / 1000).T
     table = {"id": cells[release.id], "cell_type": cells[release.cell_type]}
@@ -405,6 +372,6 @@ def _filtered_synapses(
 def _refuse(counts: Mapping[str, int], filters: Filters) -> None:
     listed = "\n".join(f"  {name}: {n:,}" for name, n in counts.items())
     raise ConnectomeError(
-        f"no neuron is left after filtering by {filters}:\n{listed}\n"
-        "loosen the filter that took most"
+        f"no neuron is left after filtering by {filters}:\n{listed}\nloosen the filter that "
+        "removed most"
     )

@@ -30,13 +30,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from ngpipe.config.filters import NOTEBOOK, Filters
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.origin import Origin
-from ngpipe.wiring.sources.synapses import NOTEBOOK, V1300, Filters, from_synapses
+from ngpipe.wiring.sources.synapses import V1300, from_synapses
 
 SOURCE = "synthetic"
-"""What the origin says, so that figures can."""
+"""Name of the source in the origin, shown in figures."""
 FIRST_ID = 864_691_135_000_000_000
 """Ids begin here; they have as many digits as real ones, and belong to no cell."""
 PROBABILITY_OF_ONE = 0.885

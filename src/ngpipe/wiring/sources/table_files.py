@@ -59,9 +59,9 @@ def numbers(table: pd.DataFrame, path: object) -> np.ndarray:
     if len(numeric) < table.shape[1] or table.shape[0] != table.shape[1]:
         raise ConnectomeError(
             f"{path}: without a header it holds {table.shape[0]} rows of {table.shape[1]} columns, "
-            f"{len(numeric)} of them numbers, expected a square matrix; of an edge list say which "
-            "columns are pre, post and weight, such as pre='1', post='2', or name all columns in "
-            "header"
+            f"{len(numeric)} of them numbers, expected a square matrix; for an edge list, say "
+            "which columns are pre, post and weight, such as pre='1', post='2', or name all "
+            "columns in header"
         )
     return table.to_numpy(np.float64)
 
@@ -82,7 +82,7 @@ def unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
         if len(names) != 1:
-            raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; give it one alone")
+            raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; pack only one file")
         with archive.open(names[0]) as file:
             yield file
 
@@ -143,7 +143,7 @@ def _workbook(path: Path, layout: TextFormat) -> pd.DataFrame:
 
 
 def _is_rounded(column: pd.Series) -> bool:
-    """Whether numbers are too long for a spreadsheet."""
+    """True if numbers are too long for a spreadsheet."""
     return pd.api.types.is_numeric_dtype(column) and bool((column.abs() >= 10**15).any())
 
 
@@ -155,7 +155,7 @@ def _text(path: Path, kind: str, layout: TextFormat) -> pd.DataFrame:
     if len(found.columns) == 1 and (other := _splits(found, separator, layout)):
         raise StoreError(
             f"{path} has one column when lines are split at {separator!r}, such as "
-            f"{found.iloc[0, 0]!r}; they seem to split at {other}: say so in separator"
+            f"{found.iloc[0, 0]!r}; they seem to split at {other}: set separator"
         )
     if separator == WHITESPACE and len(found) and found.iloc[:, -1].isna().any():
         _refuse_short_lines(path, found, layout)
@@ -178,8 +178,8 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
         except pd.errors.ParserError as error:
             raise StoreError(
                 f"{path}: lines that are split at {separator!r} differ in their number of columns "
-                f"({str(error).strip()}); say in separator what splits them, in skip and comment "
-                "what is no part of the table"
+                f"({str(error).strip()}); set separator to what splits them, and skip or comment "
+                "to what is not part of the table"
             ) from error
         if gaps := whole_with_gaps(found):
             raw.seek(0)
@@ -234,7 +234,7 @@ class _Kept(io.RawIOBase):
 
 
 def _header(layout: TextFormat) -> int | None:
-    """Which row pandas is to take for the header."""
+    """Row that pandas takes as the header."""
     return 0 if layout.header is True and layout.corner is None else None
 
 
@@ -259,7 +259,7 @@ def _of_first_line(path: Path, layout: TextFormat) -> str:
 
 
 def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | None:
-    """What splits the lines of a table of one column into equally many parts."""
+    """Separator that splits the lines of a one-column table into equally many parts."""
     lines = [str(value) for value in table.iloc[:5, 0]]
     lines += [str(table.columns[0])] if _header(layout) == 0 else []
     for word, mark in (("tab", "\t"), ("semicolon", ";"), ("comma", ","), ("whitespace", None)):

@@ -69,7 +69,7 @@ def _parts(
     neurons: pd.DataFrame | TableFile | Path | str | None,
     about: Layout,
 ) -> edges.Parts:
-    """What the file of a given kind holds, and the table of neurons."""
+    """Content of a file of a given kind, and the table of neurons."""
     named = []
     circuit = kind == ".h5" and opened.opened(sonata.is_circuit, path)
     if isinstance(neurons, str | Path | TableFile):

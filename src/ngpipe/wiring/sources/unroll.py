@@ -142,7 +142,7 @@ def _inside(known: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 2"]:
 
 
 def _present(stride_u: int, stride_v: int, columns: np.ndarray) -> np.ndarray:
-    """Whether a type with these strides is present in each column."""
+    """Mask of the columns that contain a type with these strides."""
     if stride_u == 0 or stride_v == 0:
         return (columns == 0).all(axis=1)
     return (columns[:, 0] % stride_u == 0) & (columns[:, 1] % stride_v == 0)
