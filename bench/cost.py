@@ -22,7 +22,7 @@ import torch
 from matplotlib.axes import Axes
 from run import best_of, named, timed
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import recordings
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solution import Solution
@@ -36,6 +36,7 @@ from ngpipe.config.load import load
 from ngpipe.figures.drawing.compose import save
 from ngpipe.figures.drawing.style import new_figure, styled
 from ngpipe.metrics.tidy import agreement
+from ngpipe.schemas import assembly as schemas
 from ngpipe.steps import simulate
 
 EXPERIMENT = Path(__file__).parents[1] / "config" / "experiments" / "fig2.yaml"
@@ -89,7 +90,7 @@ class Case:
 
     @property
     def solution(self) -> Path:
-        """What the closed form found."""
+        """Solution of the closed form."""
         return self.scratch / "solution.pt"
 
     @property
@@ -280,7 +281,7 @@ def peak_mb(device: torch.device) -> float:
 
 
 def unheard(stage: str, **reached: int | float | torch.Tensor) -> None:
-    """What the solver reports is not wanted here."""
+    """Discard the reports of the solver."""
 
 
 def r2(solution: Solution, simulation: Path) -> float:

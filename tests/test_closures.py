@@ -12,16 +12,16 @@ ROOMS = {
     "assembly": (
         "assembly|metrics.(connectivity|neurons|external|prediction)"
         "|dynamics.(assembly|inputs|movie|saturation)|wiring.ensembles"
-        "|config.assembly|figures.(assembly|movie|drawing.raster)"
+        "|config.assembly|schemas.assembly|figures.(assembly|movie|drawing.raster)"
         "|artifacts.(model_file|recordings|sampling|solver_lines|survey|whose)"
     ),
     "connectome": (
-        "connectome|metrics.responses|config.connectome"
+        "connectome|metrics.responses|config.connectome|schemas.connectome"
         "|figures.(connectome|drawing.(lattice|layered|ordering))"
         "|artifacts.(given|network_file|readouts|stimuli)"
     ),
     "circuit": (
-        "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|figures.circuit"
+        "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|schemas.circuit|figures.circuit"
     ),
 }
 """Modules below ngpipe that belong to one system."""
@@ -60,6 +60,21 @@ def test_a_panel_depends_on_its_own_drawing_alone():
     assert closure & drawings == {
         f"ngpipe.figures.assembly.{name}" for name in ("functions", "structure")
     }
+
+
+@pytest.mark.parametrize(
+    ("stage", "sections"),
+    [
+        ("wire", set()),
+        ("respond", {"blocks", "rates", "impulse", "runs", "conditions", "nulls"}),
+        ("motifs", {"motifs", "nulls"}),
+        ("compare", {"blocks", "measures", "impulse", "conditions", "nulls"}),
+    ],
+)
+def test_a_stage_of_a_circuit_depends_on_the_sections_it_reads(stage, sections):
+    room = "ngpipe.config.circuit."
+    closure = keys.closure(f"ngpipe.steps.{stage}")
+    assert {name.removeprefix(room) for name in closure if name.startswith(room)} == sections
 
 
 def test_a_room_of_another_system_would_be_found():

@@ -220,7 +220,9 @@ class TestRefusals:
     def test_all_mistakes_are_named_at_once(self, dataset):
         broken = dataset.transpose("neuron", ...).rename(post="pre", pre="post")
         broken = broken.drop_vars("neuron_type")
-        schema = {**schemas.SIMULATION, "gain": schemas.Variable(("neuron",), "1/tau", "gain")}
+        schema = schemas.Schema(
+            {**schemas.SIMULATION, "gain": schemas.Variable(("neuron",), "1/tau", "gain")}
+        )
         with pytest.raises(StoreError) as caught:
             store.check(broken, schema, where="results/runs/x/simulation.zarr")
         head, _, tail = str(caught.value).partition(" over {")

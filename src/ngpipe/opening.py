@@ -151,8 +151,8 @@ class _Checked(WrapperStore[LocalStore]):
             digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array().data)
             if digest.hexdigest() != self._digests[key]:
                 raise StoreError(
-                    f"{self._path}: '{key}' was changed or damaged after ngpipe wrote it, by its "
-                    f"digest; {_ANEW}"
+                    f"{self._path}: '{key}' was changed or damaged after ngpipe wrote it (its "
+                    f"digest differs); {_ANEW}"
                 )
             self._seen.add(key)
         return found

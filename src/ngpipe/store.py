@@ -29,7 +29,7 @@ import zarr
 from ngpipe import hashing, opening, ownership
 from ngpipe.errors import StoreError
 from ngpipe.ownership import manifest_path
-from ngpipe.schemas import COORDINATES, Schema
+from ngpipe.schemas.variable import Schema, Variable
 
 if TYPE_CHECKING:
     import dask.array
@@ -50,7 +50,7 @@ class Provenance:
     started: float = field(default_factory=time.perf_counter)
 
 
-def read(path: Path, schema: Schema) -> xr.Dataset:
+def read(path: Path, schema: Mapping[str, Variable]) -> xr.Dataset:
     """Open a store lazily and check it; fail here, by name, rather than later, by shape.
 
     One of ngpipe is held against the manifest beside it: now that every file is there, and the
@@ -66,12 +66,12 @@ def read(path: Path, schema: Schema) -> xr.Dataset:
     return _with_coordinates(dataset, schema)
 
 
-def _with_coordinates(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
+def _with_coordinates(dataset: xr.Dataset, schema: Mapping[str, Variable]) -> xr.Dataset:
     """The dataset with labels of dimensions as coordinates, for grouping."""
     return dataset.set_coords([n for n, v in schema.items() if v.coordinate and n in dataset])
 
 
-def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
+def check(dataset: xr.Dataset, schema: Mapping[str, Variable], *, where: object) -> None:
     """Compare a dataset with a schema.
 
     Raises:
@@ -95,7 +95,9 @@ def check(dataset: xr.Dataset, schema: Schema, *, where: object) -> None:
         )
 
 
-def values(dataset: xr.Dataset, name: str, schema: Schema, *, where: object) -> np.ndarray:
+def values(
+    dataset: xr.Dataset, name: str, schema: Mapping[str, Variable], *, where: object
+) -> np.ndarray:
     """Values of a variable, refused if they are not what the schema says; masks as bool.
 
     Raises:
@@ -380,7 +382,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
         if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
-            units, long_name = COORDINATES.get(str(name), ("1", str(name)))
+            units, long_name = schema.coordinates.get(str(name), ("1", str(name)))
         described[name].attrs = {"long_name": long_name, "units": units, **variable.attrs}
     described.attrs = {
         "Conventions": "CF-1.11",

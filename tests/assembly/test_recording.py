@@ -202,7 +202,7 @@ def test_a_rollout_starts_where_the_recording_goes_on():
     recording = Recording(x, None, 0.1, 0.2, stretches=parts)
     assert recording.rollout_start(40) == recording.first_held_out == 799
     assert recording.rollout_start(60) == 850
-    with pytest.raises(StoreError, match="goes on for 149 frames at most"):
+    with pytest.raises(StoreError, match="there are 149 frames at most"):
         recording.rollout_start(150)
 
 

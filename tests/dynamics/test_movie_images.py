@@ -14,6 +14,7 @@ from ngpipe import store
 from ngpipe.config.assembly.inputs import Movie, Video
 from ngpipe.dynamics.movie import generate, read, resized
 from ngpipe.errors import ConfigError
+from ngpipe.schemas.variable import Schema
 
 SIDE = 24
 
@@ -196,7 +197,7 @@ class TestRead:
         images = rng.normal(size=(5, 6, 7))
         path = tmp_path / "movie.zarr"
         dataset = xr.Dataset({"movie": (("image", "y", "x"), images)})
-        store.write(dataset, path, {}, store.Provenance("movie", "k" * 64, {}))
+        store.write(dataset, path, Schema({}), store.Provenance("movie", "k" * 64, {}))
         np.testing.assert_array_equal(read(Video(path=str(path))), images)
 
     def test_low_and_high_are_the_ends_of_the_grey_values(self, rng, tmp_path):

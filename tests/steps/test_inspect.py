@@ -13,6 +13,7 @@ from ngpipe import schemas, store
 from ngpipe.artifacts import parameter_file
 from ngpipe.cli import main
 from ngpipe.errors import NgpipeWarning
+from ngpipe.schemas.variable import Schema
 from ngpipe.steps import inspect
 
 MADE = store.Provenance("simulate", "f" * 64, {"n_neurons": 4})
@@ -157,7 +158,7 @@ def test_the_picture_is_drawn_anew_but_never_over_somebody_elses(directory, caps
 
 def test_a_store_without_numbers_is_described_alone(directory, capsys):
     path = directory / "names.zarr"
-    store.write(xr.Dataset({"name": ("neuron", np.array(["a", "b"]))}), path, {}, MADE)
+    store.write(xr.Dataset({"name": ("neuron", np.array(["a", "b"]))}), path, Schema({}), MADE)
     inspect.run(path)
     assert "it holds no numbers to draw" in capsys.readouterr().out
     assert not (directory / "names.look.png").exists()

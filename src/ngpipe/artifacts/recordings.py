@@ -14,13 +14,14 @@ import xarray as xr
 from jaxtyping import Int
 from torch import Tensor
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.arrays import Trajectory
 from ngpipe.artifacts import sampling, survey
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
+from ngpipe.schemas import assembly as schemas
 
 
 class Stored:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import xarray as xr
 
-from ngpipe import hashing, ownership, schemas, store
+from ngpipe import hashing, ownership, store
 from ngpipe.artifacts import survey
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.systems import AnyExperiment
 from ngpipe.errors import StoreError
+from ngpipe.schemas import assembly as schemas
 from ngpipe.study import stages
 from ngpipe.study.stages import Foreign, Study
 

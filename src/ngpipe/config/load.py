@@ -1,14 +1,14 @@
 """Read a YAML config and name all of its mistakes at once, each with its YAML path."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ngpipe.config.base import models_in
+from ngpipe.config.base import fields_of, models_in
 from ngpipe.errors import ConfigError, did_you_mean
 
 MANY = 8
@@ -57,9 +57,8 @@ def _unclear(content: object, location: tuple[str, ...]) -> Iterator[str]:
             f"{60 if ':' in content else 8}; write it in base 10 and without leading zeros, or in "
             f'quotes, "{content}", if it is text'
         )
-    items: Iterable[tuple[object, object]] = ()
-    if isinstance(content, Mapping | list):
-        items = content.items() if isinstance(content, Mapping) else enumerate(content)
+    items = content.items() if isinstance(content, Mapping) else ()
+    items = enumerate(content) if isinstance(content, list) else items
     for key, value in items:
         yield from _unclear(value, (*location, str(key)))
 
@@ -88,7 +87,7 @@ def _follows(mistake: Mapping) -> bool:
 def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
     path = ".".join(_yaml_path(mistake["loc"], content))
     message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "extra_forbidden":
+    if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_at(model, mistake["loc"][:-1])
         message = f"there is no such key{did_you_mean(mistake['loc'][-1], known)}"
     elif mistake["type"] in ("literal_error", "union_tag_invalid"):
@@ -116,21 +115,20 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     """The keys that the section at some place of a config has."""
     models = [model]
     for part in location:
-        known = [m.model_fields.get(str(part)) for m in models]
-        fields = [field.annotation for field in known if field is not None]
+        fields = [fields_of(m)[part].annotation for m in models if part in fields_of(m)]
         if fields:
             models = [inner for annotation in fields for inner in models_in(annotation)]
         else:  # a number or name in a collection, or the kind that pydantic puts there
             models = [m for m in models if _kind_of(m) == part] or models
-    return {name for m in models for name in m.model_fields}
+    return {name for m in models for name in fields_of(m)}
 
 
-def _kind_of(model: type[BaseModel]) -> object:
-    field = model.model_fields.get("kind")
+def _kind_of(model: type) -> object:
+    field = fields_of(model).get("kind")
     return None if field is None else field.default
 
 
-def _yaml_path(location: Sequence[str | int], content: Any) -> Iterator[str]:  # noqa: ANN401
+def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
     """The keys on the way to a mistake, without the kind that pydantic puts among them."""
     after_kind = False
     for depth, part in enumerate(location, start=1):
@@ -198,4 +196,4 @@ _Strict.yaml_implicit_resolvers = {
 }
 _resolve("tag:yaml.org,2002:float", r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", "+-.0123456789")
 _resolve("!unclear", r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)", "+-0123456789")
-_Strict.add_constructor("!unclear", lambda loader, node: _Unclear(node.value))
+_Strict.add_constructor("!unclear", lambda loader, node: _Unclear(loader.construct_scalar(node)))

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import Section, unit, unit_of
+from ngpipe.config.base import fields_of, is_section, unit, unit_of
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
@@ -22,15 +22,7 @@ ExperimentName = Annotated[
 ]
 """Name of an experiment, or of a point of its sweep: ``fig2~simulation.noise=0.1``."""
 
-
-class Swept(Section):
-    """An experiment with a section ``sweep``, which stands where each has it among its own."""
-
-    if TYPE_CHECKING:
-        sweep: Sweep
-
-
-Model = TypeVar("Model", bound=Swept)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Point(NamedTuple):
@@ -38,10 +30,10 @@ class Point(NamedTuple):
 
     parameter: str
     value: Value
-    experiment: Any
+    experiment: BaseModel
 
 
-def points(experiment: Swept) -> Iterator[Point]:
+def points(experiment: BaseModel) -> Iterator[Point]:
     """Every point of the sweep of an experiment, the experiment itself first."""
     yield Point("", None, experiment)
     for path, values in experiment.sweep.items():
@@ -49,7 +41,7 @@ def points(experiment: Swept) -> Iterator[Point]:
             yield Point(path, value, varied(experiment, path, value))
 
 
-def named_points(name: str, experiment: Swept) -> dict[str, Point]:
+def named_points(name: str, experiment: BaseModel) -> dict[str, Point]:
     """The points by name: that of the experiment, then ``<name>~<path>=<value>``."""
     first, *others = points(experiment)
     return {name: first, **{f"{name}{MARK}{label(p.parameter, p.value)}": p for p in others}}
@@ -74,11 +66,10 @@ def spelled(value: Value) -> str:
 
 def unit_of_key(experiment: BaseModel, path: str) -> str:
     """Unit of a key of an experiment; empty where it is no number."""
-    part: Any = experiment
-    found = ""
+    part, found = experiment, ""
     for name in path.split("."):
-        if isinstance(part, BaseModel):
-            found = unit_of(type(part).model_fields[name])
+        if is_section(type(part)):
+            found = unit_of(fields_of(type(part))[name])
             part = getattr(part, name)
         else:
             part = part[int(name) if isinstance(part, tuple) else name]
@@ -96,16 +87,16 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
     section = path.partition(".")[0]
     if section == "control" and section not in experiment.model_fields_set:
         # Written out it would have the defaults of the section, not those of its absence.
-        content[section] = type(getattr(experiment, section))().model_dump(mode="json")
+        content[section] = type(experiment.control)().model_dump(mode="json")
     *above, last = path.split(".")
-    part: Any = content
+    part = content
     for name in above:
         part = part[_known(part, name, path)]
     part[_known(part, last, path)] = value
     return type(experiment).model_validate(content)
 
 
-def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
+def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
     """Yield mistakes in the sweep of an experiment that is valid itself.
 
     Args:
@@ -127,9 +118,9 @@ def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
             yield from _mistaken(experiment, path, values)
 
 
-def _mistaken(experiment: Swept, path: str, values: tuple[Value, ...]) -> Iterator[str]:
+def _mistaken(experiment: BaseModel, path: str, values: tuple[Value, ...]) -> Iterator[str]:
     """Values that the experiment cannot have, or that mean the same."""
-    found: dict[str, Swept] = {}
+    found: dict[str, BaseModel] = {}
     twice = len({spelled(value) for value in values}) < len(values)
     for value in values:
         try:

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from jaxtyping import Bool
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.readouts import Measure, measures
@@ -21,6 +21,7 @@ from ngpipe.connectome.explanation.integrated import integrated_gradients
 from ngpipe.connectome.explanation.lesions import ablation
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.errors import ConfigError
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 

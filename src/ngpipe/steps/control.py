@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.given import fit_to_given
 from ngpipe.artifacts.progress import progress, say
@@ -17,6 +17,7 @@ from ngpipe.artifacts.stimuli import input_of
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.table import NULLS
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.checkpoint import CHECKPOINTS, Checkpoint
 from ngpipe.artifacts.given import fit_to_given
@@ -18,6 +18,7 @@ from ngpipe.config.connectome import excitability
 from ngpipe.config.connectome.stimuli import Pulse
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.fit import Fit
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 SAVED_EVERY = 50

@@ -7,12 +7,13 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import model_file
 from ngpipe.artifacts.progress import say
 from ngpipe.assembly.readout import read_out
 from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.config.assembly.training import Training
+from ngpipe.schemas import assembly as schemas
 
 
 def run(

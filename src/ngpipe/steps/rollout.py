@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import model_file
 from ngpipe.artifacts.progress import say
 from ngpipe.assembly.rollout import roll_out, summary, warning
 from ngpipe.config.assembly.training import Training
+from ngpipe.schemas import assembly as schemas
 
 
 def run(

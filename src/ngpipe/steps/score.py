@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import survey
 from ngpipe.errors import StoreError
 from ngpipe.metrics import connectivity, external, neurons, prediction
 from ngpipe.metrics.reference import Reference, beside
+from ngpipe.schemas import assembly as schemas
 
 
 def run(

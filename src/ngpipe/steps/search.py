@@ -7,12 +7,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.progress import progress
 from ngpipe.artifacts.stimuli import input_of
 from ngpipe.config.connectome.stimuli import Stimulus
 from ngpipe.connectome.network import MultilayeredNetwork
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 STEPS = {"units": "steps", "long_name": "time"}

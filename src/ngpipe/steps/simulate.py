@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.arrays import Connectivity
 from ngpipe.artifacts.progress import progress, say, say_notes
 from ngpipe.config.assembly.inputs import Movie, Video
@@ -16,6 +16,7 @@ from ngpipe.dynamics import assembly
 from ngpipe.dynamics.inputs import ExternalInput, external_input, grid_positions
 from ngpipe.dynamics.integrate import blocks, euler_maruyama
 from ngpipe.dynamics.saturation import Saturation
+from ngpipe.schemas import assembly as schemas
 from ngpipe.wiring.ensembles import noted_weights
 from ngpipe.wiring.sources.opened import noting
 

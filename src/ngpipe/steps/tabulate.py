@@ -8,12 +8,13 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.config.connectome.readouts import Paths
 from ngpipe.connectome.interpreter.paths import activations_to_df_batched
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.metrics import reference, responses
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 

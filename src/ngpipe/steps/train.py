@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.artifacts import model_file, recordings
 from ngpipe.artifacts.checkpoint import CHECKPOINTS
 from ngpipe.artifacts.progress import progress, say
@@ -27,6 +27,7 @@ from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError, DeviceError, DivergenceError, UselessModelError
+from ngpipe.schemas import assembly as schemas
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 from scipy import sparse
 
-from ngpipe import schemas, store
+from ngpipe import store
 from ngpipe.errors import StoreError
+from ngpipe.schemas import wiring as schemas
 from ngpipe.wiring import columns
 from ngpipe.wiring.edges import Parts
 from ngpipe.wiring.origin import Origin

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
-from ngpipe.schemas import RECOVERY, ROLLOUT, SIMULATION
+from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,16 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from ngpipe.config.circuit.experiment import OBSERVED, Impulse, Measures
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.measures import Measures
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
 from ngpipe.figures.drawing.row_names import legend_below
 from ngpipe.figures.drawing.scale import color_scale
 from ngpipe.figures.drawing.style import small_text
-from ngpipe.schemas import RESPONSES
+from ngpipe.schemas.circuit import RESPONSES
 from ngpipe.wiring.container import Connectome
 
 Color = tuple[float, float, float, float]

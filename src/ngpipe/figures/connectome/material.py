@@ -9,7 +9,6 @@ import xarray as xr
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 
-from ngpipe import schemas
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.connectome.responses import effect_bars, response_map
@@ -18,6 +17,7 @@ from ngpipe.figures.drawing.lattice import hexagonal_map
 from ngpipe.figures.drawing.layered import layered_paths
 from ngpipe.figures.drawing.material import Material, Result
 from ngpipe.figures.drawing.row_names import say_nothing
+from ngpipe.schemas import connectome as schemas
 from ngpipe.wiring.container import Connectome
 
 PATHS_SHOWN = 4

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ngpipe.config.figures import Panel, Style
 from ngpipe.errors import ArgumentError
-from ngpipe.schemas import Schema
+from ngpipe.schemas.variable import Schema
 
 
 class Results(Mapping[str, object]):
