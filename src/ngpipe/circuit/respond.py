@@ -84,7 +84,7 @@ def _check(engine: str, impulse: Impulse, neurons: Neurons) -> None:
     if engine == "linear" and neurons.response == "saturating":
         raise ArgumentError(
             "engine='linear' propagates linear and threshold-linear neurons, not saturating ones; "
-            "say engine='step'"
+            "use engine='step'"
         )
     if impulse.dt > neurons.tau:
         raise ArgumentError(

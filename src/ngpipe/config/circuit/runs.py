@@ -81,5 +81,5 @@ class CircuitRuns(Section):
                 "such steps overshoot; lower it"
             )
         if self.runs.engine == "linear" and self.neurons.response == "saturating":
-            yield "runs.engine is 'linear', but a saturating response is not; say engine: step"
+            yield "runs.engine is 'linear', but a saturating response is not; set engine: step"
         yield from mistakes(self, SWEPT)
