@@ -17,21 +17,10 @@ EARLIER = {
 """Modules that lend an earlier name, and the modules that have it now."""
 SHARED = {
     # the config section, what computes, the files, the step, the command and the panels of one idea
-    *(
-        "assembly",
-        "circuit",
-        "wiring",
-        "connectivity",
-        "experiment",
-        "figures",
-        "fit",
-        "impulse",
-        "inputs",
-        "inspect",
-        "material",
-    ),
-    *("motifs", "movie", "new", "plots", "readouts", "respond", "responses", "rollout", "search"),
-    *("stimuli", "sweep", "verify"),
+    *("assembly", "blocks", "circuit", "conditions", "connectivity", "experiment", "figures"),
+    *("fit", "impulse", "inputs", "inspect", "material", "measures", "motifs", "movie", "new"),
+    *("nulls", "plots", "rates", "readouts", "respond", "responses", "rollout", "search"),
+    *("stimuli", "sweep", "verify", "wiring"),
 }
 """Names that several rooms have for the same idea."""
 
