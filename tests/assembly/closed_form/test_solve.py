@@ -15,6 +15,8 @@ from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.errors import DivergenceError
 
+pytestmark = pytest.mark.slow
+
 SEES = ["activity", "sender", "receiver"]
 every_psi = pytest.mark.parametrize("sees", SEES)
 
