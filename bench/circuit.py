@@ -32,7 +32,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the cases are."""
+    """Sizes of the cases."""
 
     excitatory: int
     impulse: Impulse

@@ -37,7 +37,7 @@ SLOPE, THRESHOLD = 5.0, 0.01
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the cases are."""
+    """Sizes of the cases."""
 
     neurons: int
     synapses: int

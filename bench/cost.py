@@ -90,7 +90,7 @@ class Case:
 
     @property
     def solution(self) -> Path:
-        """What the closed form found."""
+        """Solution of the closed form."""
         return self.scratch / "solution.pt"
 
     @property
@@ -281,7 +281,7 @@ def peak_mb(device: torch.device) -> float:
 
 
 def unheard(stage: str, **reached: int | float | torch.Tensor) -> None:
-    """What the solver reports is not wanted here."""
+    """Discard the reports of the solver."""
 
 
 def r2(solution: Solution, simulation: Path) -> float:

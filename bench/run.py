@@ -44,7 +44,7 @@ def row(what: str, value: float, unit: str) -> None:
 
 
 def named(device: torch.device, threads: int) -> str:
-    """What computes, in words."""
+    """Name of the processor, in words."""
     what = f"{threads} threads, torch {torch.__version__}"
     return f"{what}, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else what
 

@@ -62,6 +62,21 @@ def test_a_panel_depends_on_its_own_drawing_alone():
     }
 
 
+@pytest.mark.parametrize(
+    ("stage", "sections"),
+    [
+        ("wire", set()),
+        ("respond", {"blocks", "rates", "impulse", "runs", "conditions", "nulls"}),
+        ("motifs", {"motifs", "nulls"}),
+        ("compare", {"blocks", "measures", "impulse", "conditions", "nulls"}),
+    ],
+)
+def test_a_stage_of_a_circuit_depends_on_the_sections_it_reads(stage, sections):
+    room = "ngpipe.config.circuit."
+    closure = keys.closure(f"ngpipe.steps.{stage}")
+    assert {name.removeprefix(room) for name in closure if name.startswith(room)} == sections
+
+
 def test_a_room_of_another_system_would_be_found():
     assert of_others("assembly", keys.closure("ngpipe.steps.respond"))
     assert of_others("connectome", frozenset({"ngpipe.steps.train"})) == ["ngpipe.steps.train"]

@@ -334,7 +334,7 @@ def constant(node: ast.AST) -> bool:
     """Change a number, or what is true."""
     if not isinstance(node, ast.Constant) or not isinstance(node.value, bool | int | float):
         return False
-    node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+    node.value = not node.value if isinstance(node.value, bool) else 2 * node.value + 1
     return True
 
 

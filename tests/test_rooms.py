@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
@@ -16,27 +17,30 @@ EARLIER = {
 """Modules that lend an earlier name, and the modules that have it now."""
 SHARED = {
     # the config section, what computes, the files, the step, the command and the panels of one idea
-    *(
-        "assembly",
-        "circuit",
-        "wiring",
-        "connectivity",
-        "experiment",
-        "figures",
-        "fit",
-        "impulse",
-        "inputs",
-        "inspect",
-        "material",
-    ),
-    *("motifs", "movie", "new", "plots", "readouts", "respond", "responses", "rollout", "search"),
-    *("stimuli", "sweep", "verify"),
+    *("assembly", "blocks", "circuit", "conditions", "connectivity", "experiment", "figures"),
+    *("fit", "impulse", "inputs", "inspect", "material", "measures", "motifs", "movie", "new"),
+    *("nulls", "plots", "rates", "readouts", "respond", "responses", "rollout", "search"),
+    *("stimuli", "sweep", "verify", "wiring"),
 }
 """Names that several rooms have for the same idea."""
 
 
+def imported(path, known: set[str]) -> set[str]:
+    """Those of the known modules that a module imports, wherever in it: in functions too, and for
+    annotations alone. The names that a package looks up when they are used are no imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{one.name}" for one in node.names}
+            found |= {name if name in known else node.module for name in names}
+    return found & known
+
+
 def dotted(path) -> str:
-    return ".".join(("ngpipe", *path.relative_to(PACKAGE).with_suffix("").parts))
+    parts = ("ngpipe", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
 
 
 def test_no_name_stands_for_two_ideas():
@@ -80,3 +84,14 @@ def test_ngpipe_itself_uses_no_earlier_name():
             if isinstance(node, ast.ImportFrom) and node.module:
                 used |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
     assert not used & earlier
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    paths = {dotted(path): path for path in PACKAGE.rglob("*.py")}
+    known = set(paths)
+    imports = {name: imported(path, known) for name, path in paths.items()}
+    assert sum(map(len, imports.values())) > len(known)
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' < '.join(error.args[1])}")

@@ -17,7 +17,7 @@ from ngpipe.steps import simulate, train
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
-SYSTEM = {"n_neurons": 100, "n_frames": 15_000, "burn_in": 200, "noise": 1.0}
+SYSTEM = {"n_neurons": 100, "n_frames": 8000, "burn_in": 200, "noise": 1.0}
 
 
 def recover(directory: Path, simulation: dict, training: dict) -> pd.Series:
@@ -64,7 +64,7 @@ def test_an_assembly_and_the_hidden_movie_it_sees_come_back(tmp_path):
     """
     types = [{"leak": 1}, {"leak": 2, "sender_width": 4}]
     training = {
-        "steps": 800,
+        "steps": 600,
         "evaluations": 4,
         "held_out_as": "blocks",
         "input": "field",
@@ -87,7 +87,7 @@ def test_functions_of_the_receiver_tell_types_apart_that_nothing_else_does(tmp_p
     types = [{"receiver_width": 1}, {"receiver_width": 4}]
     training = {"steps": 600, "evaluations": 4, "network": {"psi_sees": "receiver"}}
     training["held_out_as"] = "blocks"
-    score = recover(tmp_path, {"types": types}, training)
+    score = recover(tmp_path, {"types": types, "n_neurons": 60}, training)
     assert score["connectivity", "r2"] > 0.99
     assert score["connectivity", "slope"] == pytest.approx(1, abs=0.03)
     assert score["types", "ari"] == 1
@@ -103,7 +103,7 @@ def test_in_closed_form_the_movie_comes_back_and_rows_without_it_are_exact(tmp_p
         "held_out_as": "blocks",
         "input": "field",
         "network": {"psi_sees": "sender"},
-        "closed_form": {"input_knots": 65, "field_steps": 600, "distil_steps": 800},
+        "closed_form": {"input_knots": 65, "field_steps": 300, "distil_steps": 500},
     }
     score = recover(tmp_path, {"types": types, "input": MOVIE}, training)
     assert score["connectivity_undriven", "r2"] > 0.9995
@@ -123,11 +123,11 @@ def test_in_closed_form_an_additive_input_comes_back(tmp_path):
         "held_out_as": "blocks",
         "input": "field",
         "input_mode": "additive",
-        "closed_form": {"input_knots": 65, "field_steps": 600, "distil_steps": 800},
+        "closed_form": {"input_knots": 65, "field_steps": 300, "distil_steps": 400},
     }
     movie = {**MOVIE, "mode": "additive", "low": -3, "high": 3}
     types = [{"leak": 1}, {"leak": 2}] * 2
-    score = recover(tmp_path, {"types": types, "input": movie}, training)
+    score = recover(tmp_path, {"types": types, "input": movie, "n_neurons": 60}, training)
     assert score["connectivity", "r2_identity"] > 0.999
     assert score["input_within", "r2"] > 0.99
 
@@ -142,9 +142,9 @@ def test_in_closed_form_a_psi_for_every_pair_of_types_comes_back(tmp_path):
         "solver": "closed_form",
         "held_out_as": "blocks",
         "network": {"psi_sees": "pair"},
-        "closed_form": {"distil_steps": 1500},
+        "closed_form": {"distil_steps": 600},
     }
-    score = recover(tmp_path, {"types": types}, training)
+    score = recover(tmp_path, {"types": types, "n_neurons": 60}, training)
     assert score["connectivity", "r2"] > 0.995
     assert score["types", "ari"] == 1
     assert score["psi", "nrmse"] < 0.03

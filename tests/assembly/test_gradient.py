@@ -373,6 +373,7 @@ def test_penalties_are_columns_of_the_record(small):
     assert list(record.terms) == ["fit", "phi_zero", "latent_l2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [True, False], ids=["drift", "finite_difference"])
 def test_a_miniature_of_the_whole_idea(exact):
     """10 neurons of 2 types: W, types, psi and phi come back from activity alone.

@@ -182,7 +182,7 @@ class TestMistakes:
         ],
     )
     def test_a_value_out_of_its_range_is_named(self, name, value):
-        with pytest.raises(ArgumentError, match=f"{name} is {value}, expected a number from"):
+        with pytest.raises(ArgumentError, match=f"{name} of CircuitParameters is {value}, exp"):
             CircuitParameters(**{name: value})
 
     def test_sizes_below_zero_are_refused(self, rng):

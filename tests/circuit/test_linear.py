@@ -266,7 +266,7 @@ class TestRuns:
         made = small_circuit(rng)
         with pytest.raises(ArgumentError, match="engine is 'exact', expected one of linear, step"):
             respond(made, SHORT, Neurons(), engine="exact")
-        with pytest.raises(ArgumentError, match="not saturating ones; say engine='step'"):
+        with pytest.raises(ArgumentError, match="not saturating ones; use engine='step'"):
             respond(made, SHORT, Neurons(response="saturating"))
         with pytest.raises(ArgumentError, match="there is no circuit to run"):
             respond([], SHORT, Neurons())

@@ -49,9 +49,9 @@ class TestImpulse:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"strength": -10.0}, "strength of the pulse is -10.0, expected a finite number"),
-            ({"strength": 0.0}, "strength of the pulse is 0.0"),
-            ({"dt": np.nan}, "dt of the pulse is nan"),
+            ({"strength": -10.0}, "strength of Impulse is -10.0, expected a number greater than 0"),
+            ({"strength": 0.0}, "strength of Impulse is 0.0"),
+            ({"dt": np.nan}, "dt of Impulse is nan, expected a finite number"),
             ({"start": 60.0, "end": 70.0}, "from 60 to 70 s is on at none of the 5000 steps"),
             ({"start": 3.0, "end": 2.0}, "from 3 to 2 s is on at none"),
             ({"end": 50.0}, "ends at 50 s and the run at 50 s, which leaves nothing"),
@@ -73,12 +73,12 @@ class TestNeurons:
         assert saturating(100 * v).max() <= 2.0
 
     def test_an_unknown_response_is_refused_at_once(self):
-        with pytest.raises(ArgumentError, match="response is 'relu', expected one of threshold_"):
+        with pytest.raises(ArgumentError, match="response of Neurons is 'relu', expected 'thresho"):
             Neurons(response="relu")
 
     @pytest.mark.parametrize("name", ["tau", "maximum"])
     def test_constants_are_positive(self, name):
-        with pytest.raises(ArgumentError, match=f"{name} is 0.0, expected a finite number above 0"):
+        with pytest.raises(ArgumentError, match=f"{name} of Neurons is 0.0, expected a number gre"):
             Neurons(**{name: 0.0})
 
 

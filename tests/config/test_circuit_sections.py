@@ -1,16 +1,21 @@
 """Experiments of the circuit system: what contradicts itself, sweeps, defaults, keys."""
 
 import inspect
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
-from ngpipe.circuit import blocks, impulse, measures, rates, respond
+from ngpipe.circuit import blocks, measures, rates, respond
+from ngpipe.circuit import impulse as circuit_impulse
+from ngpipe.circuit.impulse import Impulse
 from ngpipe.config import wiring
-from ngpipe.config.circuit import experiment
+from ngpipe.config.circuit.conditions import Condition
 from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.circuit.measures import Measures
+from ngpipe.config.circuit.runs import SWEPT, Runs
 from ngpipe.config.load import validate
 from ngpipe.config.nulls import null_kinds
 from ngpipe.config.sweep import points, varied
@@ -47,11 +52,23 @@ def refusal(content: dict) -> str:
     [
         ("impulse/strength", -10, "impulse.strength: Input should be greater than 0 (got -10)"),
         ("impulse/strength", None, "impulse.strength: Input should be a valid number"),
-        ("impulse/end", 50, "impulse: start (1 s), end (50 s) and duration (50 s) must follow"),
-        ("impulse/end", 49.99, "with a step of 0.01 s in the pulse and one after it"),
-        ("impulse/start", 20, "impulse: start (20 s), end (15 s) and duration (50 s)"),
+        (
+            "impulse/end",
+            50,
+            "impulse: the pulse ends at 50 s and the run at 50 s, which le",
+        ),
+        (
+            "impulse/end",
+            49.99,
+            "impulse: the pulse ends at 49.99 s and the run at 50 s, w",
+        ),
+        ("impulse/start", 20, "impulse: the pulse from 20 to 15 s is on at none of the 5000 steps"),
         ("impulse/dt", 0.3, "impulse.dt (0.3 s) exceeds neurons.tau (0.25 s): such steps overs"),
-        ("impulse/dt", 20, "impulse: start (1 s), end (15 s)"),
+        (
+            "impulse/dt",
+            20,
+            "impulse: the pulse from 1 to 15 s is on at none of the 2 steps of",
+        ),
         ("network/probability", 1.2, "network.probability: Input should be less than or equal"),
         ("network/inhibitory", 1, "network.inhibitory: Input should be less than or equal to 0.99"),
         ("network/balance", -1, "network.balance: Input should be greater than or equal to 0"),
@@ -98,7 +115,11 @@ def refusal(content: dict) -> str:
         ("sweep/nework.gain", [1], "sweep.nework.gain is of none of the sections ['network',"),
         ("sweep/impulse.dt", [0.02], "sweep.impulse.dt is of none of the sections ['network', 'n"),
         ("sweep/runs.seeds", [2, 3], "sweep.runs.seeds is of none of the sections"),
-        ("sweep/network", [0.1], "sweep.network: with 0.1, network: Input should be a valid dict"),
+        (
+            "sweep/network",
+            [0.1],
+            "sweep.network: with 0.1, network: Input should be a dictionar",
+        ),
         (
             "sweep/network.probability",
             [0.2, 1.2],
@@ -168,15 +189,16 @@ def test_several_contradictions_are_named_at_once():
     ],
     ids=str,
 )
-def test_a_pulse_is_refused_where_the_library_refuses_it(pulse):
+def test_a_pulse_is_refused_where_its_steps_leave_nothing_to_measure(pulse):
     """Steps are counted as they are run, so nothing fails after an hour."""
-    whole = {**asdict(impulse.Impulse()), **pulse}
-    try:
-        impulse.Impulse(**whole)
-    except ValueError:
-        assert "impulse: start" in refusal({"impulse": pulse})
+    whole = {**asdict(Impulse()), **pulse}
+    times = np.arange(round(whole["duration"] / whole["dt"])) * whole["dt"]
+    on = np.flatnonzero((times >= whole["start"]) & (times <= whole["end"]))
+    if len(on) and on[-1] < len(times) - 1:
+        found = read(impulse=pulse).impulse
+        assert (found.first, found.last) == (on[0], on[-1])
     else:
-        assert read(impulse=pulse).impulse.end == whole["end"]
+        assert "impulse: the pulse" in refusal({"impulse": pulse})
 
 
 class TestSweep:
@@ -215,10 +237,9 @@ class TestNames:
     @pytest.mark.parametrize(
         ("model", "field", "expected"),
         [
-            (experiment.Condition, "remove", ablations.REMOVE),
-            (experiment.Condition, "match", ablations.MATCH),
-            (experiment.Neurons, "response", rates.RESPONSES),
-            (experiment.Runs, "engine", respond.ENGINES),
+            (Condition, "remove", ablations.REMOVE),
+            (Condition, "match", ablations.MATCH),
+            (Runs, "engine", respond.ENGINES),
             (wiring.SynapseSource, "release", tuple(synapses.RELEASES)),
         ],
         ids=lambda value: getattr(value, "__name__", str(value)),
@@ -233,33 +254,42 @@ class TestNames:
         assert set(names) <= {field.name for field in fields(synapses.Release)}
 
     def test_sections_that_can_be_swept(self):
-        assert set(experiment.SWEPT) <= set(CircuitExperiment.model_fields)
+        assert set(SWEPT) <= set(CircuitExperiment.model_fields)
 
 
 class TestDefaults:
-    @pytest.mark.parametrize(
-        ("section", "library"),
-        [
-            (experiment.CircuitNetwork(), blocks.NOTEBOOK),
-            (experiment.Neurons(), rates.Neurons()),
-            (experiment.Impulse(), impulse.Impulse()),
-            (wiring.Filters(), synapses.NOTEBOOK),
-        ],
-        ids=lambda one: type(one).__module__,
-    )
-    def test_they_are_those_of_the_library(self, section, library):
-        def plain(value: object) -> object:
-            return (value,) if isinstance(value, str) else value
+    def test_a_config_has_the_objects_of_scripts(self):
+        cfg = read()
+        assert cfg.network == blocks.NOTEBOOK
+        assert type(cfg.network) is blocks.CircuitParameters
+        assert type(cfg.neurons) is rates.Neurons
+        assert type(cfg.impulse) is circuit_impulse.Impulse
+        assert type(cfg.connectome.source.filters) is synapses.Filters
 
-        expected = {name: plain(value) for name, value in asdict(library).items()}
-        assert {name: plain(value) for name, value in section.model_dump().items()} == expected
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ({}, synapses.NOTEBOOK),
+            (None, synapses.NOTEBOOK),
+            ({"min_synapses": 5}, replace(synapses.NOTEBOOK, min_synapses=5)),
+            ({"region": None}, replace(synapses.NOTEBOOK, region=None)),
+            ({"cell_type": ["4P", "BC"]}, replace(synapses.NOTEBOOK, cell_type=("4P", "BC"))),
+        ],
+    )
+    def test_filters_that_are_not_written_are_those_of_the_notebook(self, written, expected):
+        """A script that gives none filters nothing."""
+        source = {"kind": "synthetic", "filters": written}
+        assert read(connectome={"source": source}).connectome.source.filters == expected
+        assert read(connectome={"source": {"kind": "synthetic"}}).connectome == read().connectome
+        assert read().connectome.source.filters == synapses.NOTEBOOK
+        assert synapses.Filters() == synapses.Filters(False, None, None, (), "keep", 1, False)
 
     def test_of_functions(self):
         tables = inspect.signature(synthetic_synapses.synthetic_tables).parameters
         source = wiring.SyntheticSource().model_dump(exclude={"kind", "seed", "filters"})
         assert source == {n: p.default for n, p in tables.items() if p.default is not p.empty}
         ratio = inspect.signature(measures.measure).parameters["threshold_ratio"].default
-        assert experiment.Measures().threshold_ratio == ratio
+        assert Measures().threshold_ratio == ratio
 
     def test_a_file_that_only_says_circuit_is_whole(self, tmp_path: Path):
         path = tmp_path / "one.yaml"

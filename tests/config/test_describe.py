@@ -4,19 +4,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ngpipe.config import describe
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.base import fields_of, models_in
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figures, Kind
+from ngpipe.config.filters import NOTEBOOK
 from ngpipe.config.nulls import null_kinds
 
 ROOT = Path(__file__).parents[2]
@@ -33,22 +35,18 @@ def leaves(annotation: object) -> set[object]:
     return {annotation}.union(*(leaves(inner) for inner in get_args(annotation)))
 
 
-def field_at(model: type[BaseModel], path: str) -> FieldInfo:
+def field_at(model: type, path: str) -> FieldInfo:
     """The field that a path such as ``types[].leak`` or ``connectivity(kind=file).path`` names."""
     for part in path.replace(".<name>", "").split("."):
         name, kind = re.fullmatch(r"(\w+)(?:\[\])?(?:\(kind=(\w+)\))?", part).groups()
-        field = model.model_fields[name]
-        inner = [t for t in leaves(field.annotation) if _is_model(t)]
+        field = fields_of(model)[name]
+        inner = list(models_in(field.annotation))
         model = next((m for m in inner if kind in (None, _kind(m))), None)
     return field
 
 
-def _is_model(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _kind(model: type[BaseModel]) -> str | None:
-    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+def _kind(section: type) -> str | None:
+    return fields_of(section)["kind"].default if "kind" in fields_of(section) else None
 
 
 NUMBERS = [
@@ -113,6 +111,28 @@ def test_defaults_are_those_of_the_models():
     assert json.loads(defaults["simulation.connectivity(kind=lorentz).exponent"]) is None
     assert json.loads(defaults["rollout.at"]) == [400, 800]
     assert defaults["simulation.connectivity(kind=file).path"] == "required"
+
+
+@pytest.mark.parametrize(
+    ("path", "default"),
+    [
+        ("connectome.source(kind=synapses).filters.min_synapses", "21"),
+        ("connectome.source(kind=synthetic).filters.proofread", "true"),
+        ("connectome.without_sign", '"excitatory"'),
+        ("impulse.end", "15.0"),
+    ],
+)
+def test_a_default_is_that_of_a_key_left_out(path, default):
+    """Of filters a config takes those of the notebook, a script none."""
+    assert {key.path: key.default for key in describe.keys(CircuitExperiment)}[path] == default
+
+
+def test_the_schema_shows_the_same_defaults():
+    schema = json.loads(describe.schemas()["circuitexperiment.schema.json"])
+    filters = schema["$defs"]["Filters"]["properties"]
+    assert {name: key["default"] for name, key in filters.items()} == json.loads(
+        json.dumps(asdict(NOTEBOOK))
+    )
 
 
 def test_the_help_of_a_command_gives_unit_default_and_meaning():

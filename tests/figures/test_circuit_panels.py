@@ -1,7 +1,7 @@
 """Panels of the circuit system: the right numbers in the right place, and no run left out."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from ngpipe.config.circuit.experiment import Impulse
+from ngpipe.circuit.impulse import Impulse
 from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import ConfigError, StoreError
 from ngpipe.figures.circuit.material import CircuitMaterial
@@ -63,7 +63,7 @@ def responses() -> xr.Dataset:
             ),
         },
         {"time": TIMES, "sample": TIMES[::2], "shown": list(KNOWN)},
-        {"n_exc": N_EXC, "config": json.dumps({"impulse": IMPULSE.model_dump(mode="json")})},
+        {"n_exc": N_EXC, "config": json.dumps({"impulse": asdict(IMPULSE)})},
     )
 
 

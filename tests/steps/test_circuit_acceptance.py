@@ -39,7 +39,7 @@ def result(microns, tmp_path_factory):
         directory = tmp_path_factory.mktemp("circuit")
         wire.run(cfg.connectome, directory, key=KEY)
         respond.run(cfg, directory, key=KEY, device=torch.device("cpu"))
-        compare.run(cfg, directory, key=KEY)
+        compare.run(cfg.measures, cfg.reference, cfg.impulse, cfg.conditions, directory, key=KEY)
         return directory
 
     return make

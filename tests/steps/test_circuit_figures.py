@@ -45,7 +45,7 @@ def results(tmp_path_factory) -> Path:
     wire.run(one.connectome, directory, key=KEY)
     respond.run(one, directory, key=KEY, device=torch.device("cpu"))
     motifs.run(one.motifs, directory, key=KEY)
-    compare.run(one, directory, key=KEY)
+    compare.run(one.measures, one.reference, one.impulse, one.conditions, directory, key=KEY)
     return directory
 
 

@@ -63,7 +63,9 @@ def run(cfg: CircuitExperiment, directory: Path, *names: str) -> Path:
         "wire": lambda: wire.run(cfg.connectome, directory, key=KEY),
         "respond": lambda: respond.run(cfg, directory, key=KEY, device=CPU),
         "motifs": lambda: motifs.run(cfg.motifs, directory, key=KEY),
-        "compare": lambda: compare.run(cfg, directory, key=KEY),
+        "compare": lambda: compare.run(
+            cfg.measures, cfg.reference, cfg.impulse, cfg.conditions, directory, key=KEY
+        ),
     }
     for name in names:
         calls[name]()

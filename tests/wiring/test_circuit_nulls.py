@@ -335,7 +335,7 @@ class TestDistance:
         lost = one.described(y=np.where(np.arange(40) == 7, np.nan, 1.0))
         with pytest.raises(ConnectomeError, match=r"1 neurons have no position .*, 7; leave them"):
             permuted_by_distance(lost, rng)
-        with pytest.raises(ConnectomeError, match="bins=0, expected one bin"):
+        with pytest.raises(ConnectomeError, match="bins=0, expected at least one bin"):
             permuted_by_distance(one, rng, bins=0)
         with pytest.raises(ConnectomeError, match="no column 'u'"):
             permuted_by_distance(one, rng, axes=("u", "v"))

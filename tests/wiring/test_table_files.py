@@ -113,7 +113,7 @@ class TestSeparators:
     )
     def test_one_column_names_the_one_that_fits(self, mark, word, written):
         path = written("edges.csv", EDGES.replace(",", mark))
-        assert f"they seem to split at {word}: say so in separator" in message(path)
+        assert f"they seem to split at {word}: set separator" in message(path)
 
     def test_a_header_with_blanks_over_tabs(self, written):
         """As the lists of 1986 are: neither reads alone, any run of both does."""
@@ -170,7 +170,7 @@ class TestCommentsAndHeaders:
         path = written("edges.txt", text)
         expected = {("A#1", "A#2"): 2, ("A#2", "A#1"): 1}
         assert edges_of(read(path, comment="#")) == expected
-        assert "say in separator what splits them, in skip and comment" in message(path)
+        assert "set separator to what splits them, and skip or comment" in message(path)
 
     def test_a_cell_with_a_blank_and_the_mark_of_comments_stays_whole(self, written):
         path = written("edges.csv", "pre,post,weight\ncell #1,cell #2,3\n")

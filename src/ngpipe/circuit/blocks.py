@@ -16,66 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ngpipe.config.circuit.blocks import CircuitParameters
 from ngpipe.errors import ArgumentError
 
 Weights = Float[np.ndarray, "post pre"]
-
-
-_TINY, _LARGE = np.finfo(np.float64).tiny, np.finfo(np.float64).max
-_RANGES = (
-    ("ee_unit", _TINY, _LARGE),
-    ("ee_scale", 0.0, _LARGE),
-    ("gain", 0.0, _LARGE),
-    ("probability", 0.0, 1.0),
-    ("inhibitory", 0.0, 0.99),
-    ("balance", 0.0, _LARGE),
-    ("log10_mean", -_LARGE, _LARGE),
-    ("log10_std", 0.0, _LARGE),
-)
-
-
-@dataclass(frozen=True)
-class CircuitParameters:
-    """Parameters of the network, other than the measured connections.
-
-    Raises:
-        ArgumentError: a value out of its range.
-    """
-
-    ee_unit: float = 150_000.0
-    """S_1: summed synapse size of a measured connection of weight 1 [unit of S]."""
-    ee_scale: float = 1.0
-    """s: scale of all measured weights [1]."""
-    gain: float = 0.002
-    """g: scale of the random weights; once balanced, of those onto inhibitory neurons [1]."""
-    probability: float = 0.25
-    """p: that one neuron sends to another, outside the measured block."""
-    inhibitory: float = 0.15
-    """Share of all neurons that inhibit."""
-    balance: float | None = 0.15
-    """b: summed inhibitory over summed excitatory weights of every neuron; None: as drawn."""
-    log10_mean: float = 1.0
-    """Mean of N; the decimal logarithm of a random weight over g is abs(N)."""
-    log10_std: float = 0.2
-    """Standard deviation of N."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if (name, value) != ("balance", None) and not low <= value <= high:
-                raise ArgumentError(
-                    f"{name} is {value}, expected a number from {low:g} to {high:g}; change it"
-                )
-
-    def n_neurons(self, n_exc: int) -> int:
-        """Neurons of a network with ``n_exc`` excitatory ones."""
-        return int(n_exc / (1 - self.inhibitory))
-
-    @property
-    def mean_weight(self) -> float:
-        """Expected weight of a random connection before balance, where N is hardly ever below 0."""
-        tens = np.log(10)
-        return float(self.gain * np.exp(tens * self.log10_mean + (tens * self.log10_std) ** 2 / 2))
 
 
 NOTEBOOK = CircuitParameters()

@@ -6,19 +6,15 @@ import numpy as np
 
 from ngpipe.circuit.blocks import (
     Circuit,
-    CircuitParameters,
     RandomPart,
     circuit,
     draw,
     notebook_draw,
 )
-from ngpipe.config.circuit.experiment import (
-    OBSERVED,
-    CircuitExperiment,
-    CircuitNetwork,
-    Condition,
-    Runs,
-)
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.blocks import CircuitParameters
+from ngpipe.config.circuit.conditions import Condition
+from ngpipe.config.circuit.runs import CircuitRuns, Runs
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.ablations import matched_removal, without_reciprocal
@@ -33,7 +29,7 @@ Drawn = dict[tuple[str, int], Connectome]
 """Connectomes by condition and seed."""
 
 
-def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
+def connectomes(connectome: Connectome, experiment: CircuitRuns) -> Drawn:
     """Connectomes to run: the observed one, and those of all conditions.
 
     Raises:
@@ -50,7 +46,7 @@ def connectomes(connectome: Connectome, experiment: CircuitExperiment) -> Drawn:
 
 
 def circuits(
-    drawn: Drawn, network: CircuitNetwork, runs: Runs
+    drawn: Drawn, parameters: CircuitParameters, runs: Runs
 ) -> Iterator[tuple[str, int, Circuit]]:
     """Condition, seed and circuit of every run, seed by seed.
 
@@ -59,7 +55,6 @@ def circuits(
     Raises:
         ArgumentError: connections that inhibit.
     """
-    parameters = CircuitParameters(**network.model_dump())
     conditions = list(dict.fromkeys(name for name, _ in drawn))
     n_exc = len(drawn[OBSERVED, runs.seed])
     for seed in seeds(runs):

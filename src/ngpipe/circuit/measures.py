@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, eigs
 
 from ngpipe.circuit.blocks import Circuit
-from ngpipe.circuit.impulse import Impulse
+from ngpipe.config.circuit.impulse import Impulse
 from ngpipe.errors import ArgumentError, DivergenceError
 from ngpipe.wiring.nulls.significance import p_value
 

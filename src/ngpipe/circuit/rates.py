@@ -6,59 +6,22 @@ with :math:`f(v) = \max(0, v)`, :math:`v` or :math:`M \tanh(\max(0, v) / M)`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.arrays import Activity, Drift, PerNeuron, Rate
-from ngpipe.circuit.impulse import Impulse
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.rates import Neurons
 from ngpipe.dynamics.integrate import euler_maruyama
-from ngpipe.errors import ArgumentError
 
 Input = Callable[[float], PerNeuron]
 """Time [s] -> input of every neuron [1]."""
 
 BLOCK = 256
 """Steps read at a time."""
-RESPONSES = ("threshold_linear", "linear", "saturating")
-
-
-@dataclass(frozen=True)
-class Neurons:
-    """Response of neurons to their input.
-
-    Raises:
-        ArgumentError: an unknown response, a time constant or maximum that is not positive.
-    """
-
-    tau: float = 0.25
-    """Time constant [s]."""
-    response: str = "threshold_linear"
-    """One of RESPONSES."""
-    maximum: float = 100.0
-    """M: what a saturating response tends to [1]."""
-
-    def __post_init__(self) -> None:
-        if self.response not in RESPONSES:
-            raise ArgumentError(
-                f"response is '{self.response}', expected one of {', '.join(RESPONSES)}"
-            )
-        for name in ("tau", "maximum"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ArgumentError(f"{name} is {value}, expected a finite number above 0")
-
-    def __call__(self, received: Activity) -> Activity:
-        """f, applied to each neuron."""
-        if self.response == "linear":
-            return received
-        if self.response == "threshold_linear":
-            return torch.relu(received)
-        return self.maximum * torch.tanh(torch.relu(received) / self.maximum)
 
 
 def rate_drift(weights: Float[Tensor, "*run post pre"], given: Input, neurons: Neurons) -> Drift:

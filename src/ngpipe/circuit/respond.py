@@ -9,10 +9,11 @@ import xarray as xr
 from torch import Tensor
 
 from ngpipe.circuit.blocks import Circuit
-from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.linear import Timing, propagate
 from ngpipe.circuit.measures import leading_eigenvalue
-from ngpipe.circuit.rates import Neurons, pulse, rate_drift, step
+from ngpipe.circuit.rates import pulse, rate_drift, step
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.rates import Neurons
 from ngpipe.errors import ArgumentError
 
 ENGINES = ("linear", "step")
@@ -83,7 +84,7 @@ def _check(engine: str, impulse: Impulse, neurons: Neurons) -> None:
     if engine == "linear" and neurons.response == "saturating":
         raise ArgumentError(
             "engine='linear' propagates linear and threshold-linear neurons, not saturating ones; "
-            "say engine='step'"
+            "use engine='step'"
         )
     if impulse.dt > neurons.tau:
         raise ArgumentError(

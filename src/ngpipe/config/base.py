@@ -1,16 +1,20 @@
 """Base of all sections: frozen, no unknown keys, a unit and a sentence for every number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""An unknown key is a mistake, and numbers are finite."""
 
 
 class Section(BaseModel):
     """A part of a config: immutable, and an unknown key is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(**STRICT, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -19,9 +23,19 @@ class Section(BaseModel):
         return {} if content is None else content
 
 
-def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+def is_section(kind: object) -> bool:
+    """True of a section: a model, or parameters that scripts make too."""
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or is_pydantic_dataclass(kind))
+
+
+def fields_of(section: type) -> Mapping[str, FieldInfo]:
+    """The keys of a section."""
+    return section.__pydantic_fields__
+
+
+def models_in(annotation: object) -> Iterator[type]:
     """Sections that the annotation of a key speaks of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if is_section(annotation):
         yield annotation
     for argument in get_args(annotation):
         yield from models_in(argument)
@@ -58,6 +72,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1, json_schema_extra=unit("1"))]
 Weight = Annotated[float, Field(ge=0, json_schema_extra=unit("1"))]
 Positive = Annotated[float, Field(gt=0, json_schema_extra=unit("1"))]
 Duration = Annotated[float, Field(gt=0, json_schema_extra=unit("tau"))]
+Seconds = Annotated[float, Field(gt=0, json_schema_extra=unit("s"))]
 Frequency = Annotated[float, Field(json_schema_extra=unit("1/tau"))]
 Number = Annotated[float, Field(json_schema_extra=unit("1"))]
 Step = Annotated[int, Field(ge=0, json_schema_extra=unit("steps"))]

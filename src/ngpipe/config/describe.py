@@ -8,12 +8,13 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ngpipe.config.base import models_in, unit_of
+from ngpipe.config.base import fields_of, is_section, models_in, unit_of
 from ngpipe.config.figures import KINDS, Figures
 from ngpipe.config.nulls import null_kinds
 from ngpipe.config.systems import EXPERIMENTS
@@ -48,22 +49,26 @@ class Key:
     description: str
 
 
-def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
-    """All keys of a model: dotted paths, ``[]`` for items, ``<name>`` for names."""
-    for name, field in model.model_fields.items():
-        path = f"{prefix}{name}"
+def keys(section: type, prefix: str = "", default: object = None) -> Iterator[Key]:
+    """All keys of a section: dotted paths, ``[]`` for items, ``<name>`` for names.
+
+    Args:
+        section: whose keys are wanted.
+        prefix: path of the section.
+        default: the section without any key written, where its place decides on that.
+    """
+    for name, field in fields_of(section).items():
+        path, value = f"{prefix}{name}", getattr(default, name, field.default)
         nested = list(models_in(field.annotation))
-        if not nested:
-            yield Key(path, unit_of(field), _default(field), field.description or "")
-            continue
-        yield Key(path, "", _default(field), field.description or "")
+        unit = "" if nested else unit_of(field)
+        yield Key(path, unit, _spelled(value), field.description or "")
         suffix = _suffix(field.annotation)
         for inner in nested:
             choice = f"({_kind(inner)})" if len(nested) > 1 else ""
-            yield from keys(inner, f"{path}{suffix}{choice}.")
+            yield from keys(inner, f"{path}{suffix}{choice}.", _without_keys(field))
 
 
-def describe(*sections: type[BaseModel]) -> str:
+def describe(*sections: type) -> str:
     """Plain text for a terminal: one key a line with unit and default, its meaning below."""
     lines = []
     for model in sections:
@@ -119,17 +124,24 @@ def _suffix(annotation: object) -> str:
     return "[]" if origin is tuple else ""
 
 
-def _kind(model: type[BaseModel]) -> str:
-    return f"kind={model.model_fields['kind'].default}"
+def _kind(section: type) -> str:
+    return f"kind={fields_of(section)['kind'].default}"
 
 
-def _default(field: FieldInfo) -> str:
-    if field.default is PydanticUndefined:
+def _without_keys(field: FieldInfo) -> object:
+    """The section that a key makes of no keys; None where the section itself decides."""
+    if not field.metadata or not is_section(type(field.default)):
+        return None
+    return TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python({})
+
+
+def _spelled(value: object) -> str:
+    """A default as text."""
+    if value is PydanticUndefined:
         return "required"
-    value = field.default
-    if isinstance(value, BaseModel):
+    if is_section(type(value)):
         return ""
-    if isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
+    if isinstance(value, tuple) and any(is_section(type(v)) for v in value):
         return "one type with the defaults below"
     return json.dumps(value, default=lambda section: section.model_dump(exclude_defaults=True))
 

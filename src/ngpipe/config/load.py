@@ -8,7 +8,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ngpipe.config.base import models_in
+from ngpipe.config.base import fields_of, models_in
 from ngpipe.errors import ConfigError, did_you_mean
 
 MANY = 8
@@ -87,7 +87,7 @@ def _follows(mistake: Mapping) -> bool:
 def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
     path = ".".join(_yaml_path(mistake["loc"], content))
     message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "extra_forbidden":
+    if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_at(model, mistake["loc"][:-1])
         message = f"there is no such key{did_you_mean(mistake['loc'][-1], known)}"
     elif mistake["type"] in ("literal_error", "union_tag_invalid"):
@@ -115,16 +115,16 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     """The keys that the section at some place of a config has."""
     models = [model]
     for part in location:
-        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        fields = [fields_of(m)[part].annotation for m in models if part in fields_of(m)]
         if fields:
             models = [inner for annotation in fields for inner in models_in(annotation)]
         else:  # a number or name in a collection, or the kind that pydantic puts there
             models = [m for m in models if _kind_of(m) == part] or models
-    return {name for m in models for name in m.model_fields}
+    return {name for m in models for name in fields_of(m)}
 
 
-def _kind_of(model: type[BaseModel]) -> object:
-    field = model.model_fields.get("kind")
+def _kind_of(model: type) -> object:
+    field = fields_of(model).get("kind")
     return None if field is None else field.default
 
 

@@ -23,25 +23,25 @@ class NullKind:
 
     name: str
     keeps: str
-    """What a sample shares with the connectome."""
+    """Properties that a sample shares with the connectome."""
     renews: str
-    """What is drawn anew."""
+    """Properties that are drawn anew."""
     draws: str
     """Function of its module that draws it, ``(connectome, rng, ...) -> connectome``."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Further arguments of this function."""
     takes: tuple[str, ...] = ()
-    """Those of its arguments that a config may give: ``sweeps``, ``certainty``."""
+    """Arguments that a config may set: ``sweeps``, ``certainty``."""
     needs: tuple[str, ...] = ()
-    """What the connectome must have: ``types``, ``positions``, ``signs``."""
+    """Requirements on the connectome: ``types``, ``positions``, ``signs``."""
     exchanges: str = ""
-    """What exchanges of partners keep, of nulls that are made by these."""
+    """Property kept by exchanges of partners, for nulls made by these."""
     earlier: tuple[str, ...] = ()
     """Names of before, which configs may still use."""
     changes_signs: bool = False
-    """Whether senders of a sample may have other signs."""
+    """True if senders of a sample may have other signs."""
     module: str = ""
-    """Where it is drawn; filled in from where the record stands."""
+    """Module that draws it; filled in from the place of the record."""
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import unit, unit_of
+from ngpipe.config.base import fields_of, is_section, unit, unit_of
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
@@ -68,8 +68,8 @@ def unit_of_key(experiment: BaseModel, path: str) -> str:
     """Unit of a key of an experiment; empty where it is no number."""
     part, found = experiment, ""
     for name in path.split("."):
-        if isinstance(part, BaseModel):
-            found = unit_of(type(part).model_fields[name])
+        if is_section(type(part)):
+            found = unit_of(fields_of(type(part))[name])
             part = getattr(part, name)
         else:
             part = part[int(name) if isinstance(part, tuple) else name]

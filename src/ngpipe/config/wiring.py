@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ngpipe.config.base import Count, Groups, Number, Positive, Section, Seed, Weight, unit
+from ngpipe.config.base import Count, Number, Positive, Section, Seed, Weight, unit
 from ngpipe.config.files import GRAPHS, MATRICES, TABLES, Table, TextFormat, check_format, path_of
+from ngpipe.config.filters import NOTEBOOK, NotebookFilters
 
 Value = str | bool | int | Number
 """A cell of a table."""
@@ -100,32 +101,6 @@ class TableSource(TextFormat, _OwnConnectome):
         return self
 
 
-class Filters(Section):
-    """Filters on cells and synapses of a synapse table, applied once in this order."""
-
-    proofread: bool | Groups = Field(
-        True,
-        description="Only proofread cells. If your column uses other words than the release, list "
-        "the words that count.",
-    )
-    cell_type: Groups | None = Field(
-        ("23P",), description="Only cells of these types. Null: of all."
-    )
-    region: str | None = Field("V1", description="Only cells of this region. Null: of all.")
-    exclude: tuple[int | str, ...] = Field((), description="Ids of cells to leave out.")
-    autapses: Literal["keep", "drop"] = Field(
-        "keep", description="How to treat synapses of a cell onto itself."
-    )
-    min_synapses: Annotated[int, Field(ge=0, json_schema_extra=unit("synapses"))] = Field(
-        21,
-        description="Only cells with at least this many synapses with the remaining cells; an "
-        "autapse counts twice.",
-    )
-    input_and_output: bool = Field(
-        True, description="Only cells that send to, and receive from, the remaining cells."
-    )
-
-
 class SyntheticSource(Section):
     """Made-up tables of synapses with the columns of MICrONS v1300: no evidence about cortex."""
 
@@ -142,7 +117,7 @@ class SyntheticSource(Section):
         1.6,
         description="Probability of a reciprocal connection, relative to independent connections.",
     )
-    filters: Filters = Field(Filters(), description="Filters on cells and synapses.")
+    filters: NotebookFilters = Field(NOTEBOOK, description="Filters on cells and synapses.")
 
 
 class SynapseSource(Section):
@@ -171,7 +146,7 @@ class SynapseSource(Section):
     weight: Literal["size", "synapses"] = Field(
         "size", description="Weight of a connection: summed size, or number, of its synapses."
     )
-    filters: Filters = Field(Filters(), description="Filters on cells and synapses.")
+    filters: NotebookFilters = Field(NOTEBOOK, description="Filters on cells and synapses.")
 
     @field_validator("columns")
     @classmethod

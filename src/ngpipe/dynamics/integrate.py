@@ -35,7 +35,7 @@ def euler_maruyama(
         first: number of the first frame; below zero for a burn-in.
     """
     if noise and generator is None:
-        raise TypeError("noise needs a generator: randomness is always passed down")
+        raise TypeError("noise needs a generator: randomness is always passed as one")
     x, k = x0, first
     while True:
         rate = drift(k * dt, x)

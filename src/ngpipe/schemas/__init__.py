@@ -12,7 +12,7 @@ _NAMES = {
     "variable": ("Schema", "Variable"),
     "wiring": ("CONNECTOME",),
 }
-"""What is public, by module."""
+"""Public names, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}
 
 

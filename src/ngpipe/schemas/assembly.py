@@ -1,4 +1,4 @@
-"""What the stores of an assembly experiment hold."""
+"""Schemas of the stores of an assembly experiment."""
 
 from ngpipe.schemas.variable import Schema, Variable
 

@@ -1,4 +1,4 @@
-"""What the store of a circuit experiment holds, besides the connectome."""
+"""Schema of the store of a circuit experiment, besides the connectome."""
 
 from ngpipe.schemas.variable import Schema, Variable
 

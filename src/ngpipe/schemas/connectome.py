@@ -1,4 +1,4 @@
-"""What the stores of a connectome experiment hold, besides the connectome."""
+"""Schemas of the stores of a connectome experiment, besides the connectome."""
 
 from ngpipe.schemas.variable import Schema, Variable
 

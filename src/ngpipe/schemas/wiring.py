@@ -1,4 +1,4 @@
-"""What the store of a connectome holds."""
+"""Schema of the store of a connectome."""
 
 from ngpipe.schemas.variable import Schema, Variable
 

@@ -8,9 +8,11 @@ import pandas as pd
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import compare, measure
-from ngpipe.config.circuit.experiment import OBSERVED, CircuitExperiment, Condition
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.conditions import Condition
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.measures import Measures
 from ngpipe.metrics import circuit as scores
 from ngpipe.metrics import reference
 from ngpipe.schemas import circuit as schemas
@@ -24,24 +26,33 @@ COMPARED = [
 ]
 
 
-def run(experiment: CircuitExperiment, directory: Path, *, key: str) -> None:
+def run(
+    measures: Measures,
+    published: reference.Reference,
+    impulse: Impulse,
+    conditions: Mapping[str, Condition],
+    directory: Path,
+    *,
+    key: str,
+) -> None:
     """Write ``measures.csv`` (a row a run), ``comparison.csv`` and ``metrics.csv``.
 
     Args:
-        experiment: its sections ``measures`` and ``reference``; and ``impulse`` and
-            ``conditions``, which made the responses that the directory holds.
+        measures: definition of a return to baseline.
+        published: published values, ``{quantity: {metric: value}}``.
+        impulse: the pulse of the responses that the directory holds.
+        conditions: those that were run.
         directory: holds connectome and responses; the tables go there.
         key: chain key.
 
     Raises:
         ConfigError: a published value of no metric.
     """
-    section = experiment.model_dump(mode="json", include={"measures", "reference"})
+    section = {"measures": measures.model_dump(mode="json"), "reference": published}
     provenance = store.Provenance("compare", key, section)
     responses = store.read(directory / "responses.zarr", schemas.RESPONSES).load()
-    impulse = Impulse(**experiment.impulse.model_dump())
-    table = measured(responses, impulse, experiment.measures.threshold_ratio)
-    comparison = pd.DataFrame(_compared(table, experiment.conditions), columns=COMPARED)
+    table = measured(responses, impulse, measures.threshold_ratio)
+    comparison = pd.DataFrame(_compared(table, conditions), columns=COMPARED)
     base = table[table["parameter"] == ""]
     metrics = [scores.score_connectome(Connectome.load(directory / "connectome.zarr"))]
     for name, runs in base.groupby("condition", sort=False):
@@ -51,7 +62,7 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str) -> None:
     store.write_csv(table, directory / "measures.csv")
     store.write_csv(comparison, directory / "comparison.csv")
     store.write_table(
-        reference.beside(pd.concat(metrics, ignore_index=True), experiment.reference),
+        reference.beside(pd.concat(metrics, ignore_index=True), published),
         directory / "metrics.csv",
         provenance,
         beside=[directory / "measures.csv", directory / "comparison.csv"],

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ngpipe import store
 from ngpipe.artifacts.progress import progress
-from ngpipe.config.circuit.experiment import Motifs
+from ngpipe.config.circuit.motifs import Motifs
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.motifs import motif_counts, motif_scores
 from ngpipe.wiring.nulls.rewiring import MOST_SWEEPS, mixing

@@ -11,11 +11,9 @@ from ngpipe import store
 from ngpipe.artifacts.progress import Bar, progress, say
 from ngpipe.circuit.blocks import Circuit
 from ngpipe.circuit.conditions import Drawn, circuits, connectomes
-from ngpipe.circuit.impulse import Impulse
 from ngpipe.circuit.measures import mean_field
-from ngpipe.circuit.rates import Neurons
 from ngpipe.circuit.respond import respond
-from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.config.circuit.runs import CircuitRuns
 from ngpipe.config.sweep import Value, points, spelled
 from ngpipe.schemas import circuit as schemas
 from ngpipe.wiring.container import Connectome
@@ -25,7 +23,7 @@ SAMPLES = 1000
 SECONDS = {"units": "s", "long_name": "time"}
 
 
-def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: torch.device) -> None:
+def run(experiment: CircuitRuns, directory: Path, *, key: str, device: torch.device) -> None:
     """Run every condition for every seed, without a sweep and at each of its points.
 
     Args:
@@ -55,7 +53,7 @@ def run(experiment: CircuitExperiment, directory: Path, *, key: str, device: tor
     store.write(dataset, directory / "responses.zarr", schemas.RESPONSES, provenance)
 
 
-def _tell_stepped(found: list[xr.Dataset], experiment: CircuitExperiment) -> None:
+def _tell_stepped(found: list[xr.Dataset], experiment: CircuitRuns) -> None:
     """Say how many runs could not be propagated, and how many eigenvalues not be known."""
     whole = sum(int((some["stepped_from"] == 0).sum()) for some in found)
     unknown = sum(int(some["eigenvalue"].isnull().sum()) for some in found)
@@ -76,7 +74,7 @@ def _point(
     drawn: Drawn,
     parameter: str,
     value: Value,
-    experiment: CircuitExperiment,
+    experiment: CircuitRuns,
     device: torch.device,
     bar: Bar,
 ) -> xr.Dataset:
@@ -102,7 +100,7 @@ def _point(
     )
 
 
-def _examples(drawn: Drawn, experiment: CircuitExperiment, device: torch.device) -> xr.Dataset:
+def _examples(drawn: Drawn, experiment: CircuitRuns, device: torch.device) -> xr.Dataset:
     """Network, spectrum and activity of the first seed of every condition, without a sweep."""
     seed = experiment.runs.seed
     first = {key: connectome for key, connectome in drawn.items() if key[1] == seed}
@@ -128,15 +126,15 @@ def _examples(drawn: Drawn, experiment: CircuitExperiment, device: torch.device)
 
 def _respond(
     made: Iterable[Circuit],
-    experiment: CircuitExperiment,
+    experiment: CircuitRuns,
     device: torch.device,
     *,
     activity: bool = False,
 ) -> xr.Dataset:
     return respond(
         made,
-        Impulse(**experiment.impulse.model_dump()),
-        Neurons(**experiment.neurons.model_dump()),
+        experiment.impulse,
+        experiment.neurons,
         engine=experiment.runs.engine,
         activity=activity,
         dtype=getattr(torch, experiment.runs.precision),

@@ -20,7 +20,7 @@ from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.sources.generated import generated
 from ngpipe.wiring.sources.named import celegans, optic_lobe
 from ngpipe.wiring.sources.opened import noting
-from ngpipe.wiring.sources.synapses import RELEASES, Filters, read_synapses
+from ngpipe.wiring.sources.synapses import RELEASES, read_synapses
 from ngpipe.wiring.sources.synthetic_synapses import synthetic
 from ngpipe.wiring.sources.tables import read
 
@@ -58,15 +58,9 @@ def _read(source: Source) -> Connectome:
         case SyntheticSource():
             options = source.model_dump(exclude={"kind", "seed", "filters"})
             rng = np.random.default_rng(source.seed)
-            return synthetic(rng, _filters(source), **options)
+            return synthetic(rng, source.filters, **options)
         case SynapseSource():
             release = replace(RELEASES[source.release], **source.columns)
             options = {"weight": source.weight, "verify": source.verify}
-            return read_synapses(
-                source.synapses, source.cells, release, _filters(source), **options
-            )
+            return read_synapses(source.synapses, source.cells, release, source.filters, **options)
     raise TypeError(f"no reader of {type(source).__name__}")
-
-
-def _filters(source: SyntheticSource | SynapseSource) -> Filters:
-    return Filters(**source.filters.model_dump())

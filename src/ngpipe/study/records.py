@@ -214,7 +214,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             outputs=("metrics.csv", "metrics.json", "measures.csv", "comparison.csv"),
             above=("respond",),
             reads=("measures", "reference"),
-            takes=(WHOLE,),
+            takes=("measures", "reference", "impulse", "conditions"),
         ),
     },
 }

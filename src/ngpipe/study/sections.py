@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from ngpipe.config.assembly.experiment import Experiment
@@ -42,7 +41,7 @@ def files(stage: Stage, experiment: AnyExperiment) -> list[Path]:
     return found
 
 
-def sections(name: str) -> Iterator[type[BaseModel]]:
+def sections(name: str) -> Iterator[type]:
     """Models of the config sections that a stage reads, of the first system that has it."""
     system = next(system for system, stages in SYSTEMS.items() if name in stages)
     fields = EXPERIMENTS[system].model_fields

@@ -10,7 +10,7 @@ from ngpipe.ownership import command_for, is_of_a_recording
 
 STAMP = ".snakemake_timestamp"
 Stages = Mapping[str, Mapping[str, str]]
-"""Of every experiment, today's key of every stage that a result rests on, first causes first."""
+"""Today's keys of the stages that a result depends on, by experiment, in order of the stages."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from systems import numbers, r2, silent, simulated, training
+from systems import numbers, r2, silent, solved, training
 
 from ngpipe.assembly.closed_form.diagnosis import (
     Diagnosis,
@@ -114,6 +114,7 @@ def quiet(gain: float, n: int = 30, n_frames: int = 3000) -> tuple[Recording, to
     return Recording(x, rate, 0.01, 0.05, in_blocks=False), coupling.double()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 2.0])
 def test_activity_that_dies_down_is_no_success(gain):
     """Never much more expected than reached; a tail at rest is told apart."""
@@ -140,6 +141,7 @@ def orbit(seed: int, n: int = 12, n_frames: int = 2000) -> tuple[Recording, torc
     return Recording(activity, None, 0.01, 0.1, stretches=pieces), torch.from_numpy(w)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 3])
 def test_what_the_functions_of_a_row_explain_tells_nothing_of_its_weights(seed):
     """Activity of few directions is a function of each neuron's own: W is free, and wrong."""
@@ -157,8 +159,9 @@ def test_what_the_functions_of_a_row_explain_tells_nothing_of_its_weights(seed):
     assert held > 0.8
 
 
+@pytest.mark.slow
 def test_activity_that_goes_on_is_believed():
-    found = ClosedForm(simulated("activity").recording, training("activity"), silent).solve()
+    found = solved("activity")
     assert found.diagnosis.expected_r2 > 0.999
     assert found.diagnosis.exact == 1
 

@@ -13,6 +13,8 @@ from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 
+pytestmark = pytest.mark.slow
+
 STEPS = 600
 Distilled = tuple[AssemblyGNN, Solution, Recording]
 every_psi = pytest.mark.parametrize("sees", ["activity", "sender", "receiver"])

@@ -104,6 +104,7 @@ def test_signs_are_kept():
     assert r2(found, lawful.weights) > r2(plain, lawful.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [{"prior": "sparse"}, {"dale": True}])
 def test_the_solver_obeys(prior):
     """On a recording that needs no prior: a sparse one changes little, Dale's law is kept."""

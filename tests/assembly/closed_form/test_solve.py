@@ -15,6 +15,8 @@ from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.errors import DivergenceError
 
+pytestmark = pytest.mark.slow
+
 SEES = ["activity", "sender", "receiver"]
 every_psi = pytest.mark.parametrize("sees", SEES)
 
@@ -143,7 +145,7 @@ def test_the_same_seed_gives_the_same_bytes(sees):
 def test_another_seed_draws_other_rows_and_finds_the_same():
     recording, true = simulated("activity").recording, simulated("activity").weights
     solvers = [ClosedForm(recording, training("activity", seed), silent) for seed in (16, 17)]
-    drawn = [solver.draw() for solver in solvers]
+    drawn = [solver.problem.draw() for solver in solvers]
     assert not torch.equal(*drawn)
     assert all(len(rows.unique()) == 16 for rows in drawn)
     assert 1 - r2(solvers[1].solve().weights, true) < 1e-6
@@ -152,7 +154,7 @@ def test_another_seed_draws_other_rows_and_finds_the_same():
 def test_rows_are_drawn_from_those_allowed(generator):
     solver = ClosedForm(simulated("activity").recording, training("activity", rows=3), silent)
     allowed = torch.rand(50, generator=generator) > 0.8
-    drawn = torch.stack([solver.draw(allowed) for _ in range(60)])
+    drawn = torch.stack([solver.problem.draw(allowed) for _ in range(60)])
     assert set(drawn.flatten().tolist()) == set(torch.nonzero(allowed)[:, 0].tolist())
     assert (drawn.diff(dim=1) > 0).all()
 
@@ -295,7 +297,7 @@ def test_a_neuron_without_a_rate_is_named():
 def test_a_hole_that_no_frame_of_the_solver_holds_is_named_too():
     recording = simulated("activity").recording
     solver = ClosedForm(recording, training("activity", frames=1.5), silent)
-    used = set((solver.frames.times / recording.dt).round().long().tolist())
+    used = set((solver.problem.frames.times / recording.dt).round().long().tolist())
     frame = next(int(f) for f in recording.training_frames if int(f) not in used)
     activity = recording.activity.clone()
     activity[frame, 3] = float("inf")

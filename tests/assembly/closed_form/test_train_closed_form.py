@@ -1,5 +1,6 @@
 """The step `train` with the closed form: what it writes, and that a kill changes nothing of it."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
 from ngpipe.steps import simulate, train
+
+pytestmark = pytest.mark.slow
 
 CPU = {"key": "k" * 64, "device": torch.device("cpu")}
 N = 20
@@ -53,17 +56,22 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "simulation.zarr"
 
 
-@pytest.fixture
-def learn(simulation, tmp_path):
-    """Train in a directory of that name."""
+def trained_in(directory: Path, simulation: Path, cfg: Training) -> Path:
+    """Train in a directory, made if need be."""
+    directory.mkdir(exist_ok=True)
+    if not (directory / "simulation.zarr").exists():
+        (directory / "simulation.zarr").symlink_to(simulation)
+    train.run(cfg, directory, checkpoints=directory / "checkpoints", **CPU)
+    return directory
 
-    def run(name: str, cfg: Training) -> Path:
-        directory = tmp_path / name
-        directory.mkdir(exist_ok=True)
-        if not (directory / "simulation.zarr").exists():
-            (directory / "simulation.zarr").symlink_to(simulation)
-        train.run(cfg, directory, checkpoints=directory / "checkpoints", **CPU)
-        return directory
+
+@pytest.fixture(scope="module")
+def finished(simulation, tmp_path_factory):
+    """A directory in which a solver has trained: once for all tests, which only read it."""
+
+    @cache
+    def run(solver: str) -> Path:
+        return trained_in(tmp_path_factory.mktemp("finished") / "run", simulation, training(solver))
 
     return run
 
@@ -82,9 +90,8 @@ def record(directory: Path) -> pd.DataFrame:
     return table
 
 
-def test_the_closed_form_writes_a_model_and_its_record(learn, simulation):
-    cfg = training("closed_form")
-    directory = learn("run", cfg)
+def test_the_closed_form_writes_a_model_and_its_record(finished, simulation):
+    cfg, directory = training("closed_form"), finished("closed_form")
     table = record(directory)
     stages = table["stage"].tolist()
     assert stages[0].startswith("psi, ridge")
@@ -109,9 +116,9 @@ def test_the_closed_form_writes_a_model_and_its_record(learn, simulation):
     assert not (directory / "checkpoints" / CPU["key"]).exists()
 
 
-def test_snapshots_of_the_weights_are_in_the_gauge_of_the_figures(learn, simulation):
+def test_snapshots_of_the_weights_are_in_the_gauge_of_the_figures(finished, simulation):
     """One for each time all rows were solved, and that of the model at the end."""
-    directory = learn("run", training("closed_form"))
+    directory = finished("closed_form")
     table = record(directory)
     snapshots = store.read(directory / "training.zarr", schemas.TRAINING)["connectivity"]
     solved = table["step"][table["stage"].isin(["W", "model"])]
@@ -124,10 +131,10 @@ def test_snapshots_of_the_weights_are_in_the_gauge_of_the_figures(learn, simulat
         assert slope == pytest.approx(1, abs=0.05)
 
 
-def test_gradient_steps_go_on_where_the_closed_form_ends(learn):
+def test_gradient_steps_go_on_where_the_closed_form_ends(finished):
     """The count of steps goes on, and the model chosen is at least as good."""
-    alone = record(learn("alone", training("closed_form")))
-    directory = learn("both", training("closed_form+gradient"))
+    alone = record(finished("closed_form"))
+    directory = finished("closed_form+gradient")
     both = record(directory)
     n = len(alone)
     exact = ["step", "stage", "loss", "held_out"]
@@ -149,10 +156,9 @@ def test_gradient_steps_go_on_where_the_closed_form_ends(learn):
 
 
 @pytest.mark.parametrize("solver", ["closed_form", "closed_form+gradient"])
-def test_a_kill_changes_no_byte(learn, solver, monkeypatch, tmp_path):
+def test_a_kill_changes_no_byte(finished, simulation, solver, monkeypatch, tmp_path):
     """In the networks' fit, between two steps, and before the result is written."""
-    cfg = training(solver)
-    whole = digests(learn("whole", cfg))
+    cfg, whole = training(solver), digests(finished(solver))
 
     def kill(owner: object, name: str, after: int) -> None:
         original, calls = getattr(owner, name), iter(range(10**6))
@@ -164,7 +170,7 @@ def test_a_kill_changes_no_byte(learn, solver, monkeypatch, tmp_path):
 
         monkeypatch.setattr(owner, name, killed)
         with pytest.raises(KeyboardInterrupt):
-            learn("killed", cfg)
+            trained_in(tmp_path / "killed", simulation, cfg)
         monkeypatch.setattr(owner, name, original)
 
     kill(train, "distil", 0)
@@ -173,13 +179,13 @@ def test_a_kill_changes_no_byte(learn, solver, monkeypatch, tmp_path):
     kill(train, "_write", 0)
     assert not any((tmp_path / "killed" / name).exists() for name in FILES)
     monkeypatch.setattr(train, "_solve", None)  # what it found has been saved
-    assert digests(learn("killed", cfg)) == whole
+    assert digests(trained_in(tmp_path / "killed", simulation, cfg)) == whole
     record(tmp_path / "killed")
 
 
-def test_the_other_solver_is_untouched(learn):
+def test_the_other_solver_is_untouched(finished):
     """No stage but its own, and steps that count from one."""
-    table = record(learn("run", training("gradient")))
+    table = record(finished("gradient"))
     assert set(table["stage"]) == {"gradient"}
     assert table["step"].tolist() == [2, 4, 6, 8, 10, 12]
 

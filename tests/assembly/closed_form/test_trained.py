@@ -2,15 +2,16 @@
 
 import pytest
 import torch
-from systems import r2, simulated, training
+from systems import r2, simulated, solved, training
 
 from ngpipe.assembly.closed_form import trained
 from ngpipe.assembly.closed_form.distil import distil
-from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.gradient import Trainer, build
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DivergenceError
+
+pytestmark = pytest.mark.slow
 
 OFF = ~torch.eye(50, dtype=torch.bool)
 
@@ -23,8 +24,7 @@ def silent(stage: str, **reached: object) -> None:
 def test_what_the_optimiser_left_undone_is_in_the_errors(sees):
     """A good model whose W is then moved at random: the errors grow to the moves."""
     recording = simulated(sees).recording
-    cfg = training(sees, distil_steps=800)
-    solution = ClosedForm(recording, cfg, silent).solve()
+    cfg, solution = training(sees, hidden=32, distil_steps=300), solved(sees)
     generator = torch.Generator().manual_seed(1)
     model = build(recording, cfg, generator, recording.scales())
     distil(model, solution, recording, cfg.closed_form, generator=generator, report=silent)

@@ -1,7 +1,6 @@
 """Evidence from the residuals of a solution, and the resulting diagnosis."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,17 +9,15 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.accumulate import residual
 from ngpipe.assembly.closed_form.chosen_frames import Frames
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence, diagnosis
+from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
-
-if TYPE_CHECKING:
-    from ngpipe.assembly.closed_form.solve import ClosedForm
 
 ROWS, PAIRS = 16, 300
 """Rows of W, and frames with their neighbours, that are looked at."""
 
 
-def evidence(solver: "ClosedForm", solution: Solution, members: Int[Tensor, " row"]) -> Evidence:
+def evidence(problem: Problem, solution: Solution, members: Int[Tensor, " row"]) -> Evidence:
     """Error of rows with one psi on held-out frames, and the part shared by neighbouring frames."""
     transfer = solution.transfers[int(solution.receiver_group[members[0]])]
     rows = members[:: -(-len(members) // ROWS)]
@@ -31,17 +28,17 @@ def evidence(solver: "ClosedForm", solution: Solution, members: Int[Tensor, " ro
     def left(frames: Frames) -> Float[Tensor, "frame row"]:
         return residual(replace(frames, phi=solution.phi), transfer, own, rows)
 
-    known = solver.everything.chosen
+    known = problem.everything.chosen
     first = known[:-1][known.diff() == 1]
     first = first[:: max(1, len(first) // PAIRS)]
-    pair = (replace(solver.everything, chosen=frames).read() for frames in (first, first + 1))
-    target = solver.held_out.target(rows).square().mean()
+    pair = (replace(problem.everything, chosen=frames).read() for frames in (first, first + 1))
+    target = problem.held_out.target(rows).square().mean()
     return Evidence(
         coherent=coherence(*map(left, pair)) if len(first) else 0.0,
-        held_out=float(left(solver.held_out).square().mean() / target.clamp_min(1e-300)),
+        held_out=float(left(problem.held_out).square().mean() / target.clamp_min(1e-300)),
         motion=float(target / solution.level[rows].mean()),
-        exact=solver.cfg.target == "drift",
-        blocks=solver.recording.in_blocks,
+        exact=problem.cfg.target == "drift",
+        blocks=problem.recording.in_blocks,
     )
 
 

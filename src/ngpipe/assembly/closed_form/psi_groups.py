@@ -1,20 +1,19 @@
 """Groups of neurons with one psi; groups and psi are found in turn until they agree."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from ngpipe.assembly.closed_form.all_rows import all_rows
+from ngpipe.assembly.closed_form.problem import Problem
+from ngpipe.assembly.closed_form.psi_search import searched
 from ngpipe.assembly.closed_form.receivers import receiver_groups
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.types import cluster, common_range
 from ngpipe.config.assembly.recovery import Recovery
-
-if TYPE_CHECKING:
-    from ngpipe.assembly.closed_form.solve import ClosedForm
 
 VISITED = 0.99
 """Central share of a neuron's activity at which phi is compared."""
@@ -46,42 +45,42 @@ class Groups:
         return max(fit.loss for fit in self.fits)
 
 
-def grouped(solver: "ClosedForm", shared: Fit) -> Groups:
+def grouped(problem: Problem, shared: Fit) -> Groups:
     """Psi of every group of neurons, and the groups, in turn until they agree.
 
     While psi is wrong, so are the phi_i: senders are first split into more groups than there
     seem to be types, which costs parameters but mixes no types.
 
     Args:
-        solver: finds psi on given rows, and all rows for given psi.
+        problem: its frames and settings.
         shared: one psi for all, to begin with.
     """
-    solution = solver.all_rows([shared], solver.nobody())
-    groups = Groups([shared], solver.nobody(), _types(solver, solution), solution)
-    sees = solver.cfg.network.psi_sees
+    solution = all_rows(problem, [shared], problem.nobody)
+    groups = Groups([shared], problem.nobody, _types(problem, solution), solution)
+    sees = problem.cfg.network.psi_sees
     if sees == "activity":
         return groups
     if sees == "receiver":
-        groups = _regrouped(solver, solution, shared, solver.nobody())
-        return replace(groups, types=_types(solver, groups.solution))
+        groups = _regrouped(problem, solution, shared, problem.nobody)
+        return replace(groups, types=_types(problem, groups.solution))
     for _ in range(SPLITS):
-        senders = _types(solver, groups.solution, solver.solver.first_groups)
-        groups = _regrouped(solver, groups.solution, shared, senders)
+        senders = _types(problem, groups.solution, problem.settings.first_groups)
+        groups = _regrouped(problem, groups.solution, shared, senders)
         if groups.loss < SOLVED * shared.loss:
             break
     # phi of neurons with a hidden input has yet to become right.
-    return merged(solver, groups, shared) if solver.plain.all() else groups
+    return merged(problem, groups, shared) if problem.plain.all() else groups
 
 
-def merged(solver: "ClosedForm", groups: Groups, shared: Fit) -> Groups:
+def merged(problem: Problem, groups: Groups, shared: Fit) -> Groups:
     """The groups that seem to be types, unless that explains the recording less well."""
-    if solver.cfg.network.psi_sees in ("activity", "receiver"):
-        return replace(groups, types=_types(solver, groups.solution))
+    if problem.cfg.network.psi_sees in ("activity", "receiver"):
+        return replace(groups, types=_types(problem, groups.solution))
     for _ in range(MERGES):
-        types = _types(solver, groups.solution)
+        types = _types(problem, groups.solution)
         if torch.equal(types, groups.types):
             break
-        fewer = _regrouped(solver, groups.solution, shared, types)
+        fewer = _regrouped(problem, groups.solution, shared, types)
         if fewer.loss > WORSE * groups.loss:
             break
         groups = fewer
@@ -89,35 +88,35 @@ def merged(solver: "ClosedForm", groups: Groups, shared: Fit) -> Groups:
 
 
 def _regrouped(
-    solver: "ClosedForm", solution: Solution, shared: Fit, senders: Int[Tensor, " neuron"]
+    problem: Problem, solution: Solution, shared: Fit, senders: Int[Tensor, " neuron"]
 ) -> Groups:
     """Psi anew for given groups of senders, and all rows."""
     start = shared.transfer.split(senders)
-    ridges = solver.solver.ridges[1:] or solver.solver.ridges
-    fits, receivers = [], solver.nobody()
-    if solver.cfg.network.psi_sees == "sender":
-        fits = [solver.search(start, solver.draw(), ridges)]
+    ridges = problem.settings.ridges[1:] or problem.settings.ridges
+    fits, receivers = [], problem.nobody
+    if problem.cfg.network.psi_sees == "sender":
+        fits = [searched(problem, start, problem.draw(), ridges)]
     else:
-        fits, receivers = receiver_groups(solver, start, solution.relative_error)
-    return Groups(fits, receivers, senders, solver.all_rows(fits, receivers))
+        fits, receivers = receiver_groups(problem, start, solution.relative_error)
+    return Groups(fits, receivers, senders, all_rows(problem, fits, receivers))
 
 
-def _types(solver: "ClosedForm", solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
+def _types(problem: Problem, solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
     """Types, or at least so many groups, from the phi_i where all neurons have data."""
-    if solver.cfg.network.one_type:
-        return solver.nobody()
-    low, high = common_range(solver.recording.visited(VISITED).cpu().numpy())
-    x = torch.linspace(low, high, GRID, device=solver.device)
-    everyone = torch.arange(solver.recording.n_neurons, device=solver.device)
+    if problem.cfg.network.one_type:
+        return problem.nobody
+    low, high = common_range(problem.recording.visited(VISITED).cpu().numpy())
+    x = torch.linspace(low, high, GRID, device=problem.device)
+    everyone = torch.arange(problem.recording.n_neurons, device=problem.device)
     grid = x.expand(len(everyone), -1)
     curves = solution.phi_curves(grid)
-    if solver.cfg.network.psi_sees in ("receiver", "pair"):
+    if problem.cfg.network.psi_sees in ("receiver", "pair"):
         own = solution.psi(everyone, everyone, grid)
         curves = torch.cat([curves / curves.square().mean().sqrt(), own], 1)
-    cfg = Recovery(n_types=solver.solver.n_types, max_types=solver.solver.max_types)
+    cfg = Recovery(n_types=problem.settings.n_types, max_types=problem.settings.max_types)
     labels = cluster(curves.cpu().numpy(), cfg)
     if labels.max() + 1 < at_least:
         labels = cluster(curves.cpu().numpy(), Recovery(n_types=at_least))
-    found = torch.from_numpy(labels).to(solver.device)
-    solver.report("types", types=int(found.max()) + 1)
+    found = torch.from_numpy(labels).to(problem.device)
+    problem.report("types", types=int(found.max()) + 1)
     return found

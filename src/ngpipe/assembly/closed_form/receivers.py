@@ -1,16 +1,14 @@
 """Receivers that share a psi, found from the fit of each row, not from phi."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.assembly.closed_form.all_rows import all_rows
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
+from ngpipe.assembly.closed_form.problem import Problem
+from ngpipe.assembly.closed_form.psi_search import searched
 from ngpipe.assembly.closed_form.transfer import Fit
-
-if TYPE_CHECKING:
-    from ngpipe.assembly.closed_form.solve import ClosedForm
 
 MOST_FAILURES = 5
 """Searches without a psi better than the shared one after which the rest is divided up."""
@@ -19,7 +17,7 @@ BETTER = 0.3
 
 
 def receiver_groups(
-    solver: "ClosedForm", start: Transfer, shared: Float[Tensor, " neuron"]
+    problem: Problem, start: Transfer, shared: Float[Tensor, " neuron"]
 ) -> tuple[list[Fit], Int[Tensor, " neuron"]]:
     """Psi of every group of receivers, and everyone's group.
 
@@ -28,38 +26,38 @@ def receiver_groups(
     belong to it. In the end every row goes to the psi that explains it best.
 
     Args:
-        solver: finds psi on given rows, and all rows for given psi.
+        problem: its frames and settings.
         start: first guess of psi.
         shared: relative error of every row under the psi that all rows share.
     """
     fits: list[Fit] = []
     errors: list[Tensor] = []
     unclaimed, failures = torch.ones_like(shared, dtype=torch.bool), 0
-    while unclaimed.any() and failures < MOST_FAILURES and len(fits) < solver.solver.max_types:
-        seed = solver.draw(unclaimed, 1)
-        fit = solver.search(start, seed, solver.solver.ridges)
+    while unclaimed.any() and failures < MOST_FAILURES and len(fits) < problem.settings.max_types:
+        seed = problem.draw(unclaimed, 1)
+        fit = searched(problem, start, seed, problem.settings.ridges)
         if fits and fit.loss > BETTER * float(shared[seed]):
             failures += 1
             continue
-        error = solver.all_rows([fit], solver.nobody()).relative_error
+        error = all_rows(problem, [fit], problem.nobody).relative_error
         claimed = error < (error[seed] * shared).sqrt()
         claimed[seed] = True
         fits.append(fit)
         errors.append(error)
         unclaimed &= ~claimed
-    return _shared_out(solver, fits, torch.stack(errors).argmin(0))
+    return _shared_out(problem, fits, torch.stack(errors).argmin(0))
 
 
 def _shared_out(
-    solver: "ClosedForm", fits: list[Fit], group: Int[Tensor, " neuron"]
+    problem: Problem, fits: list[Fit], group: Int[Tensor, " neuron"]
 ) -> tuple[list[Fit], Int[Tensor, " neuron"]]:
     """Psi of every group from several of its rows, and every row to the best of them."""
     better = [
-        solver.search(fit.transfer, solver.draw(group == k), [fit.ridge])
+        searched(problem, fit.transfer, problem.draw(group == k), [fit.ridge])
         for k, fit in enumerate(fits)
         if (group == k).any()
     ]
-    errors = [solver.all_rows([fit], solver.nobody()).relative_error for fit in better]
+    errors = [all_rows(problem, [fit], problem.nobody).relative_error for fit in better]
     group = torch.stack(errors).argmin(0)
     used = torch.unique(group)
     return [better[k] for k in used], torch.searchsorted(used, group)

@@ -15,9 +15,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from ngpipe.connectome.checks import check_columns, check_kind
 from ngpipe.connectome.dataframes import as_list
-from ngpipe.connectome.interpreter.grouping import check_kind
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 
@@ -223,8 +222,8 @@ def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:
     check_columns(df, ["layer", "pre", "post"], "df: DataFrame")
     if df.empty and not quiet:
         raise ArgumentError(
-            f"the table given to {function} has no rows, expected one an edge; loosen what was "
-            "filtered before, or take quiet=True for None"
+            f"the table given to {function} has no rows, expected one per edge; loosen the filter "
+            "before, or pass quiet=True to get None"
         )
     return df.empty
 

@@ -14,7 +14,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from ngpipe.config.circuit.experiment import OBSERVED, Impulse, Measures
+from ngpipe.config.base import OBSERVED
+from ngpipe.config.circuit.impulse import Impulse
+from ngpipe.config.circuit.measures import Measures
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result

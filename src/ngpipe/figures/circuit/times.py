@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ngpipe.config.circuit.experiment import OBSERVED
+from ngpipe.config.base import OBSERVED
 from ngpipe.config.figures import Style
 from ngpipe.config.panels import PanelKind
 from ngpipe.figures.circuit.beyond import BEYOND, mark, mark_keys, without_time

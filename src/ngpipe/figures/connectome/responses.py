@@ -104,7 +104,9 @@ def effect_bars(
     _check_effects(table, "effects")
     if table["group"].duplicated().any():
         twice = table["group"][table["group"].duplicated()].iloc[0]
-        raise ArgumentError(f"group {twice!r} has more than one effect; give one, null draws apart")
+        raise ArgumentError(
+            f"group {twice!r} has more than one effect; give one per group, null draws separately"
+        )
     groups, effects = table["group"].tolist(), table["effect"].to_numpy(np.float64)
     draws = _draws(groups, null) if null is not None else []
     outside = np.ones(len(groups), dtype=bool)

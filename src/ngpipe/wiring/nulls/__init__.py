@@ -17,7 +17,7 @@ _NAMES = {
     "signs": ("excitatory_probability", "sampled_signs", "uncertain_signs"),
     "table": ("NULLS", "Null"),
 }
-"""What is public, by module."""
+"""Public names, by module."""
 _MODULE = {name: module for module, names in _NAMES.items() for name in names}
 
 

@@ -140,7 +140,7 @@ def permuted_by_distance(
         ConnectomeError: a neuron without a position, or no bins.
     """
     if bins < 1:
-        raise ConnectomeError(f"bins={bins}, expected one bin of distance or more")
+        raise ConnectomeError(f"bins={bins}, expected at least one bin of distance")
     place = np.stack([connectome.column(axis).to_numpy(np.float64) for axis in axes], axis=1)
     lost = np.isnan(place).any(axis=1)
     if lost.any():

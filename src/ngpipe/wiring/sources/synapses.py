@@ -8,11 +8,11 @@ how many cells and synapses it took.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from ngpipe.config.filters import NOTEBOOK, Filters
 from ngpipe.errors import ConnectomeError, StoreError
 from ngpipe.wiring import columns, edges
 from ngpipe.wiring.columns import few
@@ -115,38 +115,6 @@ FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": Fa
 """Words for true and false in tables."""
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Filters on cells and synapses, each applied once, in this order.
-
-    Attributes:
-        proofread: only proofread cells: those whose flag is set or that have one of the words of
-            the release; or the words that count in your table.
-        cell_type: only cells of this type, or of one of these.
-        region: only cells of this brain region.
-        exclude: ids to leave out.
-        autapses: ``keep`` or ``drop`` synapses of a cell with itself.
-        min_synapses: of a cell with the cells that are left, as sender or receiver; an autapse
-            counts twice. Cells that this filter leaves may have fewer with one another.
-        input_and_output: only cells that send to and receive from those that are left; again a
-            cell may lose its last partner thereby.
-    """
-
-    proofread: bool | tuple[str, ...] = False
-    cell_type: str | tuple[str, ...] | None = None
-    region: str | None = None
-    exclude: tuple[int | str, ...] = ()
-    autapses: Literal["keep", "drop"] = "keep"
-    min_synapses: int = 1
-    input_and_output: bool = False
-
-
-NOTEBOOK = Filters(
-    proofread=True, cell_type="23P", region="V1", min_synapses=21, input_and_output=True
-)
-"""Filters of the notebook on :data:`V1300`."""
-
-
 def read_synapses(
     synapses: Path | str | TableFile,
     cells: Path | str | TableFile,
@@ -225,7 +193,6 @@ def from_synapses(
             column the release lacks, positions that are none, or no neuron left, with the counts.
     """
     edges.check_choice("weight", weight, ("size", "synapses"))
-    edges.check_choice("autapses", filters.autapses, ("keep", "drop"))
     synapses = columns.named(synapses, "the synapse table")
     cells = columns.named(cells, "the cell table")
     _check_columns(synapses, cells, release)

@@ -30,10 +30,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from ngpipe.config.filters import NOTEBOOK, Filters
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.origin import Origin
-from ngpipe.wiring.sources.synapses import NOTEBOOK, V1300, Filters, from_synapses
+from ngpipe.wiring.sources.synapses import V1300, from_synapses
 
 SOURCE = "synthetic"
 """Name of the source in the origin, shown in figures."""

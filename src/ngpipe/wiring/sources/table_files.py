@@ -82,7 +82,7 @@ def unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
         if len(names) != 1:
-            raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; give it one alone")
+            raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; pack only one file")
         with archive.open(names[0]) as file:
             yield file
 
@@ -155,7 +155,7 @@ def _text(path: Path, kind: str, layout: TextFormat) -> pd.DataFrame:
     if len(found.columns) == 1 and (other := _splits(found, separator, layout)):
         raise StoreError(
             f"{path} has one column when lines are split at {separator!r}, such as "
-            f"{found.iloc[0, 0]!r}; they seem to split at {other}: say so in separator"
+            f"{found.iloc[0, 0]!r}; they seem to split at {other}: set separator"
         )
     if separator == WHITESPACE and len(found) and found.iloc[:, -1].isna().any():
         _refuse_short_lines(path, found, layout)
@@ -178,8 +178,8 @@ def _parsed(path: Path, separator: str, layout: TextFormat) -> pd.DataFrame:
         except pd.errors.ParserError as error:
             raise StoreError(
                 f"{path}: lines that are split at {separator!r} differ in their number of columns "
-                f"({str(error).strip()}); say in separator what splits them, in skip and comment "
-                "what is no part of the table"
+                f"({str(error).strip()}); set separator to what splits them, and skip or comment "
+                "to what is not part of the table"
             ) from error
         if gaps := whole_with_gaps(found):
             raw.seek(0)

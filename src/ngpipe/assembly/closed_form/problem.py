@@ -1,0 +1,202 @@
+"""The problem that the closed form solves: a recording, settings, and the frames of every stage."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source
+from ngpipe.assembly.closed_form.diagnosis import Diagnosis
+from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.assembly.recording import Recording
+from ngpipe.config.assembly.training import ClosedForm, Training
+from ngpipe.errors import DivergenceError
+
+HELD_OUT_FRAMES = 300
+"""Frames that choose ridge and basis."""
+FIRM = 0.02
+"""Expected 1 - R2 of W with which psi can be searched for."""
+NOISY_ROWS = 4
+"""Times as many rows for a psi that is found in noise."""
+NOISY_HELD_OUT = 3_000
+"""Held-out frames that choose between searches in noise."""
+NOISY_FRAMES = 30_000
+"""Most frames for it."""
+ENOUGH = 1e-5
+"""Expected 1 - R2 of W that no further frames are read for."""
+MORE = 1.5
+"""Times as many frames that are worth solving once more for."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One recording to solve, and the frames of every stage; stages that change them make another.
+
+    Only the generator moves on while it is solved.
+    """
+
+    recording: Recording
+    cfg: Training
+    report: Report
+    """Told what every stage has reached."""
+    generator: torch.Generator
+    """Draws the rows that psi is found on."""
+    everything: Source
+    """All training frames."""
+    frames: Frames
+    """Frames of the rows of W, in memory."""
+    few: Equations
+    """Frames of the search for psi."""
+    held_out: Frames
+    """Frames that choose ridge and basis."""
+    n_rows: int
+    """Rows that psi is found on."""
+    every: int | None = None
+    """Step between all training frames that the final rows are solved from; None: ``frames``."""
+
+    @classmethod
+    def of(cls, recording: Recording, cfg: Training, report: Report) -> "Problem":
+        """The problem before anything is known of it.
+
+        Args:
+            recording: activity, target rate, and what is held out.
+            cfg: the training section of the config.
+            report: told what every stage has reached.
+
+        Raises:
+            DivergenceError: activity or rate is not finite, or the rate of a neuron is zero at all
+                frames.
+        """
+        settings = cfg.closed_form
+        # Of a row: weights, phi, and its share of psi and of an input.
+        unknowns = recording.n_neurons + 4 * settings.fine_basis
+        knots = settings.input_knots if cfg.input == "field" else 0
+        wanted = int(settings.frames * (unknowns + knots))
+        frames = _source(recording, cfg, recording.informative_sample(wanted)).read()
+        problem = cls(
+            recording=recording,
+            cfg=cfg,
+            report=report,
+            generator=torch.Generator().manual_seed(cfg.seed),
+            everything=_source(recording, cfg, recording.training_frames),
+            frames=frames,
+            few=frames.thinned(int(settings.search_frames * unknowns)),
+            held_out=_source(recording, cfg, recording.selection_frames(HELD_OUT_FRAMES)).read(),
+            n_rows=settings.rows,
+        )
+        _refuse_silent(frames)
+        return problem
+
+    @property
+    def settings(self) -> ClosedForm:
+        """Settings of the closed form."""
+        return self.cfg.closed_form
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the recording."""
+        return self.recording.activity.device
+
+    @property
+    def plain(self) -> Bool[Tensor, " neuron"]:
+        """Neurons without a hidden input."""
+        plain = torch.ones(self.recording.n_neurons, dtype=torch.bool, device=self.device)
+        if self.cfg.input == "field":
+            plain[self.recording.sites.driven] = False
+        return plain
+
+    @property
+    def nobody(self) -> Int[Tensor, " neuron"]:
+        """Everyone in group 0."""
+        return torch.zeros(self.recording.n_neurons, dtype=torch.long, device=self.device)
+
+    @property
+    def final(self) -> Equations:
+        """Frames that rows of W are solved from in the end."""
+        if self.every is None:
+            return self.frames
+        return self.everything.part(slice(None, None, self.every))
+
+    def spline(self, n: int) -> Spline:
+        """A basis of n functions on the range of this activity."""
+        return _spline(self.recording, n)
+
+    def draw(self, allowed: Tensor | None = None, n: int | None = None) -> Int[Tensor, " row"]:
+        """Rows that psi is found on: of neurons without a hidden input, if there are any."""
+        plain = self.plain
+        allowed = torch.ones_like(plain) if allowed is None else allowed
+        if (allowed & plain).any():
+            allowed = allowed & plain
+        members = torch.nonzero(allowed.cpu())[:, 0]
+        order = torch.randperm(len(members), generator=self.generator)
+        return members[order[: n or self.n_rows]].sort().values.to(self.device)
+
+    def for_noise(self, told: Diagnosis) -> "Problem":
+        """With as many frames and rows as it takes to search psi in noise; itself if it has them.
+
+        Args:
+            told: of a first solution.
+        """
+        wanted = int(min(told.frames_for(FIRM), NOISY_FRAMES, len(self.everything)))
+        if wanted < MORE * len(self.few):
+            return self
+        every = -(-len(self.everything) // wanted)
+        chosen = self.recording.selection_frames(NOISY_HELD_OUT)
+        return replace(
+            self,
+            few=self.everything.part(slice(None, None, every)),
+            held_out=_source(self.recording, self.cfg, chosen).read(),
+            n_rows=self.n_rows * NOISY_ROWS,
+        )
+
+    def for_rows(self, told: Diagnosis) -> "Problem":
+        """With as many final frames as it takes to know W; itself if it has them.
+
+        Args:
+            told: of the rows from the frames in memory.
+        """
+        enough = int(min(told.frames_for(ENOUGH), len(self.everything)))
+        if enough < MORE * len(self.frames):
+            return self
+        return replace(self, every=len(self.everything) // enough)
+
+    def knowing(self, omega: KnottedInput) -> "Problem":
+        """With an input that was found as if it were known."""
+        n = self.recording.n_neurons
+
+        def given(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+            return omega.at(times, n)
+
+        def known(equations: Equations) -> Equations:
+            if isinstance(equations, Source):
+                return replace(equations, given=given, mode=omega.mode)
+            return replace(equations, omega=given(equations.times), mode=omega.mode)
+
+        names = ("everything", "frames", "few", "held_out")
+        return replace(self, **{name: known(getattr(self, name)) for name in names})
+
+
+def _spline(recording: Recording, n: int) -> Spline:
+    scales = recording.scales()
+    return Spline(n, unit=scales.bend, reach=scales.reach)
+
+
+def _source(recording: Recording, cfg: Training, chosen: Int[Tensor, " frame"]) -> Source:
+    """Frames of the recording, with their input if it is known."""
+    phi = _spline(recording, cfg.closed_form.phi_basis)
+    if cfg.input != "known":
+        return Source(recording, chosen, phi)
+    known = recording.known_input
+    return Source(recording, chosen, phi, known.of_all, known.mode)
+
+
+def _refuse_silent(frames: Frames) -> None:
+    silent = torch.nonzero(frames.rate.abs().sum(0) == 0)[:, 0]
+    if len(silent):
+        raise DivergenceError(
+            f"the rate of neuron {int(silent[0])} is zero at all frames, so its row of W "
+            "cannot be found; leave such neurons out of the recording"
+        )
