@@ -326,9 +326,9 @@ def _alike(
     is. Rows of driven neurons, whose own scale is open, first get that of the typical other row.
     """
     receivers, senders = units(model, types)
-    nobody = torch.zeros_like(types)
-    post = types if model.sees in ("receiver", "pair") else nobody
-    pre = types if model.sees in ("sender", "pair") else nobody
+    one_group = torch.zeros_like(types)
+    post = types if model.sees in ("receiver", "pair") else one_group
+    pre = types if model.sees in ("sender", "pair") else one_group
     weights = model.connectivity * _as_matrix(psi, model, types)
     if isinstance(model.external, Field) and model.mode == "multiplicative":
         rows = row_scale(weights)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly import gauge
-from ngpipe.assembly.calls import called
+from ngpipe.assembly.detection import detected
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
@@ -101,7 +101,7 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     if not (error[off] > 0).all():
         return {}
     connected = np.zeros(error.shape, dtype=bool)
-    connected[off], width = called(weights[off] / error[off], cfg.false_discovery)
+    connected[off], width = detected(weights[off] / error[off], cfg.false_discovery)
     about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
         "connectivity_error": (("post", "pre"), error),

@@ -12,7 +12,7 @@ import xarray as xr
 from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.checkpoint import CHECKPOINTS, Checkpoint
-from ngpipe.artifacts.given import fit_to_given
+from ngpipe.artifacts.fit_targets import fit_to_targets
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.config.connectome import excitability
 from ngpipe.config.connectome.stimuli import Pulse
@@ -60,7 +60,7 @@ def run(
         _write(model, network, _nothing(), directory, provenance)
     else:
         with Checkpoint(checkpoints / key) as checkpoint:
-            found = fit_to_given(model, cfg, stimuli, partial(_train, checkpoint=checkpoint))
+            found = fit_to_targets(model, cfg, stimuli, partial(_train, checkpoint=checkpoint))
             _write(model, network, found, directory, provenance)
             checkpoint.remove()
 

@@ -138,7 +138,7 @@ def _blank(
         phi_coefficients=phi,
         transfers=[fit.transfer for fit in fits],
         receiver_group=group,
-        types=problem.nobody,
+        types=problem.one_group,
         mean_square=square,
         level=level,
         noise=torch.zeros_like(square),

@@ -111,7 +111,7 @@ class Problem:
         return plain
 
     @property
-    def nobody(self) -> Int[Tensor, " neuron"]:
+    def one_group(self) -> Int[Tensor, " neuron"]:
         """Everyone in group 0."""
         return torch.zeros(self.recording.n_neurons, dtype=torch.long, device=self.device)
 
@@ -169,13 +169,13 @@ class Problem:
         """With an input that was found as if it were known."""
         n = self.recording.n_neurons
 
-        def given(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+        def omega_at(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
             return omega.at(times, n)
 
         def known(equations: Equations) -> Equations:
             if isinstance(equations, Source):
-                return replace(equations, given=given, mode=omega.mode)
-            return replace(equations, omega=given(equations.times), mode=omega.mode)
+                return replace(equations, omega_at=omega_at, mode=omega.mode)
+            return replace(equations, omega=omega_at(equations.times), mode=omega.mode)
 
         names = ("everything", "frames", "few", "held_out")
         changed: Any = {name: known(getattr(self, name)) for name in names}

@@ -78,7 +78,7 @@ def _first(problem: Problem) -> tuple[Problem, Fit]:
     if problem.cfg.target == "drift":
         return problem, shared
     # Differences of activity hold its noise; an exact rate has none, whatever it misses.
-    told: Any = all_rows(problem, [shared], problem.nobody, final=True).diagnosis
+    told: Any = all_rows(problem, [shared], problem.one_group, final=True).diagnosis
     larger = problem.for_noise(told)
     if larger is problem:
         return problem, shared

@@ -9,8 +9,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
-from ngpipe.config.base import Number, Section
-from ngpipe.config.sweep import Sweep, Swept
+from ngpipe.config.base import Section
+from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
 SWEPT = ("simulation", "training", "recovery", "rollout")
@@ -25,7 +25,7 @@ class Experiment(Swept):
     training: Training = Field(Training(), description="Training of the model.")
     recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
     rollout: Rollout = Field(Rollout(), description="Prediction of activity from a held-out frame.")
-    reference: dict[str, dict[str, Number]] = Field(
+    reference: Published = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "
         "`reference` of metrics.csv.",
@@ -36,6 +36,7 @@ class Experiment(Swept):
         f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
         "a separate experiment.",
     )
+    sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="wrap")
     @classmethod

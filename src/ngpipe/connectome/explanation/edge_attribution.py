@@ -19,13 +19,13 @@ import xarray as xr
 from scipy import sparse
 from torch import Tensor
 
+from ngpipe.connectome import labels
+from ngpipe.connectome.checks import check_kind
 from ngpipe.connectome.chords import Chords
-from ngpipe.connectome.explanation import labels
 from ngpipe.connectome.explanation.attribution import gradients
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, values
 from ngpipe.connectome.explanation.integrated import passed_on
 from ngpipe.connectome.groups import check_count
-from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError

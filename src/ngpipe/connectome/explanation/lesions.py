@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ngpipe.connectome.explanation import labels
+from ngpipe.connectome import labels
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, states, values
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.network import MultilayeredNetwork

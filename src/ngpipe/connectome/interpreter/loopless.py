@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.checks import check_columns
 from ngpipe.connectome.interpreter.effconn import PATHS, check_layers, hops_of
 from ngpipe.connectome.interpreter.grouping import check_method, group_paths
 from ngpipe.connectome.interpreter.pruning import remove_excess_neurons
-from ngpipe.connectome.optimisation.targets import check_columns
 
 Begun = tuple[np.ndarray, np.ndarray]
 """Paths as far as they were followed: neurons ``(path, node)``, product of weights ``(path,)``."""

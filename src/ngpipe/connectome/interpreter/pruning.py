@@ -15,9 +15,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from ngpipe.connectome.checks import check_columns, check_kind
 from ngpipe.connectome.dataframes import as_list
-from ngpipe.connectome.interpreter.grouping import check_kind
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.checks import check_kind
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.interpreter.grouping import Names, check_kind, group_paths
+from ngpipe.connectome.interpreter.grouping import Names, group_paths
 from ngpipe.connectome.interpreter.pruning import listed
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError

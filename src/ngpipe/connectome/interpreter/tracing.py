@@ -6,16 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ngpipe.connectome.checks import check_columns, check_kind
 from ngpipe.connectome.groups import check_count, check_indices
-from ngpipe.connectome.interpreter.grouping import (
-    Names,
-    check_kind,
-    check_method,
-    group_paths,
-    names_of,
-)
+from ngpipe.connectome.interpreter.grouping import Names, check_method, group_paths, names_of
 from ngpipe.connectome.interpreter.pruning import doubt, filter_paths, listed
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
 

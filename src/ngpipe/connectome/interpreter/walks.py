@@ -14,9 +14,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from ngpipe.connectome.interpreter.grouping import check_kind
+from ngpipe.connectome.checks import check_columns, check_finite, check_kind
 from ngpipe.connectome.interpreter.pruning import listed
-from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError
 
 Walk = list[tuple[Any, Any, Any]]

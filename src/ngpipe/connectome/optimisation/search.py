@@ -42,8 +42,8 @@ import xarray as xr
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ngpipe.connectome.explanation.labels import sensor_coords
 from ngpipe.connectome.groups import check_count
+from ngpipe.connectome.labels import sensor_coords
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.descent import Descent, Options
 from ngpipe.connectome.optimisation.noise import SynapseNoise, check_size
