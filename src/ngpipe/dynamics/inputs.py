@@ -76,7 +76,7 @@ def external_input(
         ConfigError: the movie file is unusable, a driven neuron lies outside the unit square, or
             the field is zero everywhere.
     """
-    if type(cfg) in IMAGES:
+    if isinstance(cfg, Movie | Video):
         images = IMAGES[type(cfg)](cfg)
         driven = sample(images, positions[: cfg.n_inputs])
         spans = len(images) - (cfg.interpolation == "linear")
@@ -146,7 +146,8 @@ def sample(images: Images, positions: Positions) -> Float[np.ndarray, "image neu
 
 def _oscillations(cfg: Oscillation, times: np.ndarray) -> np.ndarray:
     generator = np.random.default_rng(cfg.seed)
-    period = np.exp(generator.uniform(*np.log(cfg.period), cfg.n_inputs))
+    low, high = np.log(cfg.period)
+    period = np.exp(generator.uniform(low, high, cfg.n_inputs))
     phase = generator.uniform(0, 2 * np.pi, cfg.n_inputs)
     return cfg.baseline + cfg.amplitude * np.sin(2 * np.pi * times[:, None] / period + phase)
 

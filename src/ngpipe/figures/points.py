@@ -81,8 +81,9 @@ def sweep(material: SweepMaterial, ax: Axes) -> Axes:
         ax.set_xscale("log")
     unit = rows["unit"].iloc[0]
     name = spec.parameter if unit in ("", "1") else f"{spec.parameter} [{pretty(unit)}]"
-    ax.set(xlabel=name, ylabel=METRICS.get(spec.metric, spec.metric))
-    ax.set_title(f"{QUANTITIES.get(spec.quantity, spec.quantity)}, one run a point")
+    metric, quantity = str(spec.metric), str(spec.quantity)
+    ax.set(xlabel=name, ylabel=METRICS.get(metric, metric))
+    ax.set_title(f"{QUANTITIES.get(quantity, quantity)}, one run a point")
     return ax
 
 

@@ -123,7 +123,8 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
             "results and config agree"
         )
     names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
-    experiments, mistakes = {}, []
+    experiments: dict[str, AnyExperiment] = {}
+    mistakes: list[str] = []
     for name in dict.fromkeys(map(base_of, names)):
         try:
             found = load_with_points(directory / "experiments" / f"{name}.yaml")

@@ -10,14 +10,14 @@ from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
-from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference
+from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
 SWEPT = ("simulation", "training", "recovery", "rollout")
 """Sections whose keys can be swept."""
 
 
-class Experiment(Section):
+class Experiment(Swept):
     """One experiment: what is simulated, how it is learned, read out and compared."""
 
     system: Literal["assembly"] = Field("assembly", description="Name of the system.")
@@ -87,7 +87,7 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     if simulation and training and rollout:
         yield from _rollout_too_long(simulation.n_frames, training, rollout)
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
-    if late:
+    if rollout and late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 
@@ -125,7 +125,11 @@ def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section
     """The sections without a mistake of their own, each validated alone."""
     if not isinstance(content, Mapping):
         return {}
-    models = {"simulation": Simulation, "training": Training, "rollout": Rollout}
+    models: dict[str, type[Section]] = {
+        "simulation": Simulation,
+        "training": Training,
+        "rollout": Rollout,
+    }
     return {
         name: model.model_validate(content.get(name, {}))
         for name, model in models.items()

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ngpipe.config.base import Name, Section
+from ngpipe.config.base import Name
 from ngpipe.config.connectome.excitability import Fit, Network
 from ngpipe.config.connectome.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.connectome.stimuli import Pulse, Stimulus
-from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference
+from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.wiring import Wiring
 
@@ -16,7 +16,7 @@ SWEPT = "connectome", "network", "fit", "stimuli", "readouts", "attribution", "p
 """Sections whose keys can be swept."""
 
 
-class ConnectomeExperiment(Section):
+class ConnectomeExperiment(Swept):
     """One experiment of the connectome system: config/experiments/<name>.yaml."""
 
     system: Literal["connectome"] = Field("connectome", description="Name of the system.")

@@ -225,7 +225,8 @@ def _ends(
 def _dataset(
     network: MultilayeredNetwork, total: _Edges, of_samples: dict[str, tuple[Tensor, str]]
 ) -> xr.Dataset:
-    array, dims = total.attribution().permute(2, 0, 1), ("sample", "layer", "edge")
+    array = total.attribution().permute(2, 0, 1)
+    dims: tuple[str, ...] = ("sample", "layer", "edge")
     if not total.by_layer:
         array, dims = array[:, 0], ("sample", "edge")
     made = {

@@ -77,13 +77,13 @@ def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
     check_columns(paths, PATHS, "paths: DataFrame")
     check_layers(paths)
     grouping = (pre_group, post_group, intermediate_group)
-    how = {"combining_method": combining_method}
+    how: dict[str, Any] = {"combining_method": combining_method}
     table = group_paths(paths, *grouping, **how) if remove_loop_after_grouping else paths
     on_paths = _carrying(table)
     if on_paths is None:
         return None
     found = _effective(on_paths, root).rename_axis(index="pre", columns="post")
-    long = found.reset_index().melt("pre", var_name="post", value_name="weight")
+    long: Any = found.reset_index().melt("pre", var_name="post", value_name="weight")
     if not remove_loop_after_grouping:
         long = group_paths(long, *grouping, **how)
         found = long.pivot(index="pre", columns="post", values="weight").fillna(0)

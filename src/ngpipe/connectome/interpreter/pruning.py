@@ -212,10 +212,11 @@ def listed(values: Any) -> list:  # noqa: ANN401
     return [value for value in several if value == value]
 
 
-def doubt(message: str, quiet: bool) -> None:
+def doubt(message: str, quiet: bool) -> Any:  # noqa: ANN401
     """Warn the caller of a public function why nothing is found."""
     if not quiet:
         warnings.warn(message, DoubtfulWarning, stacklevel=3)
+    return None
 
 
 def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:

@@ -76,7 +76,9 @@ def count_paths(
     layers = _layers(edgelist, start_layer, end_layer, ["layer", "pre", "post"])
     every = _count(layers) if loop_mode != "exclude" else 0
     without = sum(1 for _ in _walks(layers, loops=False)) if loop_mode != "allow" else 0
-    return {"allow": every, "exclude": without, "both": (every, without)}[loop_mode]
+    if loop_mode == "both":
+        return every, without
+    return every if loop_mode == "allow" else without
 
 
 def find_shortest_paths(

@@ -185,7 +185,7 @@ class _Problem:
 
     def losses(self, u: Tensor) -> dict[str, Tensor]:
         """Terms of the loss, with surrogate gradients and noise."""
-        options = {"surrogate": True, "checkpoint_steps": self.checkpoint_steps}
+        options: dict[str, Any] = {"surrogate": True, "checkpoint_steps": self.checkpoint_steps}
         if self.noise_size:
             drawn = [self._noisy(self.noise.draw(), u, **options) for _ in range(self.draws)]
         else:

@@ -40,9 +40,16 @@ def _table(source: TableSource) -> Connectome:
 
 
 def _synapses(source: SynapseSource) -> Connectome:
-    release = replace(RELEASES[source.release], **source.columns)
-    options = {"weight": source.weight, "verify": source.verify}
-    return read_synapses(source.synapses, source.cells, release, source.filters, **options)
+    columns: dict[str, Any] = {str(name): value for name, value in source.columns.items()}
+    release = replace(RELEASES[source.release], **columns)
+    return read_synapses(
+        source.synapses,
+        source.cells,
+        release,
+        source.filters,
+        weight=source.weight,
+        verify=source.verify,
+    )
 
 
 def _synthetic(source: SyntheticSource) -> Connectome:
