@@ -11,20 +11,11 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/screen.smk"
-include: "rules/simulate.smk"
-include: "rules/train.smk"
-include: "rules/recover.smk"
-include: "rules/rollout.smk"
-include: "rules/score.smk"
-include: "rules/wire.smk"
-include: "rules/fit.smk"
-include: "rules/search.smk"
-include: "rules/attribute.smk"
-include: "rules/control.smk"
-include: "rules/tabulate.smk"
-include: "rules/respond.smk"
-include: "rules/motifs.smk"
-include: "rules/compare.smk"
+# One file for each stage that is registered.
+for stage in stages.every_stage():
+    include: f"rules/{stage}.smk"
+
+
 include: "rules/sweep.smk"
 include: "rules/figures.smk"
 include: "rules/manifests.smk"  # after all rules that have a key

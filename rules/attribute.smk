@@ -16,11 +16,11 @@ rule attribute:
         experiment=one_of(makers("attribute")),
     conda:
         "../envs/ngpipe-cuda.yaml"
-    threads: 8
+    threads: threads_of("attribute")
     resources:
         device="auto",
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory_of("attribute"),
+        runtime=minutes_of("attribute"),
         gpu=1,
     params:
         key=stage_key("attribute"),

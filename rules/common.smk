@@ -19,7 +19,8 @@ from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import base_of
 from ngpipe.errors import NgpipeError
 from ngpipe.ownership import claim
-from ngpipe.study import stages
+from ngpipe.study import sections, stages
+from ngpipe.study.records import stage_called
 
 try:
     STUDY = stages.open_study(Path("config"), config)
@@ -95,6 +96,26 @@ def stage_key(stage):
         lambda wildcards: STUDY.keys(wildcards.experiment)[stage],
         lambda wildcards: [f"results/runs/{wildcards.experiment}/{n}" for n in names],
     )
+
+
+def threads_of(stage):
+    """Threads that a stage gains from, as its record says."""
+    return stage_called(stage).threads
+
+
+def memory_of(stage):
+    """Function of resources: memory for the experiment in the wildcard [MB], more each attempt."""
+
+    def asked(wildcards, attempt):
+        size = sections.size(STUDY.experiments[wildcards.experiment])
+        return stage_called(stage).memory.megabytes(*size) * attempt
+
+    return asked
+
+
+def minutes_of(stage):
+    """Function of resources: time of a stage [minutes], more each attempt."""
+    return lambda wildcards, attempt: stage_called(stage).minutes * attempt
 
 
 def picture_key(find, *suffixes):

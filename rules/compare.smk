@@ -17,10 +17,10 @@ rule compare:
         experiment=one_of(makers("compare")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("compare")
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("compare"),
+        runtime=minutes_of("compare"),
     params:
         key=stage_key("compare"),
     message:

@@ -16,11 +16,11 @@ rule control:
         experiment=one_of(makers("control")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("control")
     resources:
         device="cpu",
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory_of("control"),
+        runtime=minutes_of("control"),
     params:
         key=stage_key("control"),
     message:

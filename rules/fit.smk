@@ -15,11 +15,11 @@ rule fit:
         experiment=one_of(makers("fit")),
     conda:
         "../envs/ngpipe-cuda.yaml"
-    threads: 8
+    threads: threads_of("fit")
     resources:
         device="auto",
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory_of("fit"),
+        runtime=minutes_of("fit"),
         gpu=1,
     params:
         key=stage_key("fit"),

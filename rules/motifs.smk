@@ -14,10 +14,10 @@ rule motifs:
         experiment=one_of(makers("motifs")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("motifs")
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("motifs"),
+        runtime=minutes_of("motifs"),
     params:
         key=stage_key("motifs"),
     message:

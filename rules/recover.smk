@@ -14,11 +14,11 @@ rule recover:
         experiment=one_of(makers("recover")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("recover")
     resources:
         device="cpu",
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("recover"),
+        runtime=minutes_of("recover"),
     params:
         key=stage_key("recover"),
     message:

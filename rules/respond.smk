@@ -13,11 +13,11 @@ rule respond:
         experiment=one_of(makers("respond")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 2
+    threads: threads_of("respond")
     resources:
         device="cpu",
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("respond"),
+        runtime=minutes_of("respond"),
     params:
         key=stage_key("respond"),
     message:

@@ -14,11 +14,11 @@ rule rollout:
         experiment=one_of(makers("rollout")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("rollout")
     resources:
         device="cpu",
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("rollout"),
+        runtime=minutes_of("rollout"),
     params:
         key=stage_key("rollout"),
     message:

@@ -20,10 +20,10 @@ rule score:
         experiment=one_of(makers("score")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("score")
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("score"),
+        runtime=minutes_of("score"),
     params:
         key=stage_key("score"),
     message:

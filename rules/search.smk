@@ -14,11 +14,11 @@ rule search:
         experiment=one_of(makers("search")),
     conda:
         "../envs/ngpipe-cuda.yaml"
-    threads: 8
+    threads: threads_of("search")
     resources:
         device="auto",
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=memory_of("search"),
+        runtime=minutes_of("search"),
         gpu=1,
     params:
         key=stage_key("search"),

@@ -12,11 +12,11 @@ rule simulate:
         experiment=one_of(makers("simulate")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("simulate")
     resources:
         device="cpu",
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("simulate"),
+        runtime=minutes_of("simulate"),
     params:
         key=stage_key("simulate"),
     message:

@@ -26,10 +26,10 @@ rule tabulate:
         experiment=one_of(makers("tabulate")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("tabulate")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("tabulate"),
+        runtime=minutes_of("tabulate"),
     params:
         key=stage_key("tabulate"),
     message:

@@ -15,11 +15,11 @@ rule train:
         experiment=one_of(makers("train")),
     conda:
         "../envs/ngpipe-cuda.yaml"
-    threads: 8
+    threads: threads_of("train")
     resources:
         device="auto",
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=memory_of("train"),
+        runtime=minutes_of("train"),
         gpu=1,
         # No parameter: switching it on or off makes no result stale.
         board=tensorboard,

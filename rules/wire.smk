@@ -12,10 +12,10 @@ rule wire:
         experiment=one_of(makers("wire")),
     conda:
         "../envs/ngpipe.yaml"
-    threads: 1
+    threads: threads_of("wire")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory_of("wire"),
+        runtime=minutes_of("wire"),
     params:
         key=stage_key("wire"),
     message:

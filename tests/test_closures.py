@@ -18,7 +18,7 @@ ROOMS = {
     "connectome": (
         "connectome|metrics.responses|config.connectome|schemas.connectome"
         "|figures.(connectome|drawing.(lattice|layered|ordering))"
-        "|artifacts.(given|network_file|readouts|stimuli)"
+        "|artifacts.(fit_targets|network_file|readouts|stimuli)"
     ),
     "circuit": (
         "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|schemas.circuit|figures.circuit"

@@ -91,6 +91,22 @@ def test_configs_of_the_pages_are_valid(content):
     validate(read, model, where="the page")
 
 
+def test_the_pages_say_what_every_step_asks_for():
+    told = under(section("cluster.md", "## What a step asks for"), "step")
+    known = {name: stage for stages in SYSTEMS.values() for name, stage in stages.items()}
+    assert [row[0] for row in told] == list(known)
+    for name, threads, memory, minutes, gpu in told:
+        stage = known[name]
+        terms = [
+            f"{stage.memory.base:,}",
+            *([f"{stage.memory.pair} N^2"] if stage.memory.pair else []),
+            *([f"{stage.memory.value} T N"] if stage.memory.value else []),
+        ]
+        assert memory == " + ".join(terms)
+        assert (int(threads), int(minutes)) == (stage.threads, stage.minutes)
+        assert gpu == ("1" if stage.gpu else "")
+
+
 def test_every_null_says_what_it_keeps():
     told = under(section("circuits.md", "## Nulls"), "null")
     assert told == [

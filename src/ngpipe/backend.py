@@ -6,6 +6,7 @@ module whenever it opens anything, so stores are imported when one is opened.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 from xarray.backends import BackendEntrypoint
@@ -18,13 +19,13 @@ class Run(BackendEntrypoint):
     open_dataset_parameters = ("filename_or_obj", "drop_variables")
     supports_groups = True
 
-    def guess_can_open(self, filename_or_obj: object) -> bool:
+    def guess_can_open(self, filename_or_obj: Any) -> bool:  # noqa: ANN401
         """A directory that holds a store of ngpipe beside its manifest."""
         if not isinstance(filename_or_obj, str | os.PathLike):
             return False
         return bool(_stores(Path(filename_or_obj)))
 
-    def open_dataset(self, filename_or_obj: object, *, drop_variables: object = None) -> xr.Dataset:
+    def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.Dataset:  # noqa: ANN401
         """A run is no dataset: its stores have dimensions of the same name and another length."""
         names = [path.name for path in _stores(Path(filename_or_obj))]
         raise ValueError(
@@ -32,9 +33,7 @@ class Run(BackendEntrypoint):
             "or all with xarray.open_datatree"
         )
 
-    def open_datatree(
-        self, filename_or_obj: str | os.PathLike, *, drop_variables: object = None
-    ) -> xr.DataTree:
+    def open_datatree(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.DataTree:  # noqa: ANN401
         """All stores of a run, lazily, each held against its manifest."""
         from ngpipe import store
 

@@ -135,7 +135,8 @@ class _Checked(WrapperStore[LocalStore]):
 
     def __init__(self, path: Path, digests: Mapping[str, str]) -> None:
         super().__init__(LocalStore(path, read_only=True))
-        self._path, self._digests, self._seen = path, digests, set()
+        self._path, self._digests = path, digests
+        self._seen: set[str] = set()
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -147,7 +148,7 @@ class _Checked(WrapperStore[LocalStore]):
         if found is None:
             raise StoreError(f"{self._path}: '{key}' is gone; {_ANEW}")
         if byte_range is None and key not in self._seen:
-            digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array())
+            digest = await asyncio.to_thread(hashlib.sha256, found.as_numpy_array().data)
             if digest.hexdigest() != self._digests[key]:
                 raise StoreError(
                     f"{self._path}: '{key}' was changed or damaged after ngpipe wrote it (its "
@@ -275,8 +276,20 @@ def say_absent(path: Path, dataset: xr.Dataset) -> None:
 
 
 def _filling(variable: xr.Variable, path: Path, name: str) -> str:
-    fill = zarr.open_group(path, mode="r", use_consolidated=False)[name].fill_value
+    fill = array_of(zarr.open_group(path, mode="r", use_consolidated=False), name).fill_value
     missing = variable.encoding.get("_FillValue")
     if missing is not None and (missing == fill or (missing != missing and fill != fill)):
         return "missing values"
     return repr(fill if fill is None else np.asarray(fill).item())
+
+
+def array_of(group: zarr.Group, name: str) -> zarr.Array:
+    """A variable of a store.
+
+    Raises:
+        StoreError: there is a group of that name.
+    """
+    found = group[name]
+    if not isinstance(found, zarr.Array):
+        raise StoreError(f"{group.store_path}: '{name}' is a group, expected an array")
+    return found

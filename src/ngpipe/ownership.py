@@ -9,6 +9,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ngpipe import hashing
 from ngpipe.errors import StoreError
@@ -112,7 +113,7 @@ def not_ours(path: Path) -> str | None:
 
 
 def _store_changed(path: Path) -> str | None:
-    reason = "ngpipe did not write it: it has no manifest"
+    reason: str | None = "ngpipe did not write it: it has no manifest"
     for record in _records(path):
         reason = _difference(path, record)
         if reason is None:
@@ -187,7 +188,7 @@ def _is_metadata(name: str) -> bool:
     return name.rpartition("/")[2] in (".zattrs", ".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
 
-def _json(path: Path) -> object:
+def _json(path: Path) -> Any:  # noqa: ANN401
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +181,7 @@ class Blocks:
 
     def put(self, name: str, start: int, block: np.ndarray) -> None:
         """Write ``block`` at index ``start`` of the first dimension of variable ``name``."""
-        self._group[name][start : start + len(block)] = block
+        opening.array_of(self._group, name)[start : start + len(block)] = block
 
 
 def empty(*shape: int) -> "dask.array.Array":
@@ -238,7 +238,7 @@ def write_table(
     write_manifest(path, manifest)
 
 
-def write_manifest(path: Path, manifest: Mapping[str, object]) -> None:
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of a store, table or picture; what it lists counts as ours from now on."""
     place = path if Path(path).suffix == ".json" else manifest_path(path)
     ownership.claim([place])

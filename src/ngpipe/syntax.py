@@ -18,6 +18,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 UNREADING = {
     *("abstractmethod", "cache", "cached_property", "classmethod", "contextmanager"),
@@ -92,7 +93,7 @@ class _Reader:
         self.annotating = {"TYPE_CHECKING"}
         self.looked_up: set[tuple[str, str]] = set()
         self._of_classes: set[ast.AnnAssign] = set()
-        self._prepare: dict[type, Callable[[ast.AST], ast.AST]] = {
+        self._prepare: dict[type, Callable[[Any], ast.AST]] = {
             ast.FunctionDef: self._function,
             ast.AsyncFunctionDef: self._function,
             ast.ClassDef: self._class,
@@ -108,7 +109,7 @@ class _Reader:
 
         A loop, as a call for each node would take most of the time.
         """
-        waiting: list[object] = [tree]
+        waiting: list[Any] = [tree]
         while waiting:
             node = waiting.pop()
             kind = type(node)
@@ -152,7 +153,7 @@ class _Reader:
         """A variable of a function or module without its annotation."""
         read = node in self._of_classes
         self._annotation(node.annotation, read=read)
-        return node if read else ast.Assign(targets=[node.target], value=node.value)
+        return node if read else ast.Assign([node.target], node.value)  # type: ignore[arg-type]
 
     def _annotation(self, node: ast.expr | None, *, read: bool) -> ast.expr | None:
         """Note the names in an annotation, those in quotes as well; it is left if it is read."""
@@ -187,8 +188,10 @@ class _Reader:
         """An f-string: neighbouring texts as one, however this Python has cut them."""
         parts: list[ast.expr] = []
         for one in node.values:
-            if parts and isinstance(one, ast.Constant) and isinstance(parts[-1], ast.Constant):
-                one = ast.Constant(parts.pop().value + one.value)
+            before = parts[-1] if parts else None
+            if isinstance(one, ast.Constant) and isinstance(before, ast.Constant):
+                parts.pop()
+                one = ast.Constant(str(before.value) + str(one.value))
             parts.append(one)
         return ast.JoinedStr([one for one in parts if getattr(one, "value", None) != ""])
 
@@ -211,7 +214,7 @@ def _idle(node: ast.stmt) -> bool:
     """True if a statement does nothing: strings, ``pass``, code only for type checkers."""
     if isinstance(node, ast.If):
         return _name(node.test) == "TYPE_CHECKING" and not node.orelse
-    return isinstance(node, ast.Pass) or isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Pass) or isinstance(getattr(node, "value", None), ast.Constant)
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:

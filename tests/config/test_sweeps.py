@@ -85,6 +85,13 @@ POINTS = [
 ]
 
 
+PAIRS = [
+    ("assembly", "simulation.noise", 0.1, 0.2),
+    ("connectome", "network.tau", 2, 3),
+]
+"""Two values of a key of each system whose points are experiments."""
+
+
 class TestWhatMayBeSwept:
     @pytest.mark.parametrize(
         ("system", "sweep", "message"),
@@ -127,6 +134,30 @@ class TestWhatMayBeSwept:
     )
     def test_what_cannot_is_named_with_the_reason(self, system, sweep, message):
         assert message in refused(system, sweep)
+
+    @pytest.mark.parametrize(
+        ("system", "name", "message"),
+        [
+            (
+                "assembly",
+                "simulation.noise=0.01",
+                "there is no point 'simulation.noise=0.01'; did you mean 'simulation.noise=0.1'?; "
+                "the points of the sweep are ['simulation.noise=0.1', 'simulation.noise=0']",
+            ),
+            ("connectome", "network.tau=1", "there is no point 'network.tau=1'"),
+        ],
+    )
+    def test_a_published_value_is_of_a_point(self, system, name, message):
+        sweep = {"simulation.noise": [0.1, 0]} if system == "assembly" else {}
+        content = CONTENT[system] | {"sweep": sweep, "sweep_reference": {name: {}}}
+        with pytest.raises(ConfigError, match=re.escape(f"sweep_reference: {message}")):
+            validate(content, MODELS[system], where="one.yaml")
+
+    def test_values_that_mean_the_same_stay_a_mistake(self):
+        reference = {"training.seed=1": {"connectivity": {"r2": 0.5}}}
+        content = {"sweep": {"training.seed": [1, 1.0]}, "sweep_reference": reference}
+        with pytest.raises(ConfigError, match="a value twice"):
+            validate(ASSEMBLY | content, Experiment, where="one.yaml")
 
     def test_all_mistakes_come_at_once(self):
         text = refused("assembly", {"simulation.noise": [-1, "x"], "training.steps": [0]})
@@ -174,6 +205,22 @@ class TestNames:
             assert float(read) == value
         else:
             assert yaml.safe_load(read) == value
+
+    @pytest.mark.parametrize("system", ["assembly", "connectome"])
+    def test_a_point_has_its_own_published_values(self, system):
+        path, values = next((p, [v, w]) for s, p, v, w in PAIRS if s == system)
+        own = {"connectivity": {"r2": 0.45}}
+        content = {"sweep": {path: values}, "sweep_reference": {label(path, values[0]): own}}
+        one = validate(CONTENT[system] | content, MODELS[system], where="one.yaml")
+        first, second = list(named_points("one", one).values())[1:]
+        assert first.experiment.reference == own
+        assert second.experiment.reference == one.reference == CONTENT[system].get("reference", {})
+        assert not first.experiment.sweep_reference
+        without = validate(
+            CONTENT[system] | {"sweep": {path: values}}, MODELS[system], where="one.yaml"
+        )
+        keys, plain = (stages.stage_keys(varied(each, path, values[0])) for each in (one, without))
+        assert [stage for stage in keys if keys[stage] != plain[stage]] == [stages.scored(one)]
 
     def test_points_come_in_order_after_the_experiment(self):
         points = named_points(

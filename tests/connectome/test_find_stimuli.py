@@ -312,7 +312,7 @@ def mistaken(network, **options):
         ({"bounds": (0.0, float("inf"))}, "bounds are (0.0, inf)"),
         ({"objective": []}, "objective is empty"),
         ({"initial": np.zeros((2, 4, 4))}, "initial has shape (2, 4, 4), expected (sample, sensor"),
-        ({"schedule": silence("z")}, "schedule: 'z' is no group"),
+        ({"schedule": silence("z")}, "schedule: 'z' is neither a group nor"),
         ({"objective": lambda layers: layers[0].sum()}, "objective <lambda> gave shape ()"),
         ({"penalty": lambda u, layers: u.sum((0, 1))}, "penalty <lambda> gave shape (4,)"),
     ],

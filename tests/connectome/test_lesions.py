@@ -161,7 +161,7 @@ def test_errors(W, u):
         ablation(model, u, objective, [])
     with pytest.raises(ArgumentError, match=r"group 'x': neuron 12 is out of range"):
         ablation(model, u, objective, {"x": [1, 12]})
-    with pytest.raises(ArgumentError, match=r"groups: 'q' is no group"):
+    with pytest.raises(ArgumentError, match=r"groups: 'q' is neither a group nor"):
         ablation(model, u, objective, ["q"])
     with pytest.raises(ArgumentError, match=r"hold is 'freeze', expected 'silence', 'mean'"):
         ablation(model, u, objective, hold="freeze")

@@ -13,13 +13,15 @@ from ngpipe.figures.points import SweepMaterial, sweep
 NOISE, UNIT = "simulation.noise", "1/tau"
 
 
-def table(settings: list[str], values: list[float], published: float | None = None) -> pd.DataFrame:
+def table(settings: list[str], values: list[float], published: object = None) -> pd.DataFrame:
     """One metric at every setting, among another metric, another parameter and no parameter."""
+    each = published if isinstance(published, list) else [published] * len(settings)
+    published = each[0]
     rows = [
         ("one", "", "", "", "connectivity", "r2", 9.0, published),
         ("one~training.seed=1", "training.seed", "1", "1", "connectivity", "r2", 8.0, published),
     ]
-    for setting, value in zip(settings, values, strict=True):
+    for setting, value, published in zip(settings, values, each, strict=True):
         labels = (f"one~{NOISE}={setting}", NOISE, setting, UNIT)
         rows.append((*labels, "connectivity", "r2", value, published))
         rows.append((*labels, "connectivity", "slope", value + 1, np.nan))
@@ -75,6 +77,14 @@ def test_a_published_value_is_a_line_of_its_own():
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), [0.95, 0.95])
     assert [text.get_text() for text in ax.texts] == ["published"]
     assert len(drawn(["0", "1"], [0.2, 0.4]).lines) == 1
+
+
+def test_published_values_of_points_are_rings_at_their_points():
+    ax = drawn(["1", "0", "0.5"], [0.2, 0.4, 0.3], published=[0.9, 0.5, None])
+    np.testing.assert_array_equal(ax.lines[1].get_xdata(), [0, 1])
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), [0.5, 0.9])
+    assert ax.lines[1].get_markerfacecolor() == "none"
+    assert [text.get_text() for text in ax.texts] == ["published"]
 
 
 def test_a_point_without_a_value_has_no_dot():

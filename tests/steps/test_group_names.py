@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ngpipe import store
-from ngpipe.artifacts import given, network_file
+from ngpipe.artifacts import fit_targets, network_file
 from ngpipe.config.connectome.excitability import Fit, Network
 from ngpipe.config.connectome.stimuli import Pulse
 from ngpipe.errors import ConfigError
@@ -43,7 +43,7 @@ def test_values_of_sensors_that_do_not_occur(connectome):
 
 def read(text, path, network):
     path.write_text(text)
-    return given._read(Fit(targets=str(path)), STIMULI, network)
+    return fit_targets._read(Fit(targets=str(path)), STIMULI, network)
 
 
 def test_a_table_of_targets(network, tmp_path):

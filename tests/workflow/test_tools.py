@@ -12,6 +12,10 @@ import yaml
 from studies import ROOT, Study, copy_project, make_study
 
 from ngpipe import store
+from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.circuit.experiment import CircuitExperiment
+from ngpipe.study import sections
+from ngpipe.study.records import SYSTEMS, Memory
 
 needs_plugin = pytest.mark.skipif(
     find_spec("snakemake_executor_plugin_cluster_generic") is None,
@@ -82,6 +86,24 @@ def test_rules_have_no_retries_of_their_own() -> None:
     """They would be carried out inside a Slurm job too, with the memory it already has."""
     for path in [ROOT / "Snakefile", *ROOT.joinpath("rules").glob("*.smk")]:
         assert "retries" not in path.read_text()
+
+
+@pytest.mark.parametrize("stage", sorted({n for stages in SYSTEMS.values() for n in stages}))
+def test_rules_ask_for_what_the_record_of_their_stage_says(stage: str) -> None:
+    text = (ROOT / "rules" / f"{stage}.smk").read_text()
+    assert f'threads: threads_of("{stage}")' in text
+    assert f'mem_mb=memory_of("{stage}")' in text
+    assert f'runtime=minutes_of("{stage}")' in text
+    record = next(stages[stage] for stages in SYSTEMS.values() if stage in stages)
+    assert ("gpu=1" in text) == record.gpu
+
+
+def test_memory_grows_with_the_size_of_an_experiment() -> None:
+    """Bytes for each pair of neurons, and for each neuron in each frame."""
+    assert Memory(3000, pair=100, value=8).megabytes(2_000, 50_000) == 3000 + 400 + 800
+    small = Experiment.model_validate({"simulation": {"n_neurons": 30, "n_frames": 90_000}})
+    assert sections.size(small) == (30, 90_000)
+    assert sections.size(CircuitExperiment()) == (0, 0)
 
 
 @pytest.mark.parametrize("profile", ["default", "slurm", "fakecluster"])

@@ -30,7 +30,7 @@ class Checkpoint:
         self.directory = Path(directory)
         self.saved_at = 0
 
-    def __enter__(self) -> "Checkpoint":
+    def __enter__(self) -> Any:  # noqa: ANN401
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = (self.directory / "lock").open("w")
         try:

@@ -96,7 +96,7 @@ def _pairs(strength: xr.DataArray) -> list[tuple[str, str]]:
 
 def write(network: MultilayeredNetwork, cfg: Network, path: Path, *, key: str) -> None:
     """Write parameters and the digest of the connectome, whole or not at all."""
-    state = dict(network.named_parameters())
+    state: dict[str, torch.Tensor] = dict(network.named_parameters())
     state["connectome_digest"] = network.connectome_digest
     about = {"key": key, "network": cfg.model_dump(mode="json")}
     parameter_file.write(path, state, about)

@@ -17,19 +17,19 @@ from ngpipe.wiring.container import Connectome
 
 
 @dataclass(frozen=True)
-class Measure:
+class ReadoutObjective:
     """A readout."""
 
     inputs: Float[Tensor, "1 sensor time"]
     objective: Objective
 
 
-def measures(
+def readout_objectives(
     connectome: Connectome,
     network: MultilayeredNetwork,
     stimuli: xr.DataArray,
     readouts: Mapping[str, Readout],
-) -> dict[str, Measure]:
+) -> dict[str, ReadoutObjective]:
     """The readouts by name; ``stimuli`` are (run, sensor, time).
 
     Raises:
@@ -41,7 +41,7 @@ def measures(
         inputs = torch.from_numpy(stimuli.sel(run=readout.stimulus).values)
         layers = range(network.num_layers) if readout.layers is None else readout.layers
         objective = activity(network, who, layers)
-        found[name] = Measure(inputs.to(network.w_values)[None], objective)
+        found[name] = ReadoutObjective(inputs.to(network.w_values)[None], objective)
     return found
 
 

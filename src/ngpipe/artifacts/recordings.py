@@ -6,6 +6,7 @@ every frame of it (``survey.py``).
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +150,7 @@ def opened(
 
 def _arrays(
     dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device, *, in_memory: bool
-) -> dict[str, Stored | Tensor]:
+) -> dict[str, Any]:
     names = ["activity", "drift"] if cfg.target == "drift" else ["activity"]
     arrays = {name: Stored(dataset[name], device) for name in names}
     if not in_memory:

@@ -122,4 +122,5 @@ def _spacings(time: xr.DataArray, path: Path) -> tuple[Float[np.ndarray, " pair"
 def _tick(values: np.ndarray) -> float:
     """Smallest step of a date [s]."""
     unit, count = np.datetime_data(values.dtype)
-    return float(np.timedelta64(count, unit) / np.timedelta64(1, "ns")) / 1e9
+    step = np.array(count, dtype=f"timedelta64[{unit}]")
+    return float(step / np.timedelta64(1, "ns")) / 1e9

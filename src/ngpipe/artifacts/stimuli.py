@@ -46,13 +46,13 @@ def _objective(
     for group, weight in cfg.drive.items():
         who = members(connectome, network, [group], cfg.columns, f"stimuli.{name}")
         parts.append(weight * activity(network, who, cfg.layers))
-    return sum(parts)
+    return sum(parts, Objective(()))
 
 
 def _penalty(cfg: Search) -> Penalty | None:
     parts = [(cfg.l1, l1()), (cfg.smoothness, smoothness())]
     wanted = [weight * penalty for weight, penalty in parts if weight]
-    return sum(wanted) if wanted else None
+    return sum(wanted, Penalty(())) if wanted else None
 
 
 def pulse(network: MultilayeredNetwork, cfg: Pulse, name: str) -> Float[Tensor, "sensor time"]:

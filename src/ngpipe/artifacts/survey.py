@@ -206,7 +206,7 @@ class _Digest:
             block = np.asarray(block, dtype=str)
             self._total.update("\0".join(block.ravel().tolist()).encode() + b"\0")
         else:
-            self._total.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
+            self._total.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
 
     @property
     def text(self) -> str:

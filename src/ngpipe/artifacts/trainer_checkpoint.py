@@ -1,5 +1,7 @@
 """The checkpoint of a training run of an assembly: the trainer, its log, and W at some steps."""
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from ngpipe.assembly.gradient import Trainer
 class TrainerCheckpoint(Checkpoint):
     """The directory ``checkpoints/<chain key>/`` of a trainer."""
 
-    def resume(self, trainer: Trainer) -> list[dict[str, int | float]]:
+    def resume(self, trainer: Trainer) -> list[dict[str, Any]]:
         """Bring the trainer to where it was last saved; returns the rows logged until then."""
         saved = self.restored(trainer.device)
         if saved is None:
@@ -22,7 +24,7 @@ class TrainerCheckpoint(Checkpoint):
         self.saved_at = trainer.step
         return saved["rows"]
 
-    def save_trainer(self, trainer: Trainer, rows: list[dict[str, int | float]]) -> None:
+    def save_trainer(self, trainer: Trainer, rows: list[dict[str, Any]]) -> None:
         """Save the trainer and the rows logged so far."""
         self.save({"trainer": trainer.state_dict(), "rows": rows}, trainer.step)
 

@@ -59,10 +59,9 @@ class Siren(nn.Module):
         super().__init__()
         self.omega_0 = omega_0
         widths = [n_in, *[hidden] * hidden_layers, 1]
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)
-        )
-        for k, layer in enumerate(self.layers):
+        layers = [nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
+        for k, layer in enumerate(layers):
             n = layer.in_features
             bound = 1 / n if k == 0 else math.sqrt(6 / n) / omega_0
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
@@ -84,6 +83,9 @@ class Field(nn.Module):
     and 0. All three coordinates run from -1 to 1; time is multiplied by ``time_scale``, space by
     ``space_scale``.
     """
+
+    driven: Tensor
+    position: Tensor
 
     def __init__(
         self,

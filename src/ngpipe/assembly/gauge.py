@@ -18,7 +18,7 @@ The rate :math:`\phi_i(x_i) + \Omega_i \sum_j W_{ij} \psi_{ij}(x_j)` is unchange
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -326,9 +326,9 @@ def _alike(
     is. Rows of driven neurons, whose own scale is open, first get that of the typical other row.
     """
     receivers, senders = units(model, types)
-    nobody = torch.zeros_like(types)
-    post = types if model.sees in ("receiver", "pair") else nobody
-    pre = types if model.sees in ("sender", "pair") else nobody
+    one_group = torch.zeros_like(types)
+    post = types if model.sees in ("receiver", "pair") else one_group
+    pre = types if model.sees in ("sender", "pair") else one_group
     weights = model.connectivity * _as_matrix(psi, model, types)
     if isinstance(model.external, Field) and model.mode == "multiplicative":
         rows = row_scale(weights)
@@ -355,7 +355,8 @@ def _inputs(model: AssemblyGNN, recording: Recording) -> Float[Tensor, "time neu
     frames = torch.arange(
         0, len(recording.activity), max(1, len(recording.activity) // INPUT_FRAMES)
     )
-    return model.omega(recording.times(frames).to(model.latent.device))
+    omega: Any = model.omega(recording.times(frames).to(model.latent.device))
+    return omega
 
 
 def _as_matrix(values: Float[Tensor, " unit"], model: AssemblyGNN, types: Tensor) -> Tensor:

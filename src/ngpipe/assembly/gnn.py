@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -67,20 +68,19 @@ class FunctionNetwork(nn.Module):
         self.scales = scales
         widths = [N_FEATURES + n_latent, *[network.hidden] * network.hidden_layers, n_outputs]
         # skip_init: the default initialisation would draw from the global generator.
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)
-        )
-        for layer in self.layers:
+        layers = [nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             _initialise(layer, generator)
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        nn.init.zeros_(layers[-1].weight)
+        nn.init.zeros_(layers[-1].bias)
         self.direct = nn.Parameter(torch.zeros(N_FEATURES, n_outputs))
         with torch.no_grad():
             self.direct[-1, 0] = height
 
     def forward(self, x: Tensor, latent: Tensor | None = None) -> Tensor:
         """Values of the functions at activity ``x`` for neurons with the given latents."""
-        first = self.layers[0]
+        first: Any = self.layers[0]
         bent = x / self.scales.bend
         flat = bent / 2 * torch.rsqrt(1 + (bent / 2).square())
         features = torch.stack([x / self.scales.activity, torch.asinh(bent), flat], -1)
@@ -99,15 +99,14 @@ class Gates(nn.Module):
     def __init__(self, network: Network, generator: torch.Generator) -> None:
         super().__init__()
         widths = [network.latent_dim, network.hidden, network.receiver_rank]
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)
-        )
-        for layer in self.layers:
+        layers = [nn.utils.skip_init(nn.Linear, a, b) for a, b in pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             _initialise(layer, generator)
         # The first product starts with weight 1, so that W knows its sign from the first step.
         with torch.no_grad():
-            self.layers[-1].weight[0] = 0
-            self.layers[-1].bias[0] = 1
+            layers[-1].weight[0] = 0
+            layers[-1].bias[0] = 1
 
     def forward(self, latent: Tensor) -> Tensor:
         """Weight of every product for every receiver."""
@@ -138,12 +137,15 @@ class AssemblyGNN(nn.Module):
         generator: source of the initial parameters.
     """
 
+    basis: Tensor
+    error: Tensor
+
     def __init__(
         self,
         n_neurons: int,
         network: Network,
         scales: Scales,
-        external: nn.Module | None,
+        external: Any,  # noqa: ANN401
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -162,7 +164,7 @@ class AssemblyGNN(nn.Module):
             n_outputs=network.receiver_rank if received else 1,
         )
         self.gates = Gates(network, generator) if received else None
-        self.external = external
+        self.external: Any = external
         self.latent = nn.Parameter(_normal((n_neurons, network.latent_dim), 0.01, generator))
         if network.one_type:
             nn.init.zeros_(self.latent.requires_grad_(False))

@@ -8,6 +8,7 @@ square and not its root, and frames are held out to choose the model.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -62,7 +63,7 @@ class Trainer:
         scales = recording.scales()
         self.model = build(recording, cfg, self.generator, scales)
         self.model.to(self.device)
-        knots = {"unit": scales.bend, "reach": scales.reach, "device": self.device}
+        knots: dict[str, Any] = {"unit": scales.bend, "reach": scales.reach, "device": self.device}
         self.phi_knots = Knots(cfg.network.phi_knots, **knots)
         self.psi_knots = Knots(cfg.network.psi_knots, **knots)
         rate = cfg.learning_rate
@@ -183,7 +184,7 @@ class Trainer:
             "best": vars(self.best),
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state saved by :meth:`state_dict`."""
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
@@ -282,7 +283,8 @@ def build(
     if cfg.input == "known":
         external = recording.known_input
     if cfg.input == "field":
-        sites = recording.sites.to(torch.device("cpu"))
+        driven: Any = recording.sites  # a recording with a hidden input has them
+        sites = driven.to(torch.device("cpu"))
         external = Field(
             cfg.field, cfg.input_mode, sites, recording.duration, scales.rate, generator
         )

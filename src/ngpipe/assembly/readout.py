@@ -1,5 +1,7 @@
 """Read-out of a trained model: connectivity, latents, types, phi*, psi* and input, gauge fixed."""
 
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
@@ -7,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly import gauge
-from ngpipe.assembly.calls import called
+from ngpipe.assembly.detection import detected
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
@@ -99,7 +101,7 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     if not (error[off] > 0).all():
         return {}
     connected = np.zeros(error.shape, dtype=bool)
-    connected[off], width = called(weights[off] / error[off], cfg.false_discovery)
+    connected[off], width = detected(weights[off] / error[off], cfg.false_discovery)
     about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
         "connectivity_error": (("post", "pre"), error),
@@ -140,7 +142,7 @@ def _external_input(
     n = len(recording.activity)
     frames = torch.arange(0, n, max(1, n // cfg.input_frames))
     times = recording.times(frames)
-    learned = model.omega(times.to(model.latent.device))
+    learned: Any = model.omega(times.to(model.latent.device))
     values = ((learned - offsets.external_input) / scales.external_input).cpu().numpy()
     units = "1" if model.mode == "multiplicative" else "1/tau"
     return xr.Dataset(

@@ -30,7 +30,7 @@ NOT_FINITE = (
 )
 """Remedy for values that are not finite."""
 
-Frames = Int[Tensor, " frame"]
+FrameIndices = Int[Tensor, " frame"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Recording:
         return len(self.activity) * self.dt
 
     @cached_property
-    def usable(self) -> Frames:
+    def usable(self) -> FrameIndices:
         """Frames that have a target: of finite differences, all but the last of every stretch."""
         lost = self.rate is None
         whole = (range(len(self.activity)),) if self.stretches is None else self.stretches
@@ -99,7 +99,7 @@ class Recording:
         return [range(s, min(s + BLOCK, n)) for s in starts]
 
     @cached_property
-    def training_frames(self) -> Frames:
+    def training_frames(self) -> FrameIndices:
         """Frames to train on: neither they nor their targets are held out."""
         free = torch.ones(self.n_usable, dtype=torch.bool)
         for block in self.blocks:
@@ -108,7 +108,7 @@ class Recording:
         return self.usable[free]
 
     @cached_property
-    def training_ends(self) -> Frames:
+    def training_ends(self) -> FrameIndices:
         """Index of the last frame of the same stretch, for every training frame."""
         if self.stretches is None:
             return torch.full_like(self.training_frames, len(self.training_frames) - 1)
@@ -141,33 +141,33 @@ class Recording:
             "rollout.n_frames, or hold out more of the recording"
         )
 
-    def times(self, frames: Frames) -> Float[Tensor, " frame"]:
+    def times(self, frames: FrameIndices) -> Float[Tensor, " frame"]:
         """Time recorded until the frames [tau]."""
         return self.dt * frames
 
-    def batch(self, frames: Frames) -> tuple[Activity, Rate]:
+    def batch(self, frames: FrameIndices) -> tuple[Activity, Rate]:
         """Activity and target rate at the given frames, each ``(frame, neuron)``."""
         x = self.activity[frames]
         if self.rate is not None:
             return x, self.rate[frames]
         return x, (self.activity[frames + 1] - x) / self.dt
 
-    def scoring_frames(self, n: int) -> Frames:
+    def scoring_frames(self, n: int) -> FrameIndices:
         """About ``n`` evenly spaced frames of every other held-out stretch."""
         return _spread(self._frames_of(self.blocks[0::2]), n)
 
-    def selection_frames(self, n: int) -> Frames:
+    def selection_frames(self, n: int) -> FrameIndices:
         """About ``n`` evenly spaced frames of the other held-out stretches."""
         return _spread(self._frames_of(self.blocks[1::2]), n)
 
-    def _frames_of(self, blocks: list[range]) -> Frames:
+    def _frames_of(self, blocks: list[range]) -> FrameIndices:
         return self.usable[torch.tensor([k for b in blocks for k in b], dtype=torch.long)]
 
-    def training_sample(self, n: int) -> Frames:
+    def training_sample(self, n: int) -> FrameIndices:
         """About ``n`` evenly spaced training frames."""
         return _spread(self.training_frames, n)
 
-    def informative_sample(self, n: int) -> Frames:
+    def informative_sample(self, n: int) -> FrameIndices:
         """About ``n`` training frames, evenly spaced unless activity rests in part of them.
 
         At rest, frames say nearly the same; those of the rest are then taken first. Every frame is
@@ -211,7 +211,7 @@ class Recording:
             rate=float(rate.square().mean().sqrt()),
         )
 
-    def _largest(self, frames: Frames) -> float:
+    def _largest(self, frames: FrameIndices) -> float:
         x = self.activity[frames]
         broken = ~x.isfinite()
         if broken.any():
@@ -252,5 +252,5 @@ class KnownInput(nn.Module):
         return torch.lerp(self.table[left], self.table[right], share[:, None])
 
 
-def _spread(frames: Frames, n: int) -> Int[Tensor, " sample"]:
+def _spread(frames: FrameIndices, n: int) -> Int[Tensor, " sample"]:
     return frames[:: max(1, len(frames) // n)]

@@ -67,8 +67,8 @@ def step(
         first: number of the first one.
         readout: weights of the readings, shape ``(neuron, read)``.
     """
-    frames = islice(euler_maruyama(drift, x0, dt=dt, first=first), n_steps - first)
+    states = islice(euler_maruyama(drift, x0, dt=dt, first=first), n_steps - first)
     parts = []
-    while part := [x for x, _ in islice(frames, BLOCK)]:
+    while part := [x for x, _ in islice(states, BLOCK)]:
         parts.append(torch.stack(part, dim=1) @ readout)
     return torch.cat(parts, dim=1)

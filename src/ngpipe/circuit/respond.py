@@ -65,10 +65,10 @@ def respond(
             no circuit, circuits of several sizes for one array of activity.
     """
     _check(engine, impulse, neurons)
-    given = [circuits] if isinstance(circuits, Circuit) else circuits
+    networks = [circuits] if isinstance(circuits, Circuit) else circuits
     run = _propagated if engine == "linear" else _stepped
-    parts = []
-    for batch in _batches(given, impulse, dtype, torch.device(device)):
+    parts: list[tuple[np.ndarray, ...]] = []
+    for batch in _batches(networks, impulse, dtype, torch.device(device)):
         n_exc = batch[0].n_exc
         weights = torch.from_numpy(np.stack([c.weights for c in batch])).to(device, dtype)
         readout = _readout(weights, n_exc, activity)
@@ -108,10 +108,10 @@ def _propagated(
     weights: Tensor, impulse: Impulse, neurons: Neurons, n_exc: int, readout: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Readings (run, time, read), and the step from which each run was stepped."""
-    given = pulse(impulse, n_exc, weights)
+    drive = pulse(impulse, n_exc, weights)
     timing = Timing(impulse.dt / neurons.tau, impulse.n_steps, impulse.first, impulse.last)
     rectify = neurons.response == "threshold_linear"
-    found = propagate(weights, given(impulse.start), timing, rectify=rectify)
+    found = propagate(weights, drive(impulse.start), timing, rectify=rectify)
     readings = found.read(readout.double()).to(weights.dtype)
     since = torch.full_like(found.valid, impulse.n_steps)
     for runs in (found.lost, ~found.lost & (found.valid < impulse.n_steps - 1)):
@@ -120,7 +120,7 @@ def _propagated(
         first = int(found.valid[runs].min())
         since[runs] = first
         readings[runs, first:] = step(
-            rate_drift(weights[runs], given, neurons),
+            rate_drift(weights[runs], drive, neurons),
             found.activity(first)[runs].to(weights.dtype),
             dt=impulse.dt,
             n_steps=impulse.n_steps,

@@ -1,9 +1,10 @@
 """Base of all sections: frozen, no unknown keys, a unit and a sentence for every number."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
@@ -28,12 +29,12 @@ def is_section(kind: object) -> bool:
     return isinstance(kind, type) and (issubclass(kind, BaseModel) or is_pydantic_dataclass(kind))
 
 
-def fields_of(section: type) -> Mapping[str, FieldInfo]:
+def fields_of(section: Any) -> Mapping[str, FieldInfo]:  # noqa: ANN401
     """The keys of a section."""
     return section.__pydantic_fields__
 
 
-def models_in(annotation: object) -> Iterator[type]:
+def models_in(annotation: Any) -> Iterator[type]:  # noqa: ANN401
     """Sections that the annotation of a key speaks of."""
     if is_section(annotation):
         yield annotation
@@ -41,7 +42,7 @@ def models_in(annotation: object) -> Iterator[type]:
         yield from models_in(argument)
 
 
-def unit(name: str) -> dict[str, str]:
+def unit(name: str) -> JsonDict:
     """Schema extra that carries the unit of a number."""
     return {"unit": name}
 
@@ -56,7 +57,7 @@ def unit_of(field: FieldInfo) -> str:
     return ""
 
 
-def annotations(annotation: object) -> Iterator[object]:
+def annotations(annotation: Any) -> Iterator[object]:  # noqa: ANN401
     """Metadata of Annotated types nested in unions, tuples and dicts."""
     if get_origin(annotation) is Annotated:
         yield from annotation.__metadata__

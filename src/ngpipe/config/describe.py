@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
@@ -19,7 +19,7 @@ from ngpipe.config.figures import KINDS, Figures
 from ngpipe.config.nulls import null_kinds
 from ngpipe.config.systems import EXPERIMENTS
 
-FILES = {
+FILES: dict[str, Any] = {
     **{f"config/experiments/<name>.yaml, system: {n}": model for n, model in EXPERIMENTS.items()},
     "config/config.yaml": Figures,
 }
@@ -132,7 +132,8 @@ def _without_keys(field: FieldInfo) -> object:
     """The section that a key makes of no keys; None where the section itself decides."""
     if not field.metadata or not is_section(type(field.default)):
         return None
-    return TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python({})
+    kind: Any = Annotated[field.annotation, *field.metadata]
+    return TypeAdapter(kind).validate_python({})
 
 
 def _spelled(value: object) -> str:

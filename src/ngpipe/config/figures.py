@@ -1,7 +1,7 @@
 """Figures, their panels and the experiments they show: config/config.yaml."""
 
 from itertools import groupby
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,10 @@ Frame = Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))]
 
 KINDS = panel_kinds()
 """All panel kinds by name."""
-Kind = Literal[tuple(KINDS)]
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]
 COLUMNS = 3
 """Columns of a page without a mosaic."""
 

@@ -82,14 +82,14 @@ def separator(word: str | None, kind: str) -> str | None:
     return found
 
 
-def path_of(known: Sequence[str]) -> object:
-    """The type of a path to a file of one of these kinds."""
+def path_of(known: Sequence[str]) -> AfterValidator:
+    """Lets a path pass that is one to a file of one of these kinds."""
 
     def checked(path: str) -> str:
         kind(path, known)
         return path
 
-    return Annotated[str, AfterValidator(checked)]
+    return AfterValidator(checked)
 
 
 class TextFormat(Section):
@@ -150,7 +150,7 @@ def check_format(path: str | Path, layout: TextFormat) -> None:
 class TableFile(TextFormat):
     """A table and how it is laid out."""
 
-    path: path_of(TABLES) = Field(description="The file that holds the table.")
+    path: Annotated[str, path_of(TABLES)] = Field(description="The file that holds the table.")
 
     @model_validator(mode="after")
     def _is_text(self) -> "TableFile":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -54,10 +54,10 @@ NOTEBOOK = Filters(
 """Filters of the notebook on MICrONS v1300."""
 
 
-def _as_the_notebook(content: object) -> object:
+def _as_the_notebook(content: Any) -> object:  # noqa: ANN401
     """Filters of a config, in which a key that is left out has the value of the notebook."""
     written = {} if content is None else content
-    return asdict(NOTEBOOK) | written if isinstance(written, Mapping) else written
+    return {**asdict(NOTEBOOK), **written} if isinstance(written, Mapping) else written
 
 
 class _DefaultsOfTheNotebook:

@@ -18,8 +18,13 @@ from ngpipe.errors import ConfigError
 class Named(Protocol):
     """A record, with its name and the module where it stands."""
 
-    name: str
-    module: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def module(self) -> str:
+        """Where it stands."""
 
 
 Record = TypeVar("Record", bound=Named)
@@ -45,7 +50,7 @@ def records(
         module = ".".join((package, *path.relative_to(room).with_suffix("").parts))
         for call in _calls(path, listed):
             args = [ast.literal_eval(one) for one in call.args]
-            options = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
+            options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
             record = kind(*args, **options, module=module)
             if record.name in found:
                 raise ConfigError(
@@ -61,4 +66,5 @@ def _calls(path: Path, listed: str) -> Iterator[ast.Call]:
     pattern = re.compile(rf"^{listed} = (\($.*?^\))$", re.MULTILINE | re.DOTALL)
     found = pattern.search(path.read_text(encoding="utf-8"))
     if found is not None:
-        yield from ast.parse(found[1], mode="eval").body.elts
+        every = ast.parse(found[1], mode="eval").body
+        yield from getattr(every, "elts", ())

@@ -1,9 +1,9 @@
 """Read a YAML config and name all of its mistakes at once, each with its YAML path."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -57,8 +57,9 @@ def _unclear(content: object, location: tuple[str, ...]) -> Iterator[str]:
             f"{60 if ':' in content else 8}; write it in base 10 and without leading zeros, or in "
             f'quotes, "{content}", if it is text'
         )
-    items = content.items() if isinstance(content, Mapping) else ()
-    items = enumerate(content) if isinstance(content, list) else items
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(content, Mapping | list):
+        items = content.items() if isinstance(content, Mapping) else enumerate(content)
     for key, value in items:
         yield from _unclear(value, (*location, str(key)))
 
@@ -115,7 +116,7 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     """The keys that the section at some place of a config has."""
     models = [model]
     for part in location:
-        fields = [fields_of(m)[part].annotation for m in models if part in fields_of(m)]
+        fields = [fields_of(m)[str(part)].annotation for m in models if part in fields_of(m)]
         if fields:
             models = [inner for annotation in fields for inner in models_in(annotation)]
         else:  # a number or name in a collection, or the kind that pydantic puts there
@@ -128,7 +129,7 @@ def _kind_of(model: type) -> object:
     return None if field is None else field.default
 
 
-def _yaml_path(location: Sequence[str | int], content: object) -> Iterator[str]:
+def _yaml_path(location: Sequence[str | int], content: Any) -> Iterator[str]:  # noqa: ANN401
     """The keys on the way to a mistake, without the kind that pydantic puts among them."""
     after_kind = False
     for depth, part in enumerate(location, start=1):
@@ -196,4 +197,4 @@ _Strict.yaml_implicit_resolvers = {
 }
 _resolve("tag:yaml.org,2002:float", r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", "+-.0123456789")
 _resolve("!unclear", r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)", "+-0123456789")
-_Strict.add_constructor("!unclear", lambda loader, node: _Unclear(loader.construct_scalar(node)))
+_Strict.add_constructor("!unclear", lambda loader, node: _Unclear(node.value))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator
 
@@ -67,5 +67,8 @@ def _of_today(name: object) -> object:
     return name
 
 
-NullName = Annotated[Literal[tuple(null_kinds())], BeforeValidator(_of_today)]
+if TYPE_CHECKING:
+    NullName = str
+else:
+    NullName = Annotated[Literal[tuple(null_kinds())], BeforeValidator(_of_today)]
 """A null that a config names."""

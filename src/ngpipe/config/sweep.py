@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
-from ngpipe.config.base import fields_of, is_section, unit, unit_of
+from ngpipe.config.base import Number, Section, fields_of, is_section, unit, unit_of
+from ngpipe.errors import did_you_mean
 
 Value = bool | int | float | str | None
 _Values = Annotated[tuple[Value, ...], Field(min_length=1, json_schema_extra=unit("of the key"))]
 Sweep = dict[str, _Values]
 """Path of a key -> its values. Keys are swept one at a time, the others stay as they are."""
+
+Published = dict[str, dict[str, Number]]
+"""Published values, as quantity: {metric: value}."""
+SweepReference = dict[str, Published]
+"""Name of a point without that of its experiment -> published values."""
+SWEEP_REFERENCE = (
+    "Published values of points of the sweep, as `key=value: {quantity: {metric: value}}`. At "
+    "these points they take the place of `reference`."
+)
+"""Description of the section `sweep_reference`."""
 
 MARK = "~"
 """Stands between the name of an experiment and what a point of its sweep changes."""
@@ -22,7 +33,15 @@ ExperimentName = Annotated[
 ]
 """Name of an experiment, or of a point of its sweep: ``fig2~simulation.noise=0.1``."""
 
-Model = TypeVar("Model", bound=BaseModel)
+
+class Swept(Section):
+    """An experiment with a section ``sweep``, which stands where each has it among its own."""
+
+    if TYPE_CHECKING:
+        sweep: Sweep
+
+
+Model = TypeVar("Model", bound=Swept)
 
 
 class Point(NamedTuple):
@@ -30,10 +49,10 @@ class Point(NamedTuple):
 
     parameter: str
     value: Value
-    experiment: BaseModel
+    experiment: Any
 
 
-def points(experiment: BaseModel) -> Iterator[Point]:
+def points(experiment: Swept) -> Iterator[Point]:
     """Every point of the sweep of an experiment, the experiment itself first."""
     yield Point("", None, experiment)
     for path, values in experiment.sweep.items():
@@ -41,7 +60,7 @@ def points(experiment: BaseModel) -> Iterator[Point]:
             yield Point(path, value, varied(experiment, path, value))
 
 
-def named_points(name: str, experiment: BaseModel) -> dict[str, Point]:
+def named_points(name: str, experiment: Swept) -> dict[str, Point]:
     """The points by name: that of the experiment, then ``<name>~<path>=<value>``."""
     first, *others = points(experiment)
     return {name: first, **{f"{name}{MARK}{label(p.parameter, p.value)}": p for p in others}}
@@ -64,9 +83,10 @@ def spelled(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def unit_of_key(experiment: BaseModel, path: str) -> str:
+def unit_of_key(experiment: Swept, path: str) -> str:
     """Unit of a key of an experiment; empty where it is no number."""
-    part, found = experiment, ""
+    part: Any = experiment
+    found = ""
     for name in path.split("."):
         if is_section(type(part)):
             found = unit_of(fields_of(type(part))[name])
@@ -77,26 +97,28 @@ def unit_of_key(experiment: BaseModel, path: str) -> str:
 
 
 def varied(experiment: Model, path: str, value: Value) -> Model:
-    """The experiment with another value of one key, and without a sweep.
+    """The experiment with another value of one key, its published values, and without a sweep.
 
     Raises:
         KeyError: there is no such key; says which there are.
         ValidationError: the experiment cannot have this value.
     """
-    content = experiment.model_dump(mode="json", exclude={"sweep"})
+    content = experiment.model_dump(mode="json", exclude={"sweep", "sweep_reference"})
     section = path.partition(".")[0]
     if section == "control" and section not in experiment.model_fields_set:
         # Written out it would have the defaults of the section, not those of its absence.
-        content[section] = type(experiment.control)().model_dump(mode="json")
+        content[section] = type(getattr(experiment, section))().model_dump(mode="json")
     *above, last = path.split(".")
-    part = content
+    part: Any = content
     for name in above:
         part = part[_known(part, name, path)]
     part[_known(part, last, path)] = value
+    if (published := _published(experiment).get(label(path, value))) is not None:
+        content["reference"] = published
     return type(experiment).model_validate(content)
 
 
-def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
+def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:
     """Yield mistakes in the sweep of an experiment that is valid itself.
 
     Args:
@@ -116,11 +138,23 @@ def mistakes(experiment: BaseModel, sections: Collection[str]) -> Iterator[str]:
             )
         if not unsafe:
             yield from _mistaken(experiment, path, values)
+    known = [label(path, value) for path, values in experiment.sweep.items() for value in values]
+    for name in _published(experiment):
+        if name not in known:
+            yield (
+                f"sweep_reference: there is no point '{name}'{did_you_mean(name, known)}; the "
+                f"points of the sweep are {known or 'none'}"
+            )
 
 
-def _mistaken(experiment: BaseModel, path: str, values: tuple[Value, ...]) -> Iterator[str]:
+def _published(experiment: Swept) -> dict[str, Published]:
+    """Published values by name of their point; none where points are no experiments."""
+    return getattr(experiment, "sweep_reference", {})
+
+
+def _mistaken(experiment: Swept, path: str, values: tuple[Value, ...]) -> Iterator[str]:
     """Values that the experiment cannot have, or that mean the same."""
-    found: dict[str, BaseModel] = {}
+    found: dict[str, dict[str, object]] = {}
     twice = len({spelled(value) for value in values}) < len(values)
     for value in values:
         try:
@@ -134,8 +168,9 @@ def _mistaken(experiment: BaseModel, path: str, values: tuple[Value, ...]) -> It
                 where = ".".join(map(str, mistake["loc"])) or "experiment"
                 yield f"sweep.{path}: with {value!r}, {where}: {message}"
         else:
-            twice = twice or other in found.values()
-            found[spelled(value)] = other
+            settled = {name: part for name, part in other if name != "reference"}
+            twice = twice or settled in found.values()
+            found[spelled(value)] = settled
     if twice:
         yield f"sweep.{path} has a value twice in {list(values)}; name each once"
 

@@ -10,7 +10,7 @@ from ngpipe.config.load import content_of, validate
 from ngpipe.config.sweep import base_of, named_points
 from ngpipe.errors import ConfigError, did_you_mean
 
-EXPERIMENTS = {
+EXPERIMENTS: dict[str, "type[AnyExperiment]"] = {
     "assembly": Experiment,
     "connectome": ConnectomeExperiment,
     "circuit": CircuitExperiment,

@@ -57,7 +57,7 @@ class _OwnConnectome(Section):
     """Keys of your own connectome, except the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects a connectome read from files.")
-    path: path_of((*TABLES, *MATRICES, *GRAPHS)) = Field(
+    path: Annotated[str, path_of((*TABLES, *MATRICES, *GRAPHS))] = Field(
         description="Edge list, sheet, matrix or graph; docs/connectomes.md lists the kinds of "
         "files."
     )

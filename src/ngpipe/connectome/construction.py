@@ -102,7 +102,7 @@ def parameter(values: np.ndarray, like: Tensor) -> nn.Parameter:
     return nn.Parameter(torch.as_tensor(values).to(like), requires_grad=False)
 
 
-def custom_response(network: nn.Module) -> Callable | None:
+def custom_response(network: Any) -> Callable | None:  # noqa: ANN401 (of Parts, which imports this)
     """A response of one's own as a function of W x and x."""
     function = network.custom_activation_function
     if function is None:
@@ -112,7 +112,7 @@ def custom_response(network: nn.Module) -> Callable | None:
     return lambda incoming, x: function(incoming)
 
 
-def check_constants(network: nn.Module, names: Sequence[str]) -> None:
+def check_constants(network: Any, names: Sequence[str]) -> None:  # noqa: ANN401
     """Refuse constants that are not finite, and a leak faster than a step.
 
     A response of one's own may take tau for something else.

@@ -13,8 +13,8 @@ import pandas as pd
 from scipy import sparse
 from torch import Tensor
 
+from ngpipe.connectome.checks import check_kind
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 

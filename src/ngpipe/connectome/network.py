@@ -73,7 +73,8 @@ class MultilayeredNetwork(Parts):
         """One step as a function of the state; the arguments: see :class:`Response`."""
         per_neuron = self.groups is not None
         passes = self.rules.mended or bool(surrogate)
-        tau, bias = self.effective_tau, self.biases
+        tau: Any = self.effective_tau
+        bias: Any = self.biases
         leaks = per_neuron and (self.tau_param.requires_grad or bool((tau != 1).any()))
         if leaks and passes:
             # A gradient that stopped below 1 would never come back.
@@ -111,7 +112,9 @@ class MultilayeredNetwork(Parts):
         """
         previous = torch.zeros_like(x) if x_previous is None else x_previous
         given = {"slope": slopes_full, "bias": biases_full, "tau": taus_full}
-        constants = {name: value for name, value in given.items() if value is not None}
+        constants: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
         # Not by another method of this name, which may have called this one.
         custom = custom_response(self)
         return replace(self.response(), custom=custom, **constants).respond(x, previous)

@@ -1,6 +1,7 @@
 """Parameters of a network as a labelled table, and back."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,17 +38,19 @@ def parameters_of(network: MultilayeredNetwork) -> xr.Dataset:
         data[name] = _labelled(getattr(network, attribute), "group", long_name, units)
     if network.divisive_strength is not None:
         data = data.assign_coords(
-            divisive_group=("divisive_group", name_array(list(network.divisive_normalization)))
+            divisive_group=(
+                "divisive_group",
+                name_array(list(network.divisive_normalization or {})),
+            )
         )
         data["divisive_strength"] = _labelled(
             network.divisive_strength, "divisive_group", "strength of divisive edges", "1"
         )
-    if network.strengths is not None:
+    pairs = network.pairs
+    if network.strengths is not None and pairs is not None:
         long_name = "factor of the weights from group pre to group post"
         data["strength"] = _labelled(network.strengths, "pair", long_name, "1")
-        data = data.assign_coords(
-            post=("pair", names[network.pairs.post]), pre=("pair", names[network.pairs.pre])
-        )
+        data = data.assign_coords(post=("pair", names[pairs.post]), pre=("pair", names[pairs.pre]))
     return data
 
 
@@ -70,7 +73,8 @@ def set_parameters(network: MultilayeredNetwork, parameters: xr.Dataset) -> None
     if network.divisive_strength is not None:
         _copy(network.divisive_strength, parameters["divisive_strength"])
     if "strength" in parameters:
-        _copy(network.log_strengths, np.log(parameters["strength"]))
+        strength: Any = np.log(parameters["strength"])
+        _copy(network.log_strengths, strength)
 
 
 def _check_same(coordinate: str, own: xr.Dataset, given: xr.Dataset) -> None:

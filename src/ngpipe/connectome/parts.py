@@ -32,6 +32,30 @@ from ngpipe.connectome.weights import (
 class Parts(nn.Module):
     """Weights and parameters of a network; the arguments are those of the network."""
 
+    sensory_indices: Tensor
+    last_sensory: Tensor
+    w_rows: Tensor
+    w_columns: Tensor
+    w_values: Tensor
+    wt_rows: Tensor
+    wt_columns: Tensor
+    wt_values: Tensor
+    turned_order: Tensor
+    pair_of_edge: Tensor
+    divisive_post: Tensor
+    divisive_pre: Tensor
+    divisive_parameter: Tensor
+    divnorm_weights: Tensor
+    connectome_digest: Tensor
+    # Of groups: parameters, and the group of each neuron; without groups None.
+    slope: Any
+    raw_biases: Any
+    tau_param: Any
+    indices: Any
+    # None without divisive edges, or without strengths of pairs.
+    divisive_strength: Any
+    log_strengths: Any
+
     def __init__(  # noqa: PLR0913 (the signature of existing scripts)
         self,
         all_weights: Any,  # noqa: ANN401
@@ -68,7 +92,9 @@ class Parts(nn.Module):
         self.divisive_normalization = divisive_normalization
         self.activations: Any = []
         matrix = as_csr(all_weights)
-        self.groups = None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
+        self.groups: Any = (
+            None if idx_to_group is None else groups_of(idx_to_group, matrix.shape[0])
+        )
         buffers = connectome_buffers(
             matrix,
             sensory_indices,

@@ -84,8 +84,7 @@ def external_input(
     else:
         period, interpolation = cfg.every * dt, "linear"
         times = period * np.arange(-(-n_frames // cfg.every) + 1)
-        make = _oscillations if isinstance(cfg, Oscillation) else _pulses
-        driven = make(cfg, times)
+        driven = _oscillations(cfg, times) if isinstance(cfg, Oscillation) else _pulses(cfg, times)
     if not np.any(driven):
         raise ConfigError(
             "simulation.input: the input is zero everywhere and at all times; expected one that "
@@ -147,7 +146,8 @@ def sample(images: Images, positions: Positions) -> Float[np.ndarray, "image neu
 
 def _oscillations(cfg: Oscillation, times: np.ndarray) -> np.ndarray:
     generator = np.random.default_rng(cfg.seed)
-    period = np.exp(generator.uniform(*np.log(cfg.period), cfg.n_inputs))
+    low, high = np.log(cfg.period)
+    period = np.exp(generator.uniform(low, high, cfg.n_inputs))
     phase = generator.uniform(0, 2 * np.pi, cfg.n_inputs)
     return cfg.baseline + cfg.amplitude * np.sin(2 * np.pi * times[:, None] / period + phase)
 

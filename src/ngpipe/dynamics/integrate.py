@@ -41,7 +41,7 @@ def euler_maruyama(
         rate = drift(k * dt, x)
         yield x, rate
         x = x + dt * rate
-        if noise:
+        if noise and generator is not None:
             # Drawn where the generator lives: the same noise on every device.
             draw = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
             x = x + noise * dt**0.5 * draw.to(x.device)

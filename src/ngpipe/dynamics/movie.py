@@ -34,7 +34,9 @@ def generate(cfg: Movie, side: int) -> Images:
     """
     generator = np.random.default_rng(cfg.seed)
     static = gaussian_filter(generator.standard_normal((side, side)), side / 12, mode="reflect")
-    moving = sum(_blob(cfg.n_images, side, generator) for _ in range(cfg.n_blobs))
+    moving = np.zeros(1)
+    for _ in range(cfg.n_blobs):
+        moving = moving + _blob(cfg.n_images, side, generator)
     moving = moving - moving.mean(axis=0)
     static = (static - static.mean()) / static.std()
     mixed = cfg.static**0.5 * static + (1 - cfg.static) ** 0.5 * moving / moving.std()
@@ -120,7 +122,7 @@ def _checked(images: np.ndarray, path: Path) -> Images:
 
 
 def _rescaled(images: Images, cfg: Video) -> Images:
-    if cfg.low is None:
+    if cfg.low is None or cfg.high is None:
         return images
     smallest, largest = images.min(), images.max()
     if smallest == largest:

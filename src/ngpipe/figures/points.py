@@ -58,7 +58,9 @@ MATERIAL = SweepMaterial
 
 
 def sweep(material: SweepMaterial, ax: Axes) -> Axes:
-    """A metric against the swept parameter, one dot a point; a published value as a line.
+    """A metric against the swept parameter, one dot a point, with published values.
+
+    A published value of all points is a line; where points have their own, each has a ring.
 
     Settings that are all numbers stand at their values, logarithmic where they are positive and
     span more than :data:`DECADES` decades; others stand side by side.
@@ -71,17 +73,7 @@ def sweep(material: SweepMaterial, ax: Axes) -> Axes:
     values = rows["value"].to_numpy(np.float64)
     look = {"color": style.learned_color, "linewidth": 0 if named else 0.6, "markersize": 4}
     ax.plot(x[order], values[order], marker="o", clip_on=False, **look)
-    published = rows["reference"].dropna().unique()
-    if len(published):
-        ax.axhline(published[0], color=style.truth_color, linewidth=1, zorder=0)
-        ax.annotate(
-            "published",
-            (1, published[0]),
-            xycoords=ax.get_yaxis_transform(),
-            ha="right",
-            va="bottom",
-            fontsize="small",
-        )
+    _draw_published(ax, x[order], rows["reference"].to_numpy(np.float64)[order], style.truth_color)
     if named:
         ax.set_xticks(x, rows["setting"], rotation=30, ha="right", rotation_mode="anchor")
         ax.set_xlim(-0.5, len(rows) - 0.5)
@@ -89,6 +81,24 @@ def sweep(material: SweepMaterial, ax: Axes) -> Axes:
         ax.set_xscale("log")
     unit = rows["unit"].iloc[0]
     name = spec.parameter if unit in ("", "1") else f"{spec.parameter} [{pretty(unit)}]"
-    ax.set(xlabel=name, ylabel=METRICS.get(spec.metric, spec.metric))
-    ax.set_title(f"{QUANTITIES.get(spec.quantity, spec.quantity)}, one run a point")
+    metric, quantity = str(spec.metric), str(spec.quantity)
+    ax.set(xlabel=name, ylabel=METRICS.get(metric, metric))
+    ax.set_title(f"{QUANTITIES.get(quantity, quantity)}, one run a point")
     return ax
+
+
+def _draw_published(ax: Axes, x: np.ndarray, published: np.ndarray, color: str) -> None:
+    """Published values, in the order of x; not a number where there is none."""
+    known = np.flatnonzero(~np.isnan(published))
+    if not len(known):
+        return
+    last, place = published[known[-1]], (1, published[known[-1]])
+    if (published == last).all():
+        ax.axhline(last, color=color, linewidth=1, zorder=0)
+        options = {"xycoords": ax.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+    else:
+        look = {"marker": "o", "markersize": 6, "markerfacecolor": "none", "linewidth": 0}
+        ax.plot(x[known], published[known], color=color, zorder=0, clip_on=False, **look)
+        place = (x[known[-1]], last)
+        options = {"xytext": (0, -5), "textcoords": "offset points", "ha": "right", "va": "top"}
+    ax.annotate("published", place, fontsize="small", **options)

@@ -1,11 +1,12 @@
 """Times to baseline of a circuit and of what it is compared with, as tidy metrics."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ngpipe.metrics.tidy import rows
+from ngpipe.metrics.tidy import scores
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.motifs import pair_counts
 
@@ -21,7 +22,7 @@ def score_connectome(connectome: Connectome) -> pd.DataFrame:
         "reciprocal_pairs": pairs["reciprocal"],
         "density": between / max(1, n * (n - 1)),
     }
-    return rows("connectome", values, n)
+    return scores("connectome", values, n)
 
 
 def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
@@ -42,10 +43,10 @@ def score_condition(name: str, runs: pd.DataFrame) -> pd.DataFrame:
             for word in ("ok", "censored", "diverging", "no_response")
         },
     }
-    return rows(f"condition_{name}", values, len(runs))
+    return scores(f"condition_{name}", values, len(runs))
 
 
-def score_comparison(compared: Mapping[str, object]) -> pd.DataFrame:
+def score_comparison(compared: Mapping[str, Any]) -> pd.DataFrame:
     """Circuits of one condition (``of``) beside those of another (``condition``), in pairs.
 
     Args:
@@ -53,4 +54,4 @@ def score_comparison(compared: Mapping[str, object]) -> pd.DataFrame:
     """
     wanted = ("difference", "difference_std", "effect", "dominance", "p")
     quantity = f"{compared['of']}_against_{compared['condition']}"
-    return rows(quantity, {word: compared[word] for word in wanted}, int(compared["pairs"]))
+    return scores(quantity, {word: compared[word] for word in wanted}, int(compared["pairs"]))

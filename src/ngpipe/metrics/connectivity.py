@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from ngpipe.errors import StoreError
-from ngpipe.metrics.tidy import agreement, rows
+from ngpipe.metrics.tidy import agreement, scores
 
 LEVELS = (50, 90, 95)
 """Nominal coverage of the intervals that are scored [%]."""
@@ -21,7 +21,7 @@ def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     pair = known(estimate, truth)
     absent = len(truth) * (len(truth) - 1) - len(pair[0])
     values = agreement(*pair) | ({"left_out": absent} if absent else {})
-    return rows("connectivity", values, len(pair[0]))
+    return scores("connectivity", values, len(pair[0]))
 
 
 def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArray) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArr
         if mine.any():
             rest = xr.DataArray(np.where(mine, 0.0, np.nan), dims="post")
             pair = known(estimate, truth + rest)
-            tables.append(rows(f"connectivity_{name}", agreement(*pair), len(pair[0])))
+            tables.append(scores(f"connectivity_{name}", agreement(*pair), len(pair[0])))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -56,12 +56,12 @@ def score_intervals(
     _check_error(error)
     learned, spread, true = (w.astype(np.float64) for w in known(estimate, error, truth))
     if len(true) == 0:
-        return rows(
+        return scores(
             "interval", dict.fromkeys([*map("coverage_{}".format, LEVELS), "z_scale"], np.nan), 0
         )
     z = np.abs(learned - true) / spread
     values = {f"coverage_{p}": float(np.mean(z <= ndtri((1 + p / 100) / 2))) for p in LEVELS}
-    return rows("interval", {**values, "z_scale": float(np.median(z) / ndtri(0.75))}, len(z))
+    return scores("interval", {**values, "z_scale": float(np.median(z) / ndtri(0.75))}, len(z))
 
 
 def _check_error(error: xr.DataArray) -> None:
@@ -96,7 +96,7 @@ def score_connected(connected: xr.DataArray, truth: xr.DataArray) -> pd.DataFram
         "false_discovery": (found - right) / max(found, 1),
         "power": right / existing if existing else np.nan,
     }
-    return rows("connected", values, len(true))
+    return scores("connected", values, len(true))
 
 
 def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:

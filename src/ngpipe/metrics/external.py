@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from ngpipe.metrics.tidy import agreement, rows
+from ngpipe.metrics.tidy import agreement, scores
 
 Table = Float[np.ndarray, "sample neuron"]
 
@@ -23,16 +23,16 @@ def score(estimate: xr.DataArray, truth: xr.Dataset) -> pd.DataFrame:
     """
     learned, true = pair(estimate, truth)
     n = true.size
-    tables = [rows("input", agreement(learned.ravel(), true.ravel()), n)]
+    tables = [scores("input", agreement(learned.ravel(), true.ravel()), n)]
     if true.min() >= 0:
         roots = np.sqrt(np.maximum(learned, 0)).ravel(), np.sqrt(true).ravel()
-        tables.append(rows("input_sqrt", agreement(*roots), n))
+        tables.append(scores("input_sqrt", agreement(*roots), n))
     image = agreement(learned.mean(axis=0), true.mean(axis=0))
-    tables.append(rows("input_image", image, true.shape[1]))
+    tables.append(scores("input_image", image, true.shape[1]))
     varies = np.flatnonzero(np.ptp(true, axis=0) > 0)
     if len(varies):
         within = [agreement(learned[:, k], true[:, k])["r2"] for k in varies]
-        tables.append(rows("input_within", {"r2": float(np.mean(within))}, len(varies)))
+        tables.append(scores("input_within", {"r2": float(np.mean(within))}, len(varies)))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from ngpipe.errors import StoreError
-from ngpipe.metrics.tidy import rows
+from ngpipe.metrics.tidy import scores
 
 
 def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def score_types(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
         "ari": float(adjusted_rand_score(true, found)),
         "accuracy": float(matched),
     }
-    return rows("types", values, len(true))
+    return scores("types", values, len(true))
 
 
 def _numbered(labels: np.ndarray) -> Int[np.ndarray, " neuron"]:
@@ -123,7 +123,7 @@ def _rows(
     for kind in np.unique(types):
         mine = types == kind
         error[f"nrmse_type_{kind}"] = _nrmse(estimate[mine], truth[mine], inside[mine])
-    return rows(name, error, int(inside.sum()))
+    return scores(name, error, int(inside.sum()))
 
 
 def _nrmse(estimate: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> float:

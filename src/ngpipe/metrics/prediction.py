@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ngpipe.metrics.tidy import agreement, rows
+from ngpipe.metrics.tidy import agreement, scores
 
 
 def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
@@ -22,15 +22,15 @@ def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
         pair = estimate.isel(time=frame).values, truth.isel(time=frame).values
         values = agreement(*pair)
         pearson = float(np.copysign(np.sqrt(values["r2"]), values["slope"]))
-        tables.append(rows(f"rollout_{frame}", {**values, "pearson": pearson}, len(pair[0])))
+        tables.append(scores(f"rollout_{frame}", {**values, "pearson": pearson}, len(pair[0])))
     predicted = estimate.notnull().all("neuron")
     within = xr.corr(estimate.where(predicted), truth, dim="time").mean()
     values = {"pearson_over_time": float(within), "frames": int(predicted.sum())}
-    tables.append(rows("rollout", values, truth.sizes["time"]))
+    tables.append(scores("rollout", values, truth.sizes["time"]))
     return pd.concat(tables, ignore_index=True)
 
 
 def score_drift(rollout: xr.Dataset) -> pd.DataFrame:
     """Rate predicted at held-out frames, one by one."""
     truth, estimate = rollout["drift"].values.ravel(), rollout["drift_hat"].values.ravel()
-    return rows("drift_held_out", agreement(estimate, truth), len(truth))
+    return scores("drift_held_out", agreement(estimate, truth), len(truth))

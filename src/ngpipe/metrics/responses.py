@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ngpipe.metrics.tidy import agreement, rows
+from ngpipe.metrics.tidy import agreement, scores
 from ngpipe.wiring.nulls.significance import p_value
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -27,7 +27,7 @@ def score_fit(fit: xr.Dataset) -> list[pd.DataFrame]:
         found = agreement(got, wanted)
         values = {"r2": found["r2"], "r2_identity": found["r2_identity"]}
         values["error"] = np.abs(got - wanted).mean()
-        tables.append(rows(quantity, values, int(chosen.sum())))
+        tables.append(scores(quantity, values, int(chosen.sum())))
     return tables
 
 
@@ -45,7 +45,7 @@ def score_attribution(attribution: xr.Dataset) -> list[pd.DataFrame]:
         values = {"attribution_missed": missed}
         if len(lost):
             values["silencing_largest"] = float(lost[np.abs(lost).argmax()])
-        tables.append(rows(str(name), values, one["attribution"].size))
+        tables.append(scores(str(name), values, one["attribution"].size))
     return tables
 
 
@@ -59,7 +59,7 @@ def score_control(control: xr.Dataset) -> list[pd.DataFrame]:
         value = float(control["value"].sel(readout=name))
         null = control["null"].sel(readout=name).values.astype(np.float64)
         if not len(null):
-            tables.append(rows(str(name), {"value": value}, 0))
+            tables.append(scores(str(name), {"value": value}, 0))
             continue
         mean, spread = null.mean(), null.std(ddof=1) if len(null) > 1 else np.nan
         values = {
@@ -69,5 +69,5 @@ def score_control(control: xr.Dataset) -> list[pd.DataFrame]:
             "z": (value - mean) / spread if spread > 0 else np.nan,
             "p": p_value(value, null),
         }
-        tables.append(rows(str(name), values, len(null)))
+        tables.append(scores(str(name), values, len(null)))
     return tables

@@ -11,7 +11,7 @@ COLUMNS = ["quantity", "metric", "value", "n"]
 Vector = Float[np.ndarray, " n"]
 
 
-def rows(quantity: str, values: Mapping[str, float | int], n: int) -> pd.DataFrame:
+def scores(quantity: str, values: Mapping[str, float | int], n: int) -> pd.DataFrame:
     """A tidy frame with columns ``quantity, metric, value, n``."""
     return pd.DataFrame(
         [(quantity, metric, float(value), int(n)) for metric, value in values.items()],

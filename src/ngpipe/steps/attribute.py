@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.progress import progress, say
-from ngpipe.artifacts.readouts import Measure, measures
+from ngpipe.artifacts.readouts import ReadoutObjective, readout_objectives
 from ngpipe.config.connectome.readouts import Attribution, Readout
 from ngpipe.connectome.explanation.edge_attribution import (
     edges_by_group,
@@ -54,7 +54,7 @@ def run(
     within = _within_reach(connectome, network)
     parts = []
     with progress(len(readouts), "attribute", unit="readout") as bar:
-        for name, measure in measures(connectome, network, stimuli, readouts).items():
+        for name, measure in readout_objectives(connectome, network, stimuli, readouts).items():
             who = [network.groups.members(group) for group in readouts[name].groups]
             if not within[np.concatenate(who)].any():
                 say(
@@ -74,7 +74,7 @@ def run(
 
 def _explained(
     network: MultilayeredNetwork,
-    measure: Measure,
+    measure: ReadoutObjective,
     silenced: Mapping[str, np.ndarray],
     cfg: Attribution,
 ) -> xr.Dataset:
@@ -97,7 +97,7 @@ def _explained(
 
 
 def _without_each(
-    network: MultilayeredNetwork, measure: Measure, silenced: Mapping[str, np.ndarray]
+    network: MultilayeredNetwork, measure: ReadoutObjective, silenced: Mapping[str, np.ndarray]
 ) -> xr.DataArray:
     """Loss of a readout without each group, if there are groups to silence."""
     if not silenced:

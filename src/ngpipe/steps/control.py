@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from ngpipe import store
 from ngpipe.artifacts import network_file
-from ngpipe.artifacts.given import fit_to_given
+from ngpipe.artifacts.fit_targets import fit_to_targets
 from ngpipe.artifacts.progress import progress, say
-from ngpipe.artifacts.readouts import Measure, measures
+from ngpipe.artifacts.readouts import ReadoutObjective, readout_objectives
 from ngpipe.artifacts.stimuli import input_of
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.connectome.network import MultilayeredNetwork
@@ -60,9 +60,9 @@ def run(
                 inputs = _anew(drawn, null, experiment)
             else:
                 null, inputs = network_file.rewired(network, about, drawn), stimuli
-            values.append(_values(null, measures(drawn, null, inputs, readouts)))
+            values.append(_values(null, readout_objectives(drawn, null, inputs, readouts)))
             bar.update()
-    real = measures(connectome, network, stimuli, readouts)
+    real = readout_objectives(connectome, network, stimuli, readouts)
     dataset = xr.Dataset(
         {
             "value": (("readout",), _values(network, real)),
@@ -82,7 +82,7 @@ def _anew(
 ) -> xr.DataArray:
     """Fit a null in place; the stimuli that the readouts need, searched in it."""
     if experiment.fit is not None:
-        fit_to_given(network, experiment.fit, experiment.fitted_to, _to_the_end)
+        fit_to_targets(network, experiment.fit, experiment.fitted_to, _to_the_end)
     names = list(dict.fromkeys(r.stimulus for r in experiment.readouts.values()))
     found = [input_of(connectome, network, experiment.stimuli[name], name) for name in names]
     dims = ("run", "sensor", "time")
@@ -96,7 +96,7 @@ def _to_the_end(run: Fit) -> None:
 
 @torch.no_grad()
 def _values(
-    network: MultilayeredNetwork, followed: Mapping[str, Measure]
+    network: MultilayeredNetwork, followed: Mapping[str, ReadoutObjective]
 ) -> Float[np.ndarray, " readout"]:
     found = [m.objective(network.run(m.inputs)).item() for m in followed.values()]
     return np.array(found, dtype=np.float32)

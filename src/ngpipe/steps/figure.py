@@ -90,5 +90,5 @@ def _copy(manifest: Path, target: Path) -> None:
 def _metrics(runs: Path, experiments: Iterable[str]) -> pd.DataFrame:
     """The metrics of all experiments of the figure, one after another."""
     tables = {name: store.read_csv(runs / name / "metrics.csv") for name in experiments}
-    tables = [table.assign(experiment=name) for name, table in tables.items()]
-    return pd.concat(tables, ignore_index=True)
+    named = [table.assign(experiment=name) for name, table in tables.items()]
+    return pd.concat(named, ignore_index=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import xarray as xr
 from ngpipe import store
 from ngpipe.artifacts import network_file
 from ngpipe.artifacts.checkpoint import CHECKPOINTS, Checkpoint
-from ngpipe.artifacts.given import fit_to_given
+from ngpipe.artifacts.fit_targets import fit_to_targets
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.config.connectome import excitability
 from ngpipe.config.connectome.stimuli import Pulse
@@ -49,7 +50,7 @@ def run(
         ConfigError: responses to stimuli that are not given, or of groups that do not exist.
         StoreError: no table of responses.
     """
-    section = {"network": network.model_dump(mode="json")}
+    section: dict[str, Any] = {"network": network.model_dump(mode="json")}
     section["fit"] = cfg.model_dump(mode="json") if cfg else None
     provenance = store.Provenance("fit", key, section, str(device))
     connectome = Connectome.load(directory / "connectome.zarr")
@@ -59,7 +60,7 @@ def run(
         _write(model, network, _nothing(), directory, provenance)
     else:
         with Checkpoint(checkpoints / key) as checkpoint:
-            found = fit_to_given(model, cfg, stimuli, partial(_train, checkpoint=checkpoint))
+            found = fit_to_targets(model, cfg, stimuli, partial(_train, checkpoint=checkpoint))
             _write(model, network, found, directory, provenance)
             checkpoint.remove()
 

@@ -1,6 +1,7 @@
 """The stores of an experiment -> the movie of a panel, as gif."""
 
 from pathlib import Path
+from typing import Any
 
 from ngpipe import hashing, store
 from ngpipe.artifacts import materials
@@ -21,6 +22,7 @@ def run(spec: Panel, style: Style, directory: Path, output: Path, *, key: str) -
     provenance = store.Provenance("movie", key, spec.model_dump(mode="json"))
     target = output.with_name(f"{output.name}.gif")
     with store.result(target) as partial:
-        movie.save(materials.load(directory, spec, style), partial)
+        material: Any = materials.load(directory, spec, style)  # the one of its kind of panel
+        movie.save(material, partial)
     manifest = {"files": {target.name: hashing.file_digest(target)}, **store.record(provenance)}
     store.write_manifest(output.with_name(f"{output.name}.movie.json"), manifest)

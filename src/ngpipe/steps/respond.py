@@ -44,7 +44,7 @@ def run(experiment: CircuitRuns, directory: Path, *, key: str, device: torch.dev
     drawn = connectomes(connectome, experiment)
     swept = list(points(experiment))
     with progress(len(swept) * len(drawn), "responses", unit="run") as bar:
-        found = [_point(drawn, *point, device, bar) for point in swept]
+        found = [_point(drawn, path, value, one, device, bar) for path, value, one in swept]
     _tell_stepped(found, experiment)
     dataset = xr.concat(found, "run").merge(_examples(drawn, experiment, device))
     dataset.attrs = {"n_exc": len(connectome), "connectome_source": connectome.origin.source}

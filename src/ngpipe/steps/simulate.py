@@ -1,6 +1,7 @@
 """Config of a simulation -> ``simulation.zarr``."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,9 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
     types = assembly.type_of_neuron(cfg)
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
     position = _positions(cfg)
-    external = cfg.input and external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
+    external: ExternalInput | None = None
+    if cfg.input is not None:
+        external = external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
     with noting() as shown:
         weights, noted = noted_weights(cfg.connectivity, cfg.n_neurons)
     say_notes("simulate", noted, shown)
@@ -44,7 +47,7 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
     drift = assembly.assembly_drift(
         coupling.to(device),
         constants.to(device),
-        external and external.to(device),
+        None if external is None else external.to(device),
     )
 
     generator = torch.Generator().manual_seed(cfg.seed)
@@ -54,7 +57,8 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
         drift, x0, dt=cfg.dt, noise=sigma, generator=generator, first=-cfg.burn_in
     )
 
-    dataset = xr.merge([_neurons(cfg, coupling, types, gain, position), _input(cfg, external)])
+    parts: list[Any] = [_neurons(cfg, coupling, types, gain, position), _input(cfg, external)]
+    dataset: Any = xr.merge(parts)
     dataset.attrs["dt"] = cfg.dt
     reach, saturation = 0.0, Saturation(assembly.flat_from(constants))
     with (
@@ -118,7 +122,7 @@ def _neurons(
 
 def _input(cfg: Simulation, external: ExternalInput | None) -> xr.Dataset:
     """The external input: which image shows when, and whom it drives."""
-    if external is None:
+    if external is None or cfg.input is None:
         return xr.Dataset()
     driven = np.arange(cfg.n_neurons) < cfg.input.n_inputs
     shown = external.image(cfg.dt * np.arange(cfg.n_frames))

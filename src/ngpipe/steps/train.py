@@ -4,7 +4,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from ngpipe.schemas import assembly as schemas
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-Row = dict[str, int | float | str]
+Row = dict[str, Any]
 """One row of training.csv."""
 
 
@@ -100,20 +100,21 @@ def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
     Raises:
         UselessModelError: the model is worse than predicting zero, and nobody asked for such.
     """
-    cfg, found = trainer.cfg, []
+    cfg = trainer.cfg
+    doubts: list[str | None] = []
     judgement = verdict.judged(trainer.recording, trainer.best.loss)
     reached = {row["stage"]: row for row in rows}
     if trainer.best.step == 0 and {"networks", "model"} <= set(reached):
         losses = reached["networks"]["loss"], reached["model"]["held_out"], reached["W"]["held_out"]
-        found.append(verdict.rough(*losses, cfg.closed_form.distil_steps))
+        doubts.append(verdict.rough(*losses, cfg.closed_form.distil_steps))
     if not judgement.moves:
-        found.append(verdict.at_rest(judgement))
+        doubts.append(verdict.at_rest(judgement))
     if judgement.useless:
         told = verdict.doubt(judgement, cfg)
         if not cfg.accept_worse_than_zero:
             raise UselessModelError(told)
-        found.append(told)
-    found = [f"warning: {text}" for text in found if text is not None]
+        doubts.append(told)
+    found = [f"warning: {text}" for text in doubts if text is not None]
     for text in found:
         say(text)
     return found
@@ -150,7 +151,7 @@ def _write(
 ) -> None:
     """Write the model, its losses, and W during training."""
     file, table = directory / "model.safetensors", directory / "training.csv"
-    recorded = provenance.notes["recording"]
+    recorded = str(provenance.notes["recording"])
     model_file.write(model, trainer.cfg, file, key=provenance.key, recording=recorded)
     store.write_csv(pd.DataFrame(rows), table)
     steps, snapshots = checkpoint.snapshots()
@@ -160,7 +161,10 @@ def _write(
         attrs=dict(provenance.notes),
     )
     solved = rows[-1]["step"] - trainer.step
-    notes = {"selected_step": solved + trainer.best.step, "held_out_loss": trainer.best.loss}
+    notes: dict[str, object] = {
+        "selected_step": solved + trainer.best.step,
+        "held_out_loss": trainer.best.loss,
+    }
     notes |= provenance.notes
     if told is not None:
         numbers = {name: v for name, v in asdict(told).items() if not np.isnan(v)}
@@ -198,7 +202,7 @@ def _train(
             if now.held_out_loss is not None:
                 bar.set_postfix_str(f"held-out loss {now.held_out_loss:.3g}", refresh=False)
                 checkpoint.keep(solved + now.step, trainer.connectivity())
-            bar.update(now.step - bar.n)
+            bar.update(now.step - int(bar.n))
             if checkpoint.due(now.step, cfg.checkpoint_every):
                 checkpoint.save_trainer(trainer, rows)
     checkpoint.save_trainer(trainer, rows)
@@ -214,7 +218,7 @@ def _solve(
     cfg = trainer.cfg
     told = Told([*(["field"] if cfg.input == "field" else []), "networks"])
 
-    def report(stage: str, **reached: int | float | torch.Tensor) -> None:
+    def report(stage: str, **reached: Any) -> None:  # noqa: ANN401  # noqa: ANN401
         if "part" in reached:
             told.begins(stage, reached["part"], reached["of"])
             return
@@ -229,8 +233,9 @@ def _solve(
         told.reached(stage, **reached)
 
     solution = ClosedForm(trainer.recording, cfg, report).solve()
-    report("recording", **asdict(solution.diagnosis))
-    say(solution.diagnosis.sentence)
+    diagnosis: Any = solution.diagnosis  # in the end there is one
+    report("recording", **asdict(diagnosis))
+    say(diagnosis.sentence)
     distil(
         trainer.model,
         solution,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def _read(source: Source) -> Connectome:
             rng = np.random.default_rng(source.seed)
             return synthetic(rng, source.filters, **options)
         case SynapseSource():
-            release = replace(RELEASES[source.release], **source.columns)
+            columns: dict[str, Any] = {str(name): value for name, value in source.columns.items()}
+            release = replace(RELEASES[source.release], **columns)
             options = {"weight": source.weight, "verify": source.verify}
             return read_synapses(source.synapses, source.cells, release, source.filters, **options)
     raise TypeError(f"no reader of {type(source).__name__}")

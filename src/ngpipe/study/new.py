@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ngpipe.errors import ConfigError
 from ngpipe.installed import workflow_root
@@ -66,5 +66,5 @@ def _copied(root: Path, name: str, directory: Path) -> None:
 
 def _block(config: Path, figure: str) -> str:
     """The lines of one figure, as they stand."""
-    found = re.search(rf"^  {figure}:\n(?:(?:    .*)?\n)*", config.read_text(), re.MULTILINE)
+    found: Any = re.search(rf"^  {figure}:\n(?:(?:    .*)?\n)*", config.read_text(), re.MULTILINE)
     return found[0].rstrip("\n") + "\n"

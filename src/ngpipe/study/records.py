@@ -12,6 +12,26 @@ WHOLE = ""
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Memory that a stage asks a cluster for; what it really took stands in its manifest.
+
+    Of a connectome and a circuit the size is known only once it is wired: a constant must do.
+    """
+
+    base: int = 2000
+    """Whatever the size [MB]."""
+    pair: int = 0
+    """For each pair of neurons of an assembly [bytes]."""
+    value: int = 0
+    """For each value of its activity, a neuron in a frame [bytes]."""
+
+    def megabytes(self, n_neurons: int = 0, n_frames: int = 0) -> int:
+        """Memory for an experiment of a size [MB]."""
+        values = self.pair * n_neurons**2 + self.value * n_neurons * n_frames
+        return self.base + values // 1_000_000
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of a system.
 
@@ -33,6 +53,13 @@ class Stage:
     """Parts that name files of the user, whose content its key covers; some may not be there."""
     computes: bool = False
     """True if ``run`` takes a ``device``."""
+    threads: int = 1
+    """As many as it gains from."""
+    minutes: int = 30
+    """Time that it asks a cluster for."""
+    memory: Memory = field(default_factory=Memory)
+    gpu: bool = False
+    """True if it gains from a GPU, and asks a cluster for one."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -51,6 +78,7 @@ _WIRE = Stage(
         *("connectome.source.path", "connectome.source.neurons.path"),
         *("connectome.source.synapses.path", "connectome.source.cells.path"),
     ),
+    memory=Memory(4000),
 )
 
 SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
@@ -62,6 +90,8 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("simulation",),
             files=("simulation.connectivity.path", "simulation.input.path"),
             computes=True,
+            minutes=60,
+            memory=Memory(2000, pair=16),
         ),
         "train": Stage(
             "train the model, resuming from its checkpoint",
@@ -72,6 +102,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             options={
                 "tensorboard": "also write the losses as TensorBoard events into this directory"
             },
+            threads=8,
+            minutes=240,
+            memory=Memory(3500, pair=100, value=8),
+            gpu=True,
         ),
         "recover": Stage(
             "read out the trained model, without the truth",
@@ -80,6 +114,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("recovery",),
             takes=("recovery", "training"),
             computes=True,
+            memory=Memory(3000, pair=32),
         ),
         "rollout": Stage(
             "predict held-out activity",
@@ -88,12 +123,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("rollout.n_frames",),
             takes=("rollout.n_frames", "training"),
             computes=True,
+            memory=Memory(3000, pair=8, value=8),
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
             outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
             above=("recover", "rollout"),
             reads=("reference", "rollout.at"),
+            memory=Memory(1500, pair=100),
         ),
     },
     "connectome": {
@@ -105,6 +142,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("network", "fit", "fitted_to"),
             files=("fit.targets",),
             computes=True,
+            threads=8,
+            minutes=120,
+            memory=Memory(6000),
+            gpu=True,
         ),
         "search": Stage(
             "find or make the stimuli that drive it",
@@ -112,6 +153,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=("fit",),
             reads=("stimuli",),
             computes=True,
+            threads=8,
+            minutes=120,
+            memory=Memory(6000),
+            gpu=True,
         ),
         "attribute": Stage(
             "explain responses by input, connections, groups",
@@ -119,6 +164,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=("search",),
             reads=("readouts", "attribution"),
             computes=True,
+            threads=8,
+            minutes=120,
+            memory=Memory(6000),
+            gpu=True,
         ),
         "control": Stage(
             "compare responses with those of null connectomes",
@@ -127,6 +176,8 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("readouts", "control"),
             takes=(WHOLE,),
             computes=True,
+            minutes=120,
+            memory=Memory(6000),
         ),
         "tabulate": Stage(
             "write responses, active paths and effects as tables",
@@ -136,6 +187,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             ),
             above=("attribute", "control"),
             reads=("paths", "reference"),
+            memory=Memory(4000),
         ),
     },
     "circuit": {
@@ -147,6 +199,9 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("network", "neurons", "impulse", "runs", "conditions", "sweep"),
             takes=(WHOLE,),
             computes=True,
+            threads=2,
+            minutes=60,
+            memory=Memory(4000),
         ),
         "motifs": Stage(
             "count motifs of a connectome and of nulls",

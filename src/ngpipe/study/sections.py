@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
+from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.base import models_in
 from ngpipe.config.systems import EXPERIMENTS, AnyExperiment
 from ngpipe.study.records import SYSTEMS, WHOLE, Stage
@@ -19,6 +20,13 @@ def taken(stage: Stage, experiment: AnyExperiment) -> list[object]:
 def covered(stage: Stage, experiment: AnyExperiment) -> dict[str, object]:
     """The parts that the key of a stage covers, JSON-like."""
     return {path: to_jsonable_python(_part(experiment, path)) for path in stage.reads}
+
+
+def size(experiment: AnyExperiment) -> tuple[int, int]:
+    """Neurons and frames of an assembly; 0 and 0 of what is known only once it is wired."""
+    if not isinstance(experiment, Experiment):
+        return 0, 0
+    return experiment.simulation.n_neurons, experiment.simulation.n_frames
 
 
 def files(stage: Stage, experiment: AnyExperiment) -> list[Path]:

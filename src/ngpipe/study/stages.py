@@ -9,13 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ngpipe.config.assembly.experiment import Experiment
-from ngpipe.config.base import OBSERVED
-from ngpipe.config.circuit.experiment import CircuitExperiment
-from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figure, Figures, Panel, Style
 from ngpipe.config.load import load, validate
-from ngpipe.config.nulls import exchanging
 from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
@@ -23,6 +18,7 @@ from ngpipe.errors import ConfigError, StaleError
 from ngpipe.keys import chain_key
 from ngpipe.study import sections
 from ngpipe.study.records import SYSTEMS, Stage, stage_called
+from ngpipe.study.suited import lacks
 
 METRICS = {"metrics.csv"}
 """Files that a figure reads of each of its experiments."""
@@ -127,7 +123,8 @@ def open_study(directory: Path, overridden: Mapping | None = None) -> Study:
             "results and config agree"
         )
     names = dict.fromkeys(p.of for f in figures.figures.values() for p in f.panels.values())
-    experiments, mistakes = {}, []
+    experiments: dict[str, AnyExperiment] = {}
+    mistakes: list[str] = []
     for name in dict.fromkeys(map(base_of, names)):
         try:
             found = load_with_points(directory / "experiments" / f"{name}.yaml")
@@ -180,12 +177,8 @@ def _unsuited(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
             f".kind: {panel.kind} shows experiments of system {system}, but "
             f"{panel.of} is of system {experiment.system}; take another kind or experiment"
         )
-    elif isinstance(experiment, Experiment):
-        yield from _frames_missing(panel, experiment)
-    elif isinstance(experiment, CircuitExperiment):
-        yield from _runs_missing(panel, experiment)
     else:
-        yield from _parts_missing(panel, experiment)
+        yield from lacks(panel, experiment)
 
 
 def _not_swept(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
@@ -202,57 +195,9 @@ def _not_swept(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
         )
 
 
-def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
-    """Frames of the rollout that are not scored, and of the recording that are not there."""
-    if panel.kind == "rollout_scatter":
-        if panel.frame not in experiment.rollout.at:
-            yield (
-                f".frame: {panel.frame} is not among rollout.at of experiment {panel.of}, "
-                f"{list(experiment.rollout.at)}; add it there"
-            )
-        return
-    n_frames = experiment.simulation.n_frames
-    for frame in (panel.frame or 0, *(panel.at or ())):
-        if frame >= n_frames:
-            yield (
-                f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
-                f"({n_frames}); name an earlier one"
-            )
-
-
-def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[str]:
-    """Stimuli, readouts and steps that are not there, and a fit that was not made."""
-    for key, known in (("stimulus", experiment.stimuli), ("readout", experiment.readouts)):
-        name = getattr(panel, key)
-        if name is not None and name not in known:
-            yield f".{key}: {name} is not among those of experiment {panel.of}, {list(known)}"
-    if panel.layer is not None and panel.layer >= experiment.network.layers:
-        yield (
-            f".layer: {panel.layer} lies beyond network.layers of experiment {panel.of} "
-            f"({experiment.network.layers}); name an earlier one"
-        )
-    if panel.kind == "fit_scatter" and experiment.fit is None:
-        yield f".kind: experiment {panel.of} has no section `fit`; add one, or leave the panel out"
-
-
-def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
-    """Conditions and a sweep that are not run, and nulls that are not drawn."""
-    known = [OBSERVED, *experiment.conditions]
-    absent = [name for name in panel.conditions or () if name not in known]
-    if absent:
-        yield f".conditions: {absent} are not among those of experiment {panel.of}, {known}"
-    if panel.parameter is not None and panel.parameter not in experiment.sweep:
-        yield (
-            f".parameter: {panel.parameter} is not in the sweep of experiment {panel.of}, "
-            f"{list(experiment.sweep)}; add it there"
-        )
-    if panel.kind == "motif_scores" and not experiment.motifs.nulls:
-        yield f".kind: experiment {panel.of} has no motifs.nulls to compare with; name some there"
-    if panel.kind == "mixing" and not set(exchanging()) & set(experiment.motifs.nulls):
-        yield (
-            f".kind: none of motifs.nulls of experiment {panel.of}, "
-            f"{list(experiment.motifs.nulls)}, exchanges partners; add one of {exchanging()}"
-        )
+def every_stage() -> list[str]:
+    """Names of the stages of all systems, in the order in which they run."""
+    return list(dict.fromkeys(name for stages in SYSTEMS.values() for name in stages))
 
 
 def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:

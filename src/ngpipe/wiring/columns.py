@@ -117,7 +117,7 @@ def plain(column: pd.Series) -> pd.Series:
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = plain(pd.Series(column.cat.categories)).to_numpy(dtype=object)
-        taken = np.append(values, None)[column.cat.codes]
+        taken = np.append(values, [None])[column.cat.codes]
         return plain(pd.Series(taken, column.index, dtype=object, name=column.name))
     kind = pd.api.types.infer_dtype(column) if column.dtype == object else ""
     if pd.api.types.is_bool_dtype(column.dtype) or kind == "boolean":
@@ -139,8 +139,8 @@ def ids(column: pd.Series, name: str) -> Ids:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy()
         _refuse_missing(codes < 0, name)
-        values = ids(pd.Series(column.cat.categories), name)
-        return Ids(name, values.of_rows(values.values), codes)
+        known = ids(pd.Series(column.cat.categories), name)
+        return Ids(name, known.of_rows(known.values), codes)
     if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
         return Ids(name, _whole(column).to_numpy())
     if is_text(column):
@@ -228,14 +228,14 @@ def label(value: object) -> str:
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real) and not isinstance(value, Decimal):
-        return np.format_float_positional(value, trim="-")
+        return np.format_float_positional(value, trim="-")  # type: ignore[arg-type]
     return str(value)
 
 
 def labels(column: pd.Series) -> pd.Series:
     """The text a user sees in each row, missing where nothing is known."""
     codes, names, _ = numbered(column)
-    text = pd.Series(np.append(names.to_numpy(dtype=object), None)[codes], dtype=object)
+    text = pd.Series(np.append(names.to_numpy(dtype=object), [None])[codes], dtype=object)
     return text.set_axis(column.index).rename(column.name)
 
 
@@ -309,7 +309,7 @@ def _text(column: pd.Series) -> pd.Series:
     if len(column) and not column.notna().any() and column.dtype != object:
         return column
     codes, words = _stripped(column)
-    values = np.append(words, None)[codes]
+    values = np.append(words, [None])[codes]
     text = pd.Series(values, column.index, dtype="str", name=column.name)
     return text.where(codes >= 0)
 

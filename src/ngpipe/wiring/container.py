@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,11 @@ from ngpipe.wiring import edges as edge_lists
 from ngpipe.wiring.edges import Layout
 from ngpipe.wiring.origin import Origin
 
-Weights = sparse.csr_array | sparse.sparray | sparse.spmatrix | np.ndarray
+if TYPE_CHECKING:
+    Weights: TypeAlias = sparse.csr_array
+else:
+    Weights = sparse.csr_array | sparse.sparray | sparse.spmatrix | np.ndarray
+"""What a connectome is made from, [post, pre]; it holds a ``csr_array``."""
 """Accepted weights of a connectome, [post, pre]; it stores a ``csr_array``."""
 Group = str | int | Sequence | np.ndarray
 """A value of a column of the neuron table, several of them, or an array of indices."""
@@ -247,7 +252,7 @@ class Connectome:
         _, groups, values = self._chosen(column, value)
         return values.iloc[groups].reset_index(drop=True)
 
-    def _chosen(self, column: str, value: object) -> tuple[np.ndarray, np.ndarray, pd.Series]:
+    def _chosen(self, column: str, value: Any) -> tuple[np.ndarray, np.ndarray, pd.Series]:  # noqa: ANN401
         several = isinstance(value, list | tuple | set | np.ndarray | pd.Index | pd.Series)
         wanted = list(value) if several else [value]
         return columns.chosen(self.column(column), wanted, f"no neuron has {column}")

@@ -1,11 +1,13 @@
 """Pairs of neurons: connected both ways, one way, or not."""
 
+from typing import TypeAlias
+
 import numpy as np
 from scipy import sparse
 
 from ngpipe.wiring.container import Connectome
 
-Links = sparse.csr_array
+Links: TypeAlias = sparse.csr_array
 """Linked pairs: 1 or nothing, integers, no diagonal."""
 
 

@@ -1,8 +1,8 @@
 """From a table of edges pre -> post to sparse weights ``W[post, pre]``, checked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ class Layout:
     stated: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, given: Mapping[str, object]) -> "Layout":
+    def of(cls, given: Mapping[str, Any]) -> "Layout":
         """A layout from keyword arguments.
 
         Raises:
@@ -60,7 +60,8 @@ class Layout:
         of_text = {name: value for name, value in given.items() if name in TextFormat.model_fields}
         given = {name: value for name, value in given.items() if name not in of_text}
         names = [f.name for f in fields(cls) if f.name not in ("text", "stated")]
-        choices = {"duplicates": ("sum", "refuse"), "unknown": ("refuse", "drop")}
+        choices: dict[str, tuple[str, ...]] = {"duplicates": ("sum", "refuse")}
+        choices["unknown"] = ("refuse", "drop")
         choices["rows"] = ("post", "pre")
         for name, value in given.items():
             if name not in names:
@@ -131,7 +132,7 @@ def _lost(counts: Mapping[str, int], left_out: Mapping[str, int], *, several: bo
     return [told[name].format(counts[name], counts["rows"]) for name in told if counts[name]]
 
 
-Weights = sparse.sparray | sparse.spmatrix | np.ndarray
+Weights: TypeAlias = sparse.sparray | sparse.spmatrix | np.ndarray
 
 
 def checked(matrix: Weights, what: object) -> Weights:
@@ -246,7 +247,7 @@ def check_no_rows(layout: Layout, what: str) -> None:
         )
 
 
-def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Refuse a word that is none of those expected.
 
     Raises:
@@ -302,10 +303,8 @@ def _kept(table: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, dict[str, 
     """The rows that ``where`` keeps, and how many each of its columns took."""
     left_out = {}
     for name, wanted in layout.where.items():
-        several = isinstance(wanted, list | tuple | set)
-        codes, groups, _ = columns.chosen(
-            table[name], wanted if several else [wanted], f"where: no edge has {name}"
-        )
+        values = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
+        codes, groups, _ = columns.chosen(table[name], values, f"where: no edge has {name}")
         keep = np.isin(codes, groups)
         left_out[f"rows_of_other_{name}"] = int((~keep).sum())
         table = table[keep]

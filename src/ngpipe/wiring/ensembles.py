@@ -43,7 +43,7 @@ def noted_weights(cfg: Connectivity, n_neurons: int) -> tuple[Weights, tuple[str
     return matrix.astype(np.float32), ()
 
 
-def _draw(cfg: Connectivity, n: int, rng: np.random.Generator) -> Weights:
+def _draw(cfg: Lorentz | Gaussian | LowRank | Block, n: int, rng: np.random.Generator) -> Weights:
     match cfg:
         case Lorentz():
             return _lorentz(cfg, n, rng)

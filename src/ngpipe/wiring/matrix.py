@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import sparse
 
 from ngpipe.config.assembly.connectivity import File
 from ngpipe.config.files import MATRICES, TABLES, kind
@@ -78,7 +77,7 @@ def _dense(cfg: File, path: Path, n_neurons: int) -> tuple[np.ndarray, list[str]
         return _from_table(cfg, path, n_neurons)
     matrix = matrix_files.read(path, cfg.variable, cfg.rows, "simulation.connectivity.")
     notes = matrix_files.added_up(matrix)
-    return matrix.toarray() if sparse.issparse(matrix) else matrix, notes
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray(), notes
 
 
 def _from_table(cfg: File, path: Path, n_neurons: int) -> tuple[np.ndarray, list[str]]:

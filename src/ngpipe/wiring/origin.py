@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ngpipe import hashing
 
@@ -30,7 +31,7 @@ class Origin:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of_files(cls, *paths: Path, **described: str) -> "Origin":
+    def of_files(cls, *paths: Path, **described: Any) -> "Origin":  # noqa: ANN401
         """The origin of what was read from these files, which are hashed in place."""
         source = described.pop("source", str(paths[0]))
         files = {path.name: hashing.file_digest(path) for path in paths}
@@ -50,6 +51,6 @@ class Origin:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, object]) -> "Origin":
+    def from_dict(cls, content: Mapping[str, Any]) -> "Origin":
         """The inverse of :meth:`as_dict`."""
         return cls(**{**content, "notes": tuple(content.get("notes", ()))})

@@ -37,7 +37,7 @@ def write(
         "edge_weight": ("edge", rows.data, {"units": unit or "1"}),
         **{str(name): _encoded(neurons[name]) for name in neurons},
     }
-    attrs = {"unit": unit, "origin": json.dumps(origin.as_dict())}
+    attrs: dict[str, object] = {"unit": unit, "origin": json.dumps(origin.as_dict())}
     attrs["connectome_digest"] = provenance.notes["connectome_digest"]
     store.write(xr.Dataset(variables, attrs=attrs), path, schemas.CONNECTOME, provenance)
 
@@ -91,7 +91,8 @@ def _plain(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _encoded(column: pd.Series) -> tuple[str, np.ndarray, dict[str, object]]:
     values, gaps = _plain(column)
-    attrs = {"long_name": f"{column.name} of the neuron", "kind": values.dtype.kind}
+    attrs: dict[str, object] = {"long_name": f"{column.name} of the neuron"}
+    attrs["kind"] = values.dtype.kind
     if values.dtype.kind == "U" and values.dtype.itemsize == 0:
         values = values.astype("<U1")
     if gaps is not None:

@@ -5,6 +5,7 @@ Memory does not depend on the number of frames: the Gram matrix, the moments of 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +37,8 @@ def solve_rows(
 
 def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre pre"]:
     """Mean over all frames of what is sent times itself, one stretch of frames at a time."""
-    total, n = 0, len(equations)
+    total: Any = 0
+    n = len(equations)
     for part in equations.stretches(equations.n_neurons):
         sent = transfer.sent(part.x)
         total = total + sent.T @ sent / n
@@ -45,7 +47,8 @@ def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre 
 
 def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"]) -> Moments:
     """Moments of some rows over all frames, one stretch of frames at a time."""
-    total, seen = None, 0
+    total: Any = None
+    seen = 0
     for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
         now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
         seen += len(part)
@@ -70,7 +73,8 @@ def shared_phi(
 
     Rows count equally: each is weighed by its mean squared target.
     """
-    matrix, right = 0, 0
+    matrix: Any = 0
+    right: Any = 0
     for _, normal in solve_rows(equations, transfer, rows, gram):
         weight = 1 / normal.moments.target
         matrix = matrix + torch.einsum("r,rkl->kl", weight, normal.reduced)

@@ -90,8 +90,8 @@ def _solve_with_errors(
     seen = evidence(problem, solution, members)
     told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
     solution.told(told)
-    found = solution.error[members], solution.weights[members]
-    solution.error[members] = diagnosis.widened(*found, told, q)
+    error, weights = solution.error[members], solution.weights[members]
+    solution.error[members] = diagnosis.widened(error, weights, told, q)
     return torch.cat(missed)
 
 
@@ -138,7 +138,7 @@ def _blank(
         phi_coefficients=phi,
         transfers=[fit.transfer for fit in fits],
         receiver_group=group,
-        types=problem.nobody,
+        types=problem.one_group,
         mean_square=square,
         level=level,
         noise=torch.zeros_like(square),

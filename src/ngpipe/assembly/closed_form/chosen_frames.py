@@ -137,7 +137,7 @@ def smoothness(phi: Spline, device: torch.device) -> Float[Tensor, "basis basis"
     return TINY * eye + SMOOTH * phi.roughness(eye[0, 0])
 
 
-Given = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
+OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
 """Input of all neurons at some times [tau]."""
 
 
@@ -148,7 +148,7 @@ class Source:
     recording: Recording
     chosen: Int[Tensor, " frame"]
     phi: Spline
-    given: Given | None = None
+    omega_at: OmegaAt | None = None
     """The input, if it is known."""
     mode: str | None = None
 
@@ -187,7 +187,7 @@ class Source:
                 f"{NOT_FINITE}"
             )
         times = self.recording.times(chosen).to(x.device)
-        omega = None if self.given is None else self.given(times)
+        omega = None if self.omega_at is None else self.omega_at(times)
         if omega is not None and self.mode == "multiplicative" and not omega.all():
             frame, neuron = torch.nonzero(omega == 0)[0].tolist()
             raise DivergenceError(

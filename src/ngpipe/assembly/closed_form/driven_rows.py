@@ -1,6 +1,7 @@
 """Rows of driven neurons together with their hidden input, which is known from then on."""
 
 from dataclasses import replace
+from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
@@ -27,7 +28,8 @@ def driven_rows(
         The problem that knows this input, and the solution with it.
     """
     hats = Hats(problem.settings.input_knots, problem.recording.duration)
-    driven, found, spectra = problem.recording.sites.driven, solution.copy(), {}
+    sites: Any = problem.recording.sites  # of a recording with a hidden input
+    driven, found, spectra = sites.driven, solution.copy(), {}
     values = solution.weights.new_empty(len(driven), hats.n)
     inflation = solution.inflation if final else None
     for k, transfer in enumerate(solution.transfers):
@@ -42,7 +44,8 @@ def driven_rows(
         found.level[some] = hidden.frames.rate[:, some].double().square().mean(0)
         _enter(found, some, rows)
         if final:
-            spectra[k] = Spectrum(rows.directions, hidden.gram.padding)
+            told: Any = rows  # which in the end has them
+            spectra[k] = Spectrum(told.directions, hidden.gram.padding)
     found.omega = KnottedInput(hats, driven, values, problem.cfg.input_mode)
     problem = problem.knowing(found.omega)
     for k, spectrum in spectra.items():
@@ -67,5 +70,5 @@ def _enter(solution: Solution, driven: Int[Tensor, " site"], rows: Driven) -> No
     """Rows of driven neurons, into the solution."""
     solution.weights[driven], solution.phi_coefficients[driven] = rows.weights, rows.phi
     solution.mean_square[driven] = rows.mean_square
-    if rows.error is not None:
+    if rows.error is not None and rows.noise is not None:
         solution.error[driven], solution.noise[driven] = rows.error, rows.noise

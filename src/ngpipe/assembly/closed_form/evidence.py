@@ -1,6 +1,7 @@
 """Evidence from the residuals of a solution, and the resulting diagnosis."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -60,9 +61,10 @@ def confirmed(
     now, before = last.scaled().double(), earlier.scaled().double()
     together = torch.stack([now[rows].flatten(), before[rows].flatten()])
     share = max(0.0, 2 * float(torch.corrcoef(together)[0, 1].nan_to_num()) - 1)
-    told = solution.diagnosis.agreed(share)
+    diagnosis: Any = solution.diagnosis  # of a solution in the end there is one
+    told = diagnosis.agreed(share)
     error = solution.error
-    if solution.diagnosis.in_doubt:
+    if diagnosis.in_doubt:
         apart = (now - before).square().mean(1, keepdim=True).sqrt() / solution.scale
         error = torch.where(error > 0, error.hypot(apart), error)
     return replace(solution, diagnosis=told, error=error)

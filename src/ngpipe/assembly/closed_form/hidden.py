@@ -14,6 +14,7 @@ all rows. The scale between Omega_i and its row stays open: Omega_i has geometri
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -99,7 +100,8 @@ class Driven:
     def joined(cls, parts: "list[Driven]") -> "Driven":
         """All blocks of rows."""
         columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(None if each[0] is None else torch.cat(each) for each in columns))
+        whole: list[Any] = [None if each[0] is None else torch.cat(each) for each in columns]
+        return cls(*whole)
 
 
 class Hidden:

@@ -71,7 +71,7 @@ class Prior:
                 # phi reaches beyond the data at a few held-out frames: these say nothing.
                 typical = square.sort(0).values[: int(TYPICAL * len(square))]
                 missed[strength] += float(typical.mean(0).sum())
-        return min(missed, key=missed.get)
+        return min(missed, key=missed.__getitem__)
 
     def solve(
         self, rows: Int[Tensor, " row"], noise: Float[Tensor, " row"], strength: float

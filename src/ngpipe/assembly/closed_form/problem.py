@@ -1,6 +1,7 @@
 """The problem that the closed form solves: a recording, settings, and the frames of every stage."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -105,11 +106,12 @@ class Problem:
         """Neurons without a hidden input."""
         plain = torch.ones(self.recording.n_neurons, dtype=torch.bool, device=self.device)
         if self.cfg.input == "field":
-            plain[self.recording.sites.driven] = False
+            sites: Any = self.recording.sites  # of a recording with a hidden input
+            plain[sites.driven] = False
         return plain
 
     @property
-    def nobody(self) -> Int[Tensor, " neuron"]:
+    def one_group(self) -> Int[Tensor, " neuron"]:
         """Everyone in group 0."""
         return torch.zeros(self.recording.n_neurons, dtype=torch.long, device=self.device)
 
@@ -167,16 +169,17 @@ class Problem:
         """With an input that was found as if it were known."""
         n = self.recording.n_neurons
 
-        def given(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+        def omega_at(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
             return omega.at(times, n)
 
         def known(equations: Equations) -> Equations:
             if isinstance(equations, Source):
-                return replace(equations, given=given, mode=omega.mode)
-            return replace(equations, omega=given(equations.times), mode=omega.mode)
+                return replace(equations, omega_at=omega_at, mode=omega.mode)
+            return replace(equations, omega=omega_at(equations.times), mode=omega.mode)
 
         names = ("everything", "frames", "few", "held_out")
-        return replace(self, **{name: known(getattr(self, name)) for name in names})
+        changed: Any = {name: known(getattr(self, name)) for name in names}
+        return replace(self, **changed)
 
 
 def _spline(recording: Recording, n: int) -> Spline:
@@ -189,7 +192,7 @@ def _source(recording: Recording, cfg: Training, chosen: Int[Tensor, " frame"]) 
     phi = _spline(recording, cfg.closed_form.phi_basis)
     if cfg.input != "known":
         return Source(recording, chosen, phi)
-    known = recording.known_input
+    known: Any = recording.known_input
     return Source(recording, chosen, phi, known.of_all, known.mode)
 
 

@@ -55,13 +55,13 @@ def grouped(problem: Problem, shared: Fit) -> Groups:
         problem: its frames and settings.
         shared: one psi for all, to begin with.
     """
-    solution = all_rows(problem, [shared], problem.nobody)
-    groups = Groups([shared], problem.nobody, _types(problem, solution), solution)
+    solution = all_rows(problem, [shared], problem.one_group)
+    groups = Groups([shared], problem.one_group, _types(problem, solution), solution)
     sees = problem.cfg.network.psi_sees
     if sees == "activity":
         return groups
     if sees == "receiver":
-        groups = _regrouped(problem, solution, shared, problem.nobody)
+        groups = _regrouped(problem, solution, shared, problem.one_group)
         return replace(groups, types=_types(problem, groups.solution))
     for _ in range(SPLITS):
         senders = _types(problem, groups.solution, problem.settings.first_groups)
@@ -93,7 +93,7 @@ def _regrouped(
     """Psi anew for given groups of senders, and all rows."""
     start = shared.transfer.split(senders)
     ridges = problem.settings.ridges[1:] or problem.settings.ridges
-    fits, receivers = [], problem.nobody
+    fits, receivers = [], problem.one_group
     if problem.cfg.network.psi_sees == "sender":
         fits = [searched(problem, start, problem.draw(), ridges)]
     else:
@@ -104,7 +104,7 @@ def _regrouped(
 def _types(problem: Problem, solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
     """Types, or at least so many groups, from the phi_i where all neurons have data."""
     if problem.cfg.network.one_type:
-        return problem.nobody
+        return problem.one_group
     low, high = common_range(problem.recording.visited(VISITED).cpu().numpy())
     x = torch.linspace(low, high, GRID, device=problem.device)
     everyone = torch.arange(problem.recording.n_neurons, device=problem.device)

@@ -21,7 +21,7 @@ def first_guess(problem: Problem) -> Transfer:
     bend = START_BEND * problem.recording.scales().activity
     like = torch.zeros((), dtype=torch.float64, device=problem.device)
     coefficients = spline.fit(lambda x: torch.tanh(x / bend), like=like)
-    return Transfer(spline, coefficients[None], problem.nobody)
+    return Transfer(spline, coefficients[None], problem.one_group)
 
 
 def searched(

@@ -39,7 +39,7 @@ def receiver_groups(
         if fits and fit.loss > BETTER * float(shared[seed]):
             failures += 1
             continue
-        error = all_rows(problem, [fit], problem.nobody).relative_error
+        error = all_rows(problem, [fit], problem.one_group).relative_error
         claimed = error < (error[seed] * shared).sqrt()
         claimed[seed] = True
         fits.append(fit)
@@ -57,7 +57,7 @@ def _shared_out(
         for k, fit in enumerate(fits)
         if (group == k).any()
     ]
-    errors = [all_rows(problem, [fit], problem.nobody).relative_error for fit in better]
+    errors = [all_rows(problem, [fit], problem.one_group).relative_error for fit in better]
     group = torch.stack(errors).argmin(0)
     used = torch.unique(group)
     return [better[k] for k in used], torch.searchsorted(used, group)

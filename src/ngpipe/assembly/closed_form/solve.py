@@ -1,6 +1,7 @@
 """Recovery of an assembly in closed form: from frames to W, phi_i, psi and types."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -77,7 +78,7 @@ def _first(problem: Problem) -> tuple[Problem, Fit]:
     if problem.cfg.target == "drift":
         return problem, shared
     # Differences of activity hold its noise; an exact rate has none, whatever it misses.
-    told = all_rows(problem, [shared], problem.nobody, final=True).diagnosis
+    told: Any = all_rows(problem, [shared], problem.one_group, final=True).diagnosis
     larger = problem.for_noise(told)
     if larger is problem:
         return problem, shared
@@ -106,7 +107,7 @@ def _polished(problem: Problem, groups: Groups) -> Groups:
 
 def _final_rows(problem: Problem, groups: Groups, before: Solution) -> tuple[Problem, Solution]:
     """Rows without a hidden input with their errors, from as many frames as it takes."""
-    some = {"wanted": problem.plain, "before": before, "final": True}
+    some: dict[str, Any] = {"wanted": problem.plain, "before": before, "final": True}
     solution = all_rows(problem, groups.fits, groups.receivers, problem.frames, **some)
     if solution.diagnosis is None or problem.cfg.target == "drift":
         # What is left of an exact rate is misfit, which more frames do not average out.
@@ -123,7 +124,8 @@ def _with_prior(problem: Problem, groups: Groups, solution: Solution) -> Solutio
     signs = column_signs(solution.scaled().double()) if problem.settings.dale else None
     sparse = problem.settings.prior == "sparse"
     for k, fit in enumerate(groups.fits):
-        equations, held_out = (replace(f, phi=fit.phi) for f in (problem.final, problem.held_out))
+        equations = replace(problem.final, phi=fit.phi)
+        held_out = replace(problem.held_out, phi=fit.phi)
         prior = Prior(equations, held_out, fit.transfer, fit.ridge, sparse=sparse, signs=signs)
         members = torch.nonzero(groups.receivers == k)[:, 0]
         few = problem.draw(groups.receivers == k)

@@ -7,6 +7,8 @@ Least squares for the psi* and Omega* that the model has learned say how well W 
     + (W_{ij} - W_{\mathrm{LS},ij})^2
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -124,10 +126,11 @@ def _equations(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equatio
         return Source(recording, recording.training_frames, phi)
     chosen = recording.training_sample(FRAMES * recording.n_neurons)
 
-    def given(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
-        return torch.cat([model.omega(part) for part in times.split(TIMES)])
+    def omega_at(times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
+        parts: list[Any] = [model.omega(part) for part in times.split(TIMES)]
+        return torch.cat(parts)
 
-    known = None if model.external is None else given
+    known = None if model.external is None else omega_at
     return Source(recording, chosen, phi, known, model.mode).read()
 
 

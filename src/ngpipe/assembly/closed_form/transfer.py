@@ -12,7 +12,7 @@ Scale and offset of each psi leave the residual as it is; steps are kept orthogo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -114,7 +114,7 @@ class Search:
         A search that ends worse than it began, as one does that fits noise, leaves psi as it was.
         """
         begun = self._fit(self._at(transfer, ridges[0]), ridges[0])
-        best: Fit | None = None
+        best: Any = None  # of no ridge yet
         patience = PATIENCE
         for ridge in ridges:
             try:
@@ -192,7 +192,9 @@ class Search:
         """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows."""
         n, transfer = self.frames.n_neurons, state.transfer
         wide = self.frames.phi.n + 2 * transfer.coefficients.numel()
-        total, crossed, seen = None, 0, 0
+        total: Any = None
+        crossed: Any = 0
+        seen = 0
         for part in self.frames.stretches(n + len(self.rows) * wide):
             columns = directions(part, transfer, state.fit.weights).double()
             own = part.own(self.rows).transpose(0, 1)

@@ -75,7 +75,7 @@ class _WeightsFile(Section):
     """Keys of weights from a file, except the layout of its text."""
 
     kind: Literal["file"] = Field("file", description="Selects weights read from a file.")
-    path: path_of((*MATRICES, *TABLES)) = Field(
+    path: Annotated[str, path_of((*MATRICES, *TABLES))] = Field(
         description="The file; relative paths start at the working directory."
     )
     variable: str | None = Field(

@@ -9,15 +9,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
-from ngpipe.config.base import Number, Section
-from ngpipe.config.sweep import Sweep
+from ngpipe.config.base import Section
+from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
 SWEPT = ("simulation", "training", "recovery", "rollout")
 """Sections whose keys can be swept."""
 
 
-class Experiment(Section):
+class Experiment(Swept):
     """One experiment: what is simulated, how it is learned, read out and compared."""
 
     system: Literal["assembly"] = Field("assembly", description="Name of the system.")
@@ -25,7 +25,7 @@ class Experiment(Section):
     training: Training = Field(Training(), description="Training of the model.")
     recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
     rollout: Rollout = Field(Rollout(), description="Prediction of activity from a held-out frame.")
-    reference: dict[str, dict[str, Number]] = Field(
+    reference: Published = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "
         "`reference` of metrics.csv.",
@@ -36,6 +36,7 @@ class Experiment(Section):
         f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
         "a separate experiment.",
     )
+    sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -86,7 +87,7 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     if simulation and training and rollout:
         yield from _rollout_too_long(simulation.n_frames, training, rollout)
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
-    if late:
+    if rollout and late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 
@@ -124,7 +125,11 @@ def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section
     """The sections without a mistake of their own, each validated alone."""
     if not isinstance(content, Mapping):
         return {}
-    models = {"simulation": Simulation, "training": Training, "rollout": Rollout}
+    models: dict[str, type[Section]] = {
+        "simulation": Simulation,
+        "training": Training,
+        "rollout": Rollout,
+    }
     return {
         name: model.model_validate(content.get(name, {}))
         for name, model in models.items()

@@ -100,9 +100,11 @@ class Video(_Field):
 
     @model_validator(mode="after")
     def _both(self) -> "Video":
-        if (self.low is None) != (self.high is None):
+        if self.low is None and self.high is None:
+            return self
+        if self.low is None or self.high is None:
             raise ValueError("low and high rescale the movie together: give both, or none")
-        if self.low is not None and not self.low < self.high:
+        if not self.low < self.high:
             raise ValueError(f"low ({self.low:g}) must lie below high ({self.high:g})")
         return self
 

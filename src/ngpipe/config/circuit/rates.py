@@ -1,6 +1,6 @@
 """Parameters of rate neurons: section `neurons`."""
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ class Neurons:
         """f, applied to each neuron."""
         if self.response == "linear":
             return received
+        given: Any = received  # a tensor, which this room does not know
+        positive = given.relu()
         if self.response == "threshold_linear":
-            return received.relu()
-        return self.maximum * (received.relu() / self.maximum).tanh()
+            return positive
+        return self.maximum * (positive / self.maximum).tanh()

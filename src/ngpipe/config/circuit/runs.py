@@ -10,7 +10,7 @@ from ngpipe.config.circuit.blocks import CircuitParameters
 from ngpipe.config.circuit.conditions import Condition
 from ngpipe.config.circuit.impulse import Impulse
 from ngpipe.config.circuit.rates import Neurons
-from ngpipe.config.sweep import Sweep, mistakes
+from ngpipe.config.sweep import Sweep, Swept, mistakes
 
 SWEPT = ("network", "neurons")
 """Sections whose keys can be swept; all else is the same in every run."""
@@ -42,7 +42,7 @@ class Runs(Section):
     )
 
 
-class CircuitRuns(Section):
+class CircuitRuns(Swept):
     """The keys of an experiment that its responses depend on, beside the connectome.
 
     The step that runs circuits is called with these, so its key covers no other section.

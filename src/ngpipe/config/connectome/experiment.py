@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ngpipe.config.base import Name, Number, Section
+from ngpipe.config.base import Name
 from ngpipe.config.connectome.excitability import Fit, Network
 from ngpipe.config.connectome.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.connectome.stimuli import Pulse, Stimulus
-from ngpipe.config.sweep import Sweep
+from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.wiring import Wiring
 
@@ -16,7 +16,7 @@ SWEPT = "connectome", "network", "fit", "stimuli", "readouts", "attribution", "p
 """Sections whose keys can be swept."""
 
 
-class ConnectomeExperiment(Section):
+class ConnectomeExperiment(Swept):
     """One experiment of the connectome system: config/experiments/<name>.yaml."""
 
     system: Literal["connectome"] = Field("connectome", description="Name of the system.")
@@ -34,7 +34,7 @@ class ConnectomeExperiment(Section):
     control: Control = Field(
         Control(draws=0), description="Null connectomes. Without this section, none are drawn."
     )
-    reference: dict[str, dict[str, Number]] = Field(
+    reference: Published = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "
         "`reference` of metrics.csv.",
@@ -45,6 +45,7 @@ class ConnectomeExperiment(Section):
         f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
         "a separate experiment.",
     )
+    sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "ConnectomeExperiment":

@@ -19,13 +19,13 @@ import xarray as xr
 from scipy import sparse
 from torch import Tensor
 
+from ngpipe.connectome import labels
+from ngpipe.connectome.checks import check_kind
 from ngpipe.connectome.chords import Chords
-from ngpipe.connectome.explanation import labels
 from ngpipe.connectome.explanation.attribution import gradients
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, values
 from ngpipe.connectome.explanation.integrated import passed_on
 from ngpipe.connectome.groups import check_count
-from ngpipe.connectome.interpreter.grouping import check_kind
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError
@@ -225,7 +225,8 @@ def _ends(
 def _dataset(
     network: MultilayeredNetwork, total: _Edges, of_samples: dict[str, tuple[Tensor, str]]
 ) -> xr.Dataset:
-    array, dims = total.attribution().permute(2, 0, 1), ("sample", "layer", "edge")
+    array = total.attribution().permute(2, 0, 1)
+    dims: tuple[str, ...] = ("sample", "layer", "edge")
     if not total.by_layer:
         array, dims = array[:, 0], ("sample", "edge")
     made = {

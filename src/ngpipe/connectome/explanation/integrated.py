@@ -35,8 +35,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from ngpipe.connectome import labels
 from ngpipe.connectome.chords import Chords
-from ngpipe.connectome.explanation import labels
 from ngpipe.connectome.explanation.attribution import gradients
 from ngpipe.connectome.explanation.copies import Objective, pieces, values
 from ngpipe.connectome.groups import check_count

@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ngpipe.connectome.explanation import labels
+from ngpipe.connectome import labels
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, states, values
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.network import MultilayeredNetwork
@@ -126,7 +126,10 @@ def occlusion(
 
     loss = _losses(network, batch, objective, without, len(hidden), chunk)
     start, stop = np.array(times).T
-    coords = {"group": labels.axis(list(sensors)), "window": np.arange(len(times))}
+    coords: labels.Coordinates = {
+        "group": labels.axis(list(sensors)),
+        "window": np.arange(len(times)),
+    }
     coords |= {"start": ("window", start), "stop": ("window", stop)}
     loss = loss.reshape(len(batch), len(sensors), len(times))
     return _labelled(loss, ("sample", "group", "window"), coords)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from ngpipe.connectome.explanation import labels
+from ngpipe.connectome import labels
 from ngpipe.connectome.explanation.attribution import gradients
 from ngpipe.connectome.explanation.copies import Objective, pieces, repeated, values
 from ngpipe.connectome.groups import check_count

@@ -9,7 +9,7 @@ Nothing is written to disk: :func:`scipy.sparse.save_npz` writes what is returne
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from ngpipe.connectome.groups import check_count, check_indices
 from ngpipe.connectome.weights import inprop_csr, sparse_csr
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
-Power = sparse.csc_matrix | np.ndarray
+Power: TypeAlias = sparse.csc_matrix | np.ndarray
 SIGNS = (1, -1, 0)
 
 

@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ngpipe.connectome.interpreter.grouping import check_kind
+from ngpipe.connectome.checks import check_columns, check_finite, check_kind
 from ngpipe.connectome.interpreter.pruning import doubt, remove_excess_neurons
-from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError, ArgumentTypeError, DoubtfulWarning
 
 PATHS = ["layer", "pre", "post", "weight"]

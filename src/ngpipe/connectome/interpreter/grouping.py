@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ngpipe.connectome.optimisation.targets import check_columns, check_finite
+from ngpipe.connectome.checks import check_columns, check_finite, check_kind
 from ngpipe.errors import ArgumentError
 
 METHODS = ("mean", "sum", "median")
@@ -99,27 +99,11 @@ def names_of(group: Mapping[Any, Any] | None, neurons: Collection[Any]) -> Names
     Keys that are not among ``neurons`` stay: members of a group that have no edge.
 
     Raises:
-        ArgumentError: as :func:`check_kind`.
+        ArgumentError: as :func:`.check_kind`.
     """
     check_kind(group or {}, neurons, "the mapping to groups")
     whole = {neuron: neuron for neuron in neurons} | dict(group or {})
     return {neuron: str(neuron if pd.isna(name) else name) for neuron, name in whole.items()}
-
-
-def check_kind(given: Collection[Any], neurons: Collection[Any], name: str) -> None:
-    """Refuse ids that are text where the table has numbers, or the reverse: none would be found.
-
-    Raises:
-        ArgumentError: naming one id of each.
-    """
-    kinds = [{isinstance(neuron, str) for neuron in ids} for ids in (given, neurons)]
-    if {True} in kinds and {False} in kinds:
-        one, other = next(iter(given)), next(iter(neurons))
-        one, other = (getattr(neuron, "item", lambda n=neuron: n)() for neuron in (one, other))
-        raise ArgumentError(
-            f"{name} has neurons such as {one!r}, the table such as {other!r}; give both as text "
-            "or both as numbers"
-        )
 
 
 def _named(

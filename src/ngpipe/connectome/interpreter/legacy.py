@@ -8,6 +8,8 @@ Activity persists in what is summed up, by a share tau between 0 and 1:
 Give one to a network as ``activation_function``, with that ``tau``.
 """
 
+from typing import Any
+
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.step import State, at_least, saturated
 
@@ -24,5 +26,6 @@ def legacy_activation_function_linear(
     """Summed drive z, from ``x = W x_previous``, ``(neuron, batch)``."""
     grouped = self.slope is not None
     slope = self.slope[self.indices][:, None] if grouped else self.tanh_steepness
-    bias = self.biases[self.indices][:, None] if grouped else self.default_bias
+    biases: Any = self.biases
+    bias = biases[self.indices][:, None] if grouped else self.default_bias
     return self.tau * x_previous + self.divnorm(slope, x_previous) * x + bias

@@ -94,7 +94,7 @@ def conn_by_path_length(  # noqa: PLR0913 (the signature of existing scripts)
     if inidx_map is None and outidx_map is None:
         outidx_map = {neuron: neuron for neuron in listed(outidx)}
     grouping = (outidx_map, inidx_map, intermediate_group, combining_method)
-    table = conn_by_path_length_data(inprop, inidx, outidx, n, *grouping)
+    table: Any = conn_by_path_length_data(inprop, inidx, outidx, n, *grouping)
     if table.empty:
         raise ArgumentError(f"no path of 1 to {n} hops leads from inidx to outidx; raise n")
     return _by_length(table, "effective connectivity", (width, height))
@@ -144,7 +144,7 @@ def conn_by_path_length_heatmap(  # noqa: PLR0913 (the signature of existing scr
         raise ArgumentError(
             "one of inidx_map and outidx_map is given; give both, or draw conn_by_path_length"
         )
-    options = {"combining_method": combining_method, "wide": True}
+    options: dict[str, Any] = {"combining_method": combining_method, "wide": True}
     tables = conn_by_path_length_data(inprop, inidx, outidx, n, outidx_map, inidx_map, **options)
     large = [table.abs() >= threshold for table in tables]
     if not any(table.to_numpy().any() for table in large):

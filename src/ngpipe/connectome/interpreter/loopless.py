@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.checks import check_columns
 from ngpipe.connectome.interpreter.effconn import PATHS, check_layers, hops_of
 from ngpipe.connectome.interpreter.grouping import check_method, group_paths
 from ngpipe.connectome.interpreter.pruning import remove_excess_neurons
-from ngpipe.connectome.optimisation.targets import check_columns
 
 Begun = tuple[np.ndarray, np.ndarray]
 """Paths as far as they were followed: neurons ``(path, node)``, product of weights ``(path,)``."""
@@ -77,13 +77,13 @@ def effconn_without_loops(  # noqa: PLR0913 (the signature of existing scripts)
     check_columns(paths, PATHS, "paths: DataFrame")
     check_layers(paths)
     grouping = (pre_group, post_group, intermediate_group)
-    how = {"combining_method": combining_method}
+    how: dict[str, Any] = {"combining_method": combining_method}
     table = group_paths(paths, *grouping, **how) if remove_loop_after_grouping else paths
     on_paths = _carrying(table)
     if on_paths is None:
         return None
     found = _effective(on_paths, root).rename_axis(index="pre", columns="post")
-    long = found.reset_index().melt("pre", var_name="post", value_name="weight")
+    long: Any = found.reset_index().melt("pre", var_name="post", value_name="weight")
     if not remove_loop_after_grouping:
         long = group_paths(long, *grouping, **how)
         found = long.pivot(index="pre", columns="post", values="weight").fillna(0)

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.checks import check_columns
 from ngpipe.connectome.dataframes import as_array, as_list
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
 

@@ -15,9 +15,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from ngpipe.connectome.checks import check_columns, check_kind
 from ngpipe.connectome.dataframes import as_list
-from ngpipe.connectome.interpreter.grouping import check_kind
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.errors import ArgumentError, DoubtfulWarning
 
 
@@ -213,10 +212,11 @@ def listed(values: Any) -> list:  # noqa: ANN401
     return [value for value in several if value == value]
 
 
-def doubt(message: str, quiet: bool) -> None:
+def doubt(message: str, quiet: bool) -> Any:  # noqa: ANN401
     """Warn the caller of a public function why nothing is found."""
     if not quiet:
         warnings.warn(message, DoubtfulWarning, stacklevel=3)
+    return None
 
 
 def _is_empty(df: pd.DataFrame, function: str, quiet: bool) -> bool:

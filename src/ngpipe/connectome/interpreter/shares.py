@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ngpipe.connectome.checks import check_columns, check_finite
 from ngpipe.connectome.interpreter.effconn import PATHS, check_layers
 from ngpipe.connectome.interpreter.pruning import filter_paths
-from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError
 
 BELOW = 0.999

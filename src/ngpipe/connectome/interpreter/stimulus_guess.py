@@ -59,7 +59,7 @@ def guess_optimal_stimulus(
     batch = table["batch"].to_numpy(dtype=np.int64)
     columns = int(min(check_count("longest_plen", longest_plen, 1), layer.max() + 1))
     first = int(layer.max()) + 1 - columns
-    stimulus = np.zeros((int(targets.batch_size), len(sensors), columns), dtype=np.float32)
+    stimulus = np.zeros((int(targets.batch_size or 1), len(sensors), columns), dtype=np.float32)
     for at in np.unique(layer):
         here = layer == at
         reach = np.zeros((n, len(stimulus)))

@@ -137,7 +137,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
             ``preset="mended"`` has.
         DivergenceError: a loss that is not finite.
     """
-    n_samples = int(target_activations.batch_size)
+    n_samples = int(target_activations.batch_size or 1)
     targets = _targets_of(model, target_activations)
     options = Options(
         iterations=check_count("num_iterations", num_iterations, 0),
@@ -167,8 +167,8 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         descent = Descent(lambda u: losses(u, run(u, surrogate=True)), start, n_samples, options)
         stimulus, trace = _search(descent, progress)
     else:
-        losses = partial(_losses_of_version, targets, penalties)
-        last, trace = _search_of_version(model, run, losses, start, options, progress)
+        of_version = partial(_losses_of_version, targets, penalties)
+        last, trace = _search_of_version(model, run, of_version, start, options, progress)
         stimulus = _squashed(model, last)
     with torch.no_grad():
         layers = model.run(stimulus)
@@ -296,7 +296,7 @@ def _start(
             generator = torch.Generator().manual_seed(seed)
         return torch.rand((n_samples, *shape), generator=generator).to(model.w_values)
     if given is None:
-        entropy = np.random.SeedSequence(seed).entropy
+        entropy: Any = np.random.SeedSequence(seed).entropy
         drawn = [
             np.random.default_rng([int(entropy), restart, sample]).random(shape)
             for restart in range(copies)
@@ -320,7 +320,7 @@ def _targets_of(model: MultilayeredNetwork, wanted: TargetActivation) -> Targets
         neuron="neuron",
         n=model.n_neurons,
         layers=model.num_layers,
-        samples=int(wanted.batch_size),
+        samples=int(wanted.batch_size or 1),
         like=model.w_values,
     )
 

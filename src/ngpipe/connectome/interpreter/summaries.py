@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ngpipe.connectome.checks import check_kind
 from ngpipe.connectome.groups import check_indices
-from ngpipe.connectome.interpreter.grouping import Names, check_kind, group_paths
+from ngpipe.connectome.interpreter.grouping import Names, group_paths
 from ngpipe.connectome.interpreter.pruning import listed
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
@@ -82,7 +83,9 @@ def connectivity_summary(  # noqa: PLR0913 (the signature of existing scripts)
     """
     given = (stepsn, (inidx, outidx), (inidx_map, outidx_map), include_undefined_groups)
     edges, _, names = _submatrix(*given)
-    long = group_paths(edges, *names, outprop=outprop, combining_method=combining_method)
+    long: Any = group_paths(
+        edges, names[0], names[1], outprop=outprop, combining_method=combining_method
+    )
     long = long.rename(columns={"pre": "pre_group", "post": "post_group"})
     if return_long:
         long = long[long["weight"].abs() > display_threshold].rename(columns={"weight": "value"})
@@ -116,7 +119,7 @@ def summaries_by_length(
     tables = []
     for step in steps:
         edges, _, names = _submatrix(step, ends, groups, False)
-        long = group_paths(edges, *names)
+        long: Any = group_paths(edges, names[0], names[1])
         table = long.pivot(index="pre", columns="post", values="weight").fillna(0)
         table = table.rename_axis(index="pre_group", columns="post_group")
         table = table.T if pre_in_column else table
@@ -160,7 +163,9 @@ def result_summary(  # noqa: PLR0913 (the signature of existing scripts)
     groups = (inidx_map, outidx_map)
     edges, ends, names = _submatrix(stepsn, (inidx, outidx), groups, include_undefined_groups)
     within = [{n: name[n] for n in end if n in name} for end, name in zip(ends, names, strict=True)]
-    long = group_paths(edges, *within, outprop=outprop, combining_method=combining_method)
+    long: Any = group_paths(
+        edges, within[0], within[1], outprop=outprop, combining_method=combining_method
+    )
     table = long.pivot(index="pre", columns="post", values="weight")
     pre, post = (sorted(set(name.values())) for name in within)
     table = table.reindex(index=pre, columns=post).astype(float).fillna(0)
@@ -255,21 +260,21 @@ def _submatrix(
 ) -> tuple[pd.DataFrame, list[list[int]], list[Names]]:
     """Edges from inidx to outidx, those indices, and the names that both maps give."""
     matrix = _matrix(stepsn)
-    ends = [
+    chosen = [
         np.unique(check_indices(listed(end), n, name))
         for end, n, name in zip(ends, matrix.shape, ("inidx", "outidx"), strict=True)
     ]
-    rows = matrix.tocsr() if sparse.issparse(matrix) else matrix
-    coo = sparse.coo_array(rows[ends[0]][:, ends[1]])
-    pre, post = ends[0][coo.row], ends[1][coo.col]
+    rows = matrix if isinstance(matrix, np.ndarray) else matrix.tocsr()
+    coo = sparse.coo_array(rows[chosen[0]][:, chosen[1]])
+    pre, post = chosen[0][coo.row], chosen[1][coo.col]
     first = dict(enumerate(range(matrix.shape[0]))) if groups[0] is None else groups[0]
     last = first if groups[1] is None else groups[1]
     for group, name, n in zip((first, last), MAPS, matrix.shape, strict=True):
         check_indices(list(group), n, f"{name}: neuron")
-    names = [_defined(g, e, undefined) for g, e in zip((first, last), ends, strict=True)]
+    names = [_defined(g, e, undefined) for g, e in zip((first, last), chosen, strict=True)]
     edges = pd.DataFrame({"pre": pre, "post": post, "weight": coo.data.astype(np.float64)})
     known = edges["pre"].isin(list(names[0])) & edges["post"].isin(list(names[1]))
-    return edges[known], [end.tolist() for end in ends], names
+    return edges[known], [end.tolist() for end in chosen], names
 
 
 def _defined(group: Mapping[Any, Any], neurons: np.ndarray, undefined: bool) -> Names:

@@ -6,16 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ngpipe.connectome.checks import check_columns, check_kind
 from ngpipe.connectome.groups import check_count, check_indices
-from ngpipe.connectome.interpreter.grouping import (
-    Names,
-    check_kind,
-    check_method,
-    group_paths,
-    names_of,
-)
+from ngpipe.connectome.interpreter.grouping import Names, check_method, group_paths, names_of
 from ngpipe.connectome.interpreter.pruning import doubt, filter_paths, listed
-from ngpipe.connectome.optimisation.targets import check_columns
 from ngpipe.connectome.weights import inprop_csr
 from ngpipe.errors import ArgumentError
 
@@ -125,7 +119,10 @@ def el_within_n_steps(  # noqa: PLR0913 (the signature of existing scripts)
     hops = check_count("n", n, 1)
     layers = _Layers(inprop, inidx, outidx, hops)
     raw = [path for path in layers if path is not None]
-    how = {"avg_within_connected": avg_within_connected, "combining_method": combining_method}
+    how: dict[str, Any] = {
+        "avg_within_connected": avg_within_connected,
+        "combining_method": combining_method,
+    }
     named = [group_paths(path, pre_group, post_group, **how) for path in raw] if grouped else raw
     strong = [filter_paths(path, threshold, quiet=True) for path in named]
     kept = [path for path in strong if path is not None]
@@ -137,7 +134,7 @@ def el_within_n_steps(  # noqa: PLR0913 (the signature of existing scripts)
         )
     found = _largest(pd.concat(kept, ignore_index=True))
     if all_connections_between_groups:
-        groups = tuple(names_of(group, layers.neurons) for group in (pre_group, post_group))
+        groups = names_of(pre_group, layers.neurons), names_of(post_group, layers.neurons)
         found = _between(layers.edges, found, groups, combining_method)
     if not return_raw_el:
         return found

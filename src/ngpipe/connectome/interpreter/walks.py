@@ -14,9 +14,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from ngpipe.connectome.interpreter.grouping import check_kind
+from ngpipe.connectome.checks import check_columns, check_finite, check_kind
 from ngpipe.connectome.interpreter.pruning import listed
-from ngpipe.connectome.optimisation.targets import check_columns, check_finite
 from ngpipe.errors import ArgumentError
 
 Walk = list[tuple[Any, Any, Any]]
@@ -77,7 +76,9 @@ def count_paths(
     layers = _layers(edgelist, start_layer, end_layer, ["layer", "pre", "post"])
     every = _count(layers) if loop_mode != "exclude" else 0
     without = sum(1 for _ in _walks(layers, loops=False)) if loop_mode != "allow" else 0
-    return {"allow": every, "exclude": without, "both": (every, without)}[loop_mode]
+    if loop_mode == "both":
+        return every, without
+    return every if loop_mode == "allow" else without
 
 
 def find_shortest_paths(

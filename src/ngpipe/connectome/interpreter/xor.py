@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ngpipe.connectome.optimisation.targets import check_columns
+from ngpipe.connectome.checks import check_columns
 from ngpipe.errors import ArgumentError
 
 

@@ -7,6 +7,7 @@ iterate is kept.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -127,5 +128,6 @@ def settled(losses: Sequence[Tensor], options: Options) -> Tensor:
 
 def normalise_in_time(u: Stimuli) -> None:
     """Divide the gradient at each time by its norm."""
-    norm = torch.linalg.vector_norm(u.grad, dim=1, keepdim=True)
-    u.grad = torch.where(norm > 0, u.grad / norm.clamp(min=torch.finfo(u.dtype).tiny), u.grad)
+    gradient: Any = u.grad  # there is one after backward()
+    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    u.grad = torch.where(norm > 0, gradient / norm.clamp(min=torch.finfo(u.dtype).tiny), gradient)

@@ -262,8 +262,8 @@ class Fit:
         moved = [(p - p0).abs() for p, p0 in pairs]
         if self.plan.procedure == "head":
             return torch.stack([m.mean() for m in moved]).sum()
-        moved = torch.cat([m.flatten() for m in moved])
-        return moved.mean() if self.plan.procedure == "mended" else moved.sum()
+        whole = torch.cat([m.flatten() for m in moved])
+        return whole.mean() if self.plan.procedure == "mended" else whole.sum()
 
     @torch.no_grad()
     def _validate(self) -> float:

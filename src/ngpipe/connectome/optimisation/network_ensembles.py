@@ -1,7 +1,7 @@
 """Many fits of one network, and one analysis of many connectomes: the role of chance."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -157,8 +157,8 @@ def over(
     return _stacked(results, pd.RangeIndex(len(results), name="variant"), "exact")
 
 
-def _stacked(results: list, labels: pd.Index, join: str) -> Any:  # noqa: ANN401
-    options = {"data_vars": "all"} if isinstance(results[0], xr.Dataset) else {}
+def _stacked(results: list, labels: pd.Index, join: Literal["exact", "outer"]) -> Any:  # noqa: ANN401
+    options: dict[str, Any] = {"data_vars": "all"} if isinstance(results[0], xr.Dataset) else {}
     return xr.concat(results, labels, join=join, coords="minimal", compat="override", **options)
 
 

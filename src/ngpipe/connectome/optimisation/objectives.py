@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError, ArgumentTypeError
 
 PerSample = Float[Tensor, " sample"]
+if TYPE_CHECKING:
+    from typing import Self
+else:
+    Self = Any  # the checks of types at run time know it in classes that they decorate alone
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,13 +45,14 @@ class Weighted:
     """Weight, function and name."""
 
     @classmethod
-    def of(cls, function: Callable[..., Tensor], name: str | None = None) -> "Weighted":
+    def of(cls, function: Callable[..., Tensor], name: str | None = None) -> Self:
         """A sum of one function."""
-        return cls(((1.0, function, name or getattr(function, "__name__", repr(function))),))
+        return cls(((1.0, function, name or str(getattr(function, "__name__", repr(function)))),))
 
     def __call__(self, *arguments: Any) -> Tensor:  # noqa: ANN401
         """The sum, ``(sample,)``."""
-        return sum(weight * function(*arguments) for weight, function, _ in self.parts)
+        total: Any = sum(weight * function(*arguments) for weight, function, _ in self.parts)
+        return total
 
     @property
     def name(self) -> str:
@@ -63,7 +68,7 @@ class Weighted:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
-    def __add__(self, other: Any) -> "Weighted":  # noqa: ANN401
+    def __add__(self, other: Any) -> Self:  # noqa: ANN401
         if isinstance(other, Real) and other == 0:  # where sum() starts
             return self
         if isinstance(other, Weighted) and not isinstance(other, type(self)):
@@ -78,22 +83,22 @@ class Weighted:
 
     __radd__ = __add__
 
-    def __mul__(self, factor: Any) -> "Weighted":  # noqa: ANN401
+    def __mul__(self, factor: Any) -> Self:  # noqa: ANN401
         if not isinstance(factor, Real):
             return NotImplemented
         return type(self)(tuple((float(factor) * w, f, name) for w, f, name in self.parts))
 
     __rmul__ = __mul__
 
-    def __neg__(self) -> "Weighted":
+    def __neg__(self) -> Self:
         return self * -1
 
-    def __sub__(self, other: Any) -> "Weighted":  # noqa: ANN401
+    def __sub__(self, other: Any) -> Self:  # noqa: ANN401
         if not callable(other):
             return NotImplemented
         return self + -(other if isinstance(other, Weighted) else self.of(other))
 
-    def __rsub__(self, other: Any) -> "Weighted":  # noqa: ANN401
+    def __rsub__(self, other: Any) -> Self:  # noqa: ANN401
         return -self + other
 
 
@@ -198,7 +203,7 @@ def _largest(objectives: Sequence[Objective], layers: Sequence[State]) -> PerSam
     return torch.stack([objective(layers) for objective in objectives]).amax(dim=0)
 
 
-def _layers(layers: int | Iterable[int] | None, count: int) -> tuple[int, ...]:
+def _layers(layers: Any, count: int) -> tuple[int, ...]:  # noqa: ANN401
     if layers is None:
         return (count - 1,)
     wanted = [layers] if np.ndim(layers) == 0 and not isinstance(layers, Iterable) else list(layers)

@@ -42,8 +42,8 @@ import xarray as xr
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ngpipe.connectome.explanation.labels import sensor_coords
 from ngpipe.connectome.groups import check_count
+from ngpipe.connectome.labels import sensor_coords
 from ngpipe.connectome.network import MultilayeredNetwork
 from ngpipe.connectome.optimisation.descent import Descent, Options
 from ngpipe.connectome.optimisation.noise import SynapseNoise, check_size
@@ -185,7 +185,7 @@ class _Problem:
 
     def losses(self, u: Tensor) -> dict[str, Tensor]:
         """Terms of the loss, with surrogate gradients and noise."""
-        options = {"surrogate": True, "checkpoint_steps": self.checkpoint_steps}
+        options: dict[str, Any] = {"surrogate": True, "checkpoint_steps": self.checkpoint_steps}
         if self.noise_size:
             drawn = [self._noisy(self.noise.draw(), u, **options) for _ in range(self.draws)]
         else:

@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ngpipe.connectome.checks import check_columns, check_finite
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.connectome.optimisation.targets import Targets, as_targets, check_columns, check_finite
+from ngpipe.connectome.optimisation.targets import Targets, as_targets
 from ngpipe.errors import ArgumentError
 
 COLUMNS = ["batch", "neuron_idx", "value"]

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ngpipe.connectome.checks import check_columns, check_finite
 from ngpipe.connectome.groups import check_indices
 from ngpipe.connectome.step import State
 from ngpipe.errors import ArgumentError, ArgumentTypeError
@@ -135,27 +136,6 @@ def as_targets(
         torch.from_numpy(share).to(like),
         counts,
     )
-
-
-def check_columns(table: pd.DataFrame, expected: Sequence[str], what: str) -> None:
-    """Refuse a table that lacks columns."""
-    missing = [name for name in expected if name not in table.columns]
-    if missing:
-        raise ArgumentError(
-            f"{what} must contain columns: {list(expected)}; it lacks {missing} and has "
-            f"{list(table.columns)}"
-        )
-
-
-def check_finite(values: pd.Series, what: str) -> None:
-    """Refuse values that are not finite numbers."""
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if bad.size:
-        raise ArgumentError(
-            f"{what} hold {values.iloc[bad[0]]!r} as value in row {bad[0]}; expected a finite "
-            "number"
-        )
 
 
 def _table(targets: Any) -> pd.DataFrame:  # noqa: ANN401

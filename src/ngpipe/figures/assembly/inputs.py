@@ -25,7 +25,7 @@ DOT = 1.42
 """Diameter of a neuron in a map, in units of their spacing: large enough to leave no gaps."""
 
 Values = Float[np.ndarray, "frame neuron"]
-Frames = Int[np.ndarray, " frame"]
+FrameIndices = Int[np.ndarray, " frame"]
 
 
 PANELS = (
@@ -164,7 +164,7 @@ class SideBySide:
     """True and learned input of the driven neurons at the sampled times."""
 
     times: Float[np.ndarray, " sample"]
-    frames: Frames
+    frames: FrameIndices
     """Numbers of these frames in the recording."""
     true: Float[np.ndarray, "sample neuron"]
     learned: Float[np.ndarray, "sample neuron"]
@@ -236,7 +236,7 @@ def _maps(
     material: AssemblyMaterial,
     ax: Axes,
     values: Values,
-    frames: Frames,
+    frames: FrameIndices,
     scale: tuple[float, float],
 ) -> ScalarMappable:
     """One coloured dot a neuron for every frame, left to right, under the frame numbers."""
@@ -277,26 +277,26 @@ def _strip(ax: Axes, width: float, height: float, names: Sequence[str]) -> None:
         spine.set_visible(False)
 
 
-def _numbers(frames: Frames) -> list[str]:
+def _numbers(frames: FrameIndices) -> list[str]:
     """Frame numbers as names of pictures: frame 0, 100, 200."""
     first, *others = (str(k) for k in frames)
     return [f"frame {first}", *others]
 
 
-def _frames(material: AssemblyMaterial) -> Frames:
+def _frames(material: AssemblyMaterial) -> FrameIndices:
     """The frames asked for: by default five, spread evenly over the recording."""
     n = material.simulation.sizes["time"]
     return np.array(material.spec.at or n * np.arange(5) // 5)
 
 
-def _sampled(learned: xr.DataArray, simulation: xr.Dataset) -> Frames:
+def _sampled(learned: xr.DataArray, simulation: xr.Dataset) -> FrameIndices:
     """Frames at which an input was sampled; an older store says their times alone."""
     if "sample_frame" in learned.coords:
         return learned["sample_frame"].values
     return simulation.indexes["time"].get_indexer(learned["sample"].values, method="nearest")
 
 
-def _omega(simulation: xr.Dataset, frames: Frames) -> Values:
+def _omega(simulation: xr.Dataset, frames: FrameIndices) -> Values:
     """True Omega of all neurons at some frames; a fractional index mixes two images."""
     table = simulation["external_input"]
     shown = simulation["input_frame"].values[frames]

@@ -52,7 +52,7 @@ def response_sweep(material: CircuitMaterial, ax: Axes) -> Axes:
     Lines join the means of values at which all runs come back. Where some do not, the mean of the
     others is hollow, as it is too small; above, all that do not are marked and counted.
     """
-    names, key = material.conditions(), material.spec.parameter
+    names, key = material.conditions(), str(material.spec.parameter)
     runs = material.runs(key)
     runs = runs[runs["condition"].isin(names)]
     places, labels = _places(runs["value"])

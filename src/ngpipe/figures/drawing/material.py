@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -19,7 +20,8 @@ class Results(Mapping[str, object]):
     """
 
     def __init__(self, openers: Mapping[str, Callable[[], object]]) -> None:
-        self._openers, self._opened = openers, {}
+        self._openers = openers
+        self._opened: dict[str, object] = {}
 
     def __getitem__(self, name: str) -> object:
         if name not in self._opened:
@@ -56,7 +58,7 @@ class Result:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, material: object, owner: type) -> object:
+    def __get__(self, material: Any, owner: type) -> Any:  # noqa: ANN401
         if material is None:
             return self
         if self._name not in material.results:

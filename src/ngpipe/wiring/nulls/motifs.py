@@ -26,8 +26,10 @@ from ngpipe.wiring.dyads import Links, linked, split
 from ngpipe.wiring.nulls.significance import p_value
 
 PAIRS = ("autapse", "reciprocal", "chain", "convergent", "divergent")
-TRIADS = ("003", "012", "102", "021D", "021U", "021C", "111D", "111U")
-TRIADS = (*TRIADS, "030T", "030C", "201", "120D", "120U", "120C", "210", "300")
+TRIADS = (
+    *("003", "012", "102", "021D", "021U", "021C", "111D", "111U"),
+    *("030T", "030C", "201", "120D", "120U", "120C", "210", "300"),
+)
 
 
 def motif_counts(connectome: Connectome) -> pd.Series:

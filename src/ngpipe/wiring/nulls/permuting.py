@@ -178,7 +178,8 @@ def _tossed(n: int, p: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Pre and post of pairs that are connected, a number for each pair."""
     present = rng.random((n, n)) < p
     np.fill_diagonal(present, False)
-    return np.nonzero(present)
+    pre, post = np.nonzero(present)
+    return pre, post
 
 
 def _picked(n: int, p: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:

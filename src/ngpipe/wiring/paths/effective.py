@@ -135,7 +135,7 @@ def effective_connectivity(
         name: (dims, part if per_hop else part[0], {"units": units, "long_name": f"{name}, {over}"})
         for name, part in parts.items()
     }
-    coords = {"hop": np.arange(1, hops + 1)} if per_hop else {}
+    coords: dict[str, object] = {"hop": np.arange(1, hops + 1)} if per_hop else {}
     for dim, ends in (("post", post), ("pre", pre)):
         coords |= _coordinates(connectome, dim, ends, by)
     return xr.Dataset(data, coords, {"groups": by})
@@ -219,12 +219,12 @@ def _parts(
 
 def _thick(state: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:
     """Sparse while products with it are faster so."""
-    filled = state.nnz / max(1, np.prod(state.shape)) if sparse.issparse(state) else 1.0
+    filled = 1.0 if isinstance(state, np.ndarray) else state.nnz / max(1, np.prod(state.shape))
     return state if filled < SPARSE else _dense(state)
 
 
 def _dense(values: sparse.csr_array | np.ndarray) -> np.ndarray:
-    return values.toarray() if sparse.issparse(values) else values
+    return values if isinstance(values, np.ndarray) else values.toarray()
 
 
 def _by_sign(weights: sparse.csr_array) -> sparse.csr_array:

@@ -61,7 +61,7 @@ def generated(rng: np.random.Generator, radius: int = 2, **types: float) -> Conn
         **types: options of :func:`generated_types`.
     """
     smooth = generated_types(rng, **types).unroll(radius)
-    return smooth.mapped(rng.poisson(smooth.weights.data))
+    return smooth.mapped(np.asarray(rng.poisson(smooth.weights.data)))
 
 
 def _offsets(

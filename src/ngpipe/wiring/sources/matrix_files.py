@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,7 @@ from ngpipe.errors import StoreError
 from ngpipe.wiring.edges import checked
 from ngpipe.wiring.sources.table_files import needed, unpacked
 
-Matrix = np.ndarray | sparse.sparray | sparse.spmatrix
+Matrix: TypeAlias = np.ndarray | sparse.sparray | sparse.spmatrix
 HDF = "pip install 'ngpipe[hdf]'"
 
 
@@ -53,7 +54,7 @@ def read(
 
 def added_up(matrix: Matrix) -> list[str]:
     """A note on entries of a sparse matrix that stand at one place, if there are any."""
-    if not sparse.issparse(matrix):
+    if isinstance(matrix, np.ndarray):
         return []
     repeated = matrix.tocoo().nnz - matrix.tocoo().tocsr().nnz
     return [f"{repeated} entries of the matrix repeat another: added up"] if repeated else []
@@ -137,7 +138,7 @@ def _hdf(path: Path, variable: str | None, section: str) -> Matrix:
     with h5py.File(path, "r") as file:
         found: dict = {}
 
-        def collect(name: str, item: object) -> None:
+        def collect(name: str, item: Any) -> None:  # noqa: ANN401
             if name.startswith("#"):  # where MATLAB keeps the content of cells
                 return
             if isinstance(item, h5py.Dataset):

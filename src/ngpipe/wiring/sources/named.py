@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,10 +140,11 @@ def _flyvis(content: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     return types, offsets
 
 
-def _strides(pattern: str, args: object) -> tuple[int, int]:
+def _strides(pattern: str, args: Any) -> tuple[int, int]:  # noqa: ANN401
     match pattern:
         case "stride":
-            return tuple(args)
+            u, v = args
+            return u, v
         case "tile":
             return args, args
         case "single":

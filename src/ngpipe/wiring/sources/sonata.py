@@ -53,8 +53,8 @@ def read(path: Path, nodes: Path | None = None, population: str | None = None) -
         ends = {end: edges[key][()].astype(np.int64) for end, key in ENDS.items()}
     names = list(dict.fromkeys(between.values()))
     if nodes is None:
-        parts = {p: np.concatenate([ends[e] for e in ends if between[e] == p]) for p in names}
-        parts = {p: pd.DataFrame({"id": np.unique(ids)}) for p, ids in parts.items()}
+        used = {p: np.concatenate([ends[e] for e in ends if between[e] == p]) for p in names}
+        parts = {p: pd.DataFrame({"id": np.unique(ids)}) for p, ids in used.items()}
     else:
         parts = _nodes(nodes, names)
     neurons = [part.assign(population=p) for p, part in parts.items()]
@@ -161,7 +161,7 @@ def _tell_left_out(attribute: str, values: int, rows: int, what: str) -> None:
 
 def _columns(group, prefix: str = "") -> dict[str, np.ndarray]:  # noqa: ANN001
     """Attributes of one group by name, texts decoded, numbers of a library looked up."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     library = group.get("@library", {})
     for name in group:
         if name == "@library":
@@ -173,7 +173,7 @@ def _columns(group, prefix: str = "") -> dict[str, np.ndarray]:  # noqa: ANN001
             continue
         values = _decoded(group[name][()])
         if name in library:
-            names = np.append(_decoded(library[name][()]).astype(object), None)
+            names = np.append(_decoded(library[name][()]).astype(object), [None])
             values = names[np.where(values < len(names), values, -1)]  # the last: no such entry
         if values.ndim == 1:
             found[prefix + name] = values

@@ -5,7 +5,7 @@ of MICrONS, ``dataclasses.replace`` of one of them knows yours. Every filter wri
 how many cells and synapses it took.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -159,8 +159,8 @@ def read_synapses(
             )
     source = release.name if all(same) else f"{paths[0]}, in the columns of {release.name}"
     origin = replace(origin, source=source)
-    tables = (read_table(one) for one in named)
-    return from_synapses(*tables, release, filters, weight=weight, origin=origin)
+    synapses, cells = (read_table(one) for one in named)
+    return from_synapses(synapses, cells, release, filters, weight=weight, origin=origin)
 
 
 def from_synapses(
@@ -273,9 +273,10 @@ def _proofread(said: pd.Series, release: Release, filters: Filters) -> pd.Series
         ConnectomeError: words of which it is not known whether they say so.
     """
     words = columns.labels(said).fillna("")
-    if filters.proofread is not True:
-        columns.chosen(said, filters.proofread, f"filters.proofread: no cell has {said.name}")
-        return words.isin({columns.label(value) for value in filters.proofread})
+    asked = filters.proofread
+    if isinstance(asked, tuple):
+        columns.chosen(said, asked, f"filters.proofread: no cell has {said.name}")
+        return words.isin({columns.label(value) for value in asked})
     flags = words.str.lower().map(FLAGS)
     known = words.isin(["", *release.proofread_values])
     if flags.notna().all():
@@ -306,7 +307,7 @@ def _column(release: Release, name: str) -> str:
 
 def _neuron_table(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
     """``id``, ``cell_type``, position [um] and what else is known."""
-    place = release.position
+    place: str | Sequence[str] = release.position
     lists = [f"{place}_{axis}" for axis in range(3)]
     if lists[0] in cells and place not in cells:  # a column of lists, which is split
         place = lists

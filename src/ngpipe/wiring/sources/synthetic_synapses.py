@@ -26,6 +26,8 @@ are two. Further cells (other types and regions, not proofread) and random synap
 there to be filtered out.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
@@ -45,7 +47,9 @@ MU, SIGMA, SHARED = 8.643, 0.94, 0.5
 
 
 def synthetic(
-    rng: np.random.Generator, filters: Filters = NOTEBOOK, **tables: int | float
+    rng: np.random.Generator,
+    filters: Filters = NOTEBOOK,
+    **tables: Any,  # noqa: ANN401
 ) -> Connectome:
     """The connectome of synthetic tables; its origin has the source ``synthetic``.
 

@@ -8,11 +8,12 @@ import lzma
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,7 @@ def unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     Raises:
         StoreError: a zip that holds several files.
     """
-    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    openers: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     packing = kinds.compression(path)
     if packing != ".zip":
         with openers.get(packing, open)(path, "rb") as file:
@@ -84,7 +85,7 @@ def unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
         if len(names) != 1:
             raise StoreError(f"{path} holds {len(names)} files, {names[:5]}; pack only one file")
         with archive.open(names[0]) as file:
-            yield file
+            yield file  # type: ignore[misc]
 
 
 def needed(library: str, path: Path, remedy: str):  # noqa: ANN201
@@ -224,7 +225,7 @@ class _Kept(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
         """Fill the buffer with whole lines as far as it holds."""
         if not self._left:
             self._left = b"".join(islice(self._lines, 1000))
@@ -243,7 +244,8 @@ def _with_header(path: Path, table: pd.DataFrame, layout: TextFormat) -> pd.Data
     if _header(layout) == 0 or layout.corner is not None:
         return table
     n = table.shape[1]
-    names = [str(i + 1) for i in range(n)] if layout.header is False else list(layout.header)
+    numbers = [str(i + 1) for i in range(n)]
+    names = list(layout.header) if isinstance(layout.header, tuple) else numbers
     if len(names) != n:
         raise StoreError(
             f"{path} has {n} columns, and header names {len(names)}, {names}; name each, in order. "
@@ -272,7 +274,8 @@ def _splits(table: pd.DataFrame, separator: str, layout: TextFormat) -> str | No
 def _refuse_short_lines(path: Path, table: pd.DataFrame, layout: TextFormat) -> None:
     """Runs of blanks hide empty cells, so that later cells move to the left."""
     with unpacked(path) as raw:
-        text = io.TextIOWrapper(_lines(raw, layout, WHITESPACE), "utf-8-sig")
+        source: Any = _lines(raw, layout, WHITESPACE)
+        text = io.TextIOWrapper(source, "utf-8-sig")
         rows = csv.reader((line.replace("\t", " ") for line in text), delimiter=" ")
         lengths = np.array([sum(map(bool, row)) for row in rows])
     short = np.flatnonzero((lengths > 0) & (lengths < table.shape[1]))
@@ -286,11 +289,11 @@ def _refuse_short_lines(path: Path, table: pd.DataFrame, layout: TextFormat) -> 
 
 def _named_at(path: Path, raw: pd.DataFrame, corner: str) -> pd.DataFrame:
     """A labelled sheet whose names meet at ``corner``; rows and columns without a name are left."""
-    letters, row = re.fullmatch(r"([A-Za-z]+)(\d+)", corner).groups()
+    letters = corner.rstrip("0123456789")
+    row = int(corner.removeprefix(letters)) - 1
     column = 0
     for letter in letters.upper():
         column = 26 * column + ord(letter) - ord("A") + 1
-    row = int(row) - 1
     column -= 1
     if row + 1 >= raw.shape[0] or column + 1 >= raw.shape[1]:
         raise StoreError(

@@ -74,8 +74,8 @@ def _parts(
     circuit = kind == ".h5" and opened.opened(sonata.is_circuit, path)
     if isinstance(neurons, str | Path | TableFile):
         named = [Path(neurons.path if isinstance(neurons, TableFile) else neurons)]
-        nodes = circuit and opened.existing(named[0], (*TABLES, ".h5"))[1] == ".h5"
-        neurons = named[0] if nodes else read_table(neurons)
+        is_nodes = circuit and opened.existing(named[0], (*TABLES, ".h5"))[1] == ".h5"
+        neurons = named[0] if is_nodes else read_table(neurons)
     origin = Origin.of_files(path, *named)
     if kind in TABLES:
         table = opened.opened(table_files.read, path, about.text)
@@ -101,7 +101,9 @@ def read_table(path: Path | str | TableFile) -> pd.DataFrame:
         StoreError: a file that is absent, of unknown kind or unreadable.
     """
     text = path if isinstance(path, TableFile) else TextFormat()
-    path, kind = opened.existing(getattr(path, "path", path), (*TABLES, ".h5"))
+    path, kind = opened.existing(
+        path.path if isinstance(path, TableFile) else path, (*TABLES, ".h5")
+    )
     if kind == ".h5":
         return opened.opened(sonata.read_nodes, path)
     return opened.opened(table_files.read, path, text)
@@ -137,8 +139,9 @@ def _from_matrix(
 ) -> edges.Parts:
     edges.check_no_rows(layout, "a matrix")
     weights = edges.canonical(matrix)
+    notes: list[str] = []
     if neurons is None:
-        neurons, notes = pd.DataFrame({"id": np.arange(weights.shape[0])}), []
+        neurons = pd.DataFrame({"id": np.arange(weights.shape[0])})
     else:
         neurons, notes = edges.neuron_table(neurons, layout)
     counts = {"self_connections": int(np.count_nonzero(weights.diagonal()))}

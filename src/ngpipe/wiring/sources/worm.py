@@ -47,8 +47,10 @@ GABA = ("AVL", "DD", "DVB", "RIS", "RME", "VD")
 """Classes taken as inhibitory. AVL and DVB excite the muscles of the gut all the same, and other
 transmitters inhibit some of their targets: signs by sender are an assumption."""
 
-QUARTETS = ("CEP", "IL1", "IL2", "OLQ", "RMD", "RME", "SAA", "SAB", "SIA", "SIB", "SMB", "SMD")
-QUARTETS = (*QUARTETS, "URA", "URY")
+QUARTETS = (
+    *("CEP", "IL1", "IL2", "OLQ", "RMD", "RME", "SAA", "SAB", "SIA", "SIB", "SMB", "SMD"),
+    *("URA", "URY"),
+)
 """Classes whose members differ in dorsal and ventral as well as left and right."""
 
 _ROWS = re.compile(r"^(AS|DA|DB|DD|VA|VB|VC|VD)0?(\d{1,2})$")

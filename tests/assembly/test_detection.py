@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ngpipe.assembly.calls import called, null_width
+from ngpipe.assembly import calls as earlier
+from ngpipe.assembly.detection import detected, null_width
 
 N = 60_000
 
@@ -20,7 +21,7 @@ def mixture(share: float, width: float, seed: int = 0):
 @pytest.mark.parametrize("width", [1.0, 1.4, 2.5])
 def test_false_calls_stay_at_their_rate(share, width):
     z, present = mixture(share, width)
-    found, said = called(z, 0.05)
+    found, said = detected(z, 0.05)
     assert said == pytest.approx(width, rel=0.15)
     assert (found & ~present).sum() / found.sum() < 0.06
     assert found[present].mean() > 0.8
@@ -29,7 +30,7 @@ def test_false_calls_stay_at_their_rate(share, width):
 def test_plain_errors_would_call_too_many():
     """What the width is for: without it, more than half of the calls are false."""
     z, present = mixture(0.05, 1.4)
-    found, _ = called(z / 1.0, 0.05)
+    found, _ = detected(z / 1.0, 0.05)
     naive = np.abs(z) > 1.96
     assert (naive & ~present).sum() > 3 * (found & ~present).sum()
 
@@ -37,7 +38,7 @@ def test_plain_errors_would_call_too_many():
 def test_without_absent_connections_errors_are_taken_at_their_word():
     rng = np.random.default_rng(1)
     assert null_width(1e3 * rng.standard_cauchy(N)) == 1.0
-    found, _ = called(1e3 * rng.standard_cauchy(N), 0.05)
+    found, _ = detected(1e3 * rng.standard_cauchy(N), 0.05)
     assert found.mean() > 0.99
 
 
@@ -48,3 +49,8 @@ def test_errors_that_are_too_large_are_not_made_smaller():
 
 def test_few_weights_tell_no_width():
     assert null_width(np.array([0.1, -2.0, 30.0])) == 1.0
+
+
+def test_scripts_still_have_the_earlier_name():
+    assert earlier.called is detected
+    assert earlier.null_width is null_width

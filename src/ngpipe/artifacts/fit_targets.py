@@ -20,7 +20,7 @@ from ngpipe.wiring import columns
 COLUMNS = ["stimulus", "group", "value"]
 
 
-def fit_to_given(
+def fit_to_targets(
     network: MultilayeredNetwork,
     cfg: excitability.Fit,
     stimuli: Mapping[str, Pulse],

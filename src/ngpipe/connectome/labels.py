@@ -85,7 +85,7 @@ def members_of(network: MultilayeredNetwork, groups: Members | None) -> dict[Any
             for name, neurons in groups.items()
         }
     else:
-        keys = [groups] if isinstance(groups, str) else list(groups)
+        keys: list = [groups] if isinstance(groups, str) else list(groups)
         found = {key: neurons_of(key, network.groups, n, "groups:") for key in keys}
     empty = [name for name, neurons in found.items() if not neurons.size]
     if empty or not found:
