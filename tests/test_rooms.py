@@ -20,7 +20,7 @@ SHARED = {
     *("assembly", "blocks", "circuit", "conditions", "connectivity", "experiment", "figures"),
     *("fit", "impulse", "inputs", "inspect", "material", "measures", "motifs", "movie", "new"),
     *("nulls", "plots", "rates", "readouts", "respond", "responses", "rollout", "search"),
-    *("stimuli", "sweep", "verify", "wiring"),
+    *("stimuli", "sweep", "table", "verify", "wiring"),
 }
 """Names that several rooms have for the same idea."""
 

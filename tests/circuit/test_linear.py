@@ -70,6 +70,7 @@ class TestWhereNothingRectifies:
         scale = step.activity.values.max()
         np.testing.assert_allclose(linear.activity, step.activity, rtol=0, atol=1e-12 * scale)
 
+    @pytest.mark.slow
     def test_a_wide_spectrum_needs_more_directions_and_gets_them(self, rng):
         """A ring sends the pulse round: powers of W do not become parallel."""
         n = 130
@@ -161,6 +162,7 @@ class TestGuard:
         assert np.isfinite(linear.stepped_from[1::2]).all()
         np.testing.assert_allclose(linear.excitatory, step.excitatory, rtol=0, atol=1e-10)
 
+    @pytest.mark.slow
     @given(seed=st.integers(0, 2**16), balance=st.floats(0, 4), probability=st.floats(0.02, 1))
     def test_it_never_misses_one(self, seed, balance, probability):
         rng = np.random.default_rng(seed)

@@ -4,9 +4,12 @@ import importlib
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parents[2] / "bench"
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_at_a_tiny_size(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr(sys, "argv", ["connectome", "--small", "--threads", "1"])

@@ -269,6 +269,7 @@ def test_robustness_falls_with_noise_and_is_exact_without(network, seeded, rng):
     assert (silenced == 0).all()
 
 
+@pytest.mark.slow
 def test_a_search_under_noise_finds_what_stands_it(seeded):
     """Neuron 4 is driven by one strong synapse of 0, or by three weaker ones of 1, 2 and 3."""
     W = np.zeros((5, 5))

@@ -27,6 +27,7 @@ def problem(rng):
     return model, inputs, table, truth
 
 
+@pytest.mark.slow
 def test_slopes_are_found(problem):
     model, inputs, table, truth = problem
     _, history, *_ = train_model(

@@ -57,6 +57,7 @@ def test_b1_divisive_normalisation_of_a_batch_under_autograd(preset):
     assert model.divisive_strength.grad.item() < 0
 
 
+@pytest.mark.slow
 def test_b1_divisive_strength_is_trained():
     W, options = divided()
     model = MultilayeredNetwork(W, [0, 1], 1, **options, tau=1.0)

@@ -28,6 +28,7 @@ def model(rng):
     return MultilayeredNetwork(weights(rng), [0, 1, 2, 3], 4, tau=2.0)
 
 
+@pytest.mark.slow
 def test_a_reachable_target_is_reached():
     model = MultilayeredNetwork(chain(0.4, 0.3), [0], 2, tau=1.0)
     table = pd.DataFrame({"batch": [0, 1], "layer": [1, 1], "neuron": [2, 2], "value": [0.4, 0.7]})

@@ -49,6 +49,7 @@ def test_wide_panels_take_more_of_a_page_without_a_mosaic():
     assert big.layout() == [["phi", "phi", "psi"]]
 
 
+@pytest.mark.slow
 def test_a_page_of_every_kind_without_a_mosaic_has_room_for_all():
     spec = Figure(panels=panels(*ASSEMBLY))
     figure = page(spec)

@@ -281,6 +281,7 @@ def drawings():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", list(drawings()))
 def test_same_input_same_bytes(tmp_path, which):
     paths = [tmp_path / f"{k}.svg" for k in range(2)]

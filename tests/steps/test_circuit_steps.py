@@ -278,6 +278,7 @@ class TestRespond:
         for name in ("excitatory", "inhibitory", "predicted", "eigenvalue", "condition", "seed"):
             np.testing.assert_array_equal(alone[name], swept[name].isel(run=at))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("draws", ["notebook", "generator"])
     @pytest.mark.parametrize("engine", ["linear", "step"])
     def test_a_run_does_not_depend_on_those_beside_it(self, wired, monkeypatch, draws, engine):
@@ -301,6 +302,7 @@ class TestRespond:
             for measure in ("status", "time_to_baseline"):
                 assert again[measure][i] == times[measure][at[0]]
 
+    @pytest.mark.slow
     def test_the_same_experiment_gives_the_same_bytes(self, finished, wired):
         before = hashing.tree_digest(wired / "connectome.zarr")
         cfg = experiment()
@@ -565,6 +567,7 @@ class TestStatuses:
         sizes = Connectome.load(directory / "connectome.zarr").weights.toarray().astype(float)
         return float(eigenvalue / np.linalg.eigvals(sizes / 150_000).real.max())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("engine", ["linear", "step"])
     @pytest.mark.parametrize("precision", ["float64", "float32"])
     def test_slow_growing_and_exploding_runs(self, wired, engine, precision):

@@ -218,6 +218,7 @@ def draw(panels: dict) -> None:
     assert cli.main(["verify", "results/F"]) == 0
 
 
+@pytest.mark.slow
 def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
     panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
     Path("config/config.yaml").write_text(yaml.safe_dump({"figures": {"F": {"panels": panels}}}))
@@ -247,6 +248,7 @@ def test_a_figure_by_hand_is_verified_against_the_recording(here, capfd):
     assert cli.main(["verify", "results/F"]) == 0
 
 
+@pytest.mark.slow
 def test_a_figure_by_hand_whose_config_changed_is_drawn_by_hand(here, capfd):
     panels = {"curve": {"kind": "learning_curve", "of": "mine"}}
     draw(panels)

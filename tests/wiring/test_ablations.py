@@ -134,6 +134,7 @@ class TestControls:
         other = matched_removal(before, after, rng, match="count")
         assert (lost_degrees(before, other)[0] != lost_degrees(before, after)[0]).any()
 
+    @pytest.mark.slow
     @given(st.integers(0, 2**31))
     def test_no_choice_matches_degrees_better(self, seed):
         """Against all choices of as many connections, in small connectomes."""

@@ -211,6 +211,7 @@ class TestPermutedConnections:
         on_diagonal = np.mean([np.count_nonzero(s.diagonal()) for s in drawn])
         assert on_diagonal == pytest.approx(k, rel=0.1)
 
+    @pytest.mark.slow
     def test_every_entry_is_as_likely(self, rng):
         """One connection among three neurons lands on each of 9, or each of 6, places alike."""
         one = Connectome(np.diag([7.0, 8], 1), pd.DataFrame({"id": range(3)}))
@@ -296,6 +297,7 @@ class TestReciprocity:
         assert overlap[10] == pytest.approx(overlap[20:].mean(), abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["degree", "reciprocity"])
 def test_weights_move_where_connections_cannot(keep, rng):
     """All of five send to all: every weight of a sender is at every receiver equally often."""
@@ -383,6 +385,7 @@ class TestSweeps:
     def test_ten_are_enough_where_the_overlap_has_fallen(self):
         assert enough_sweeps(random_connectome(7, 100, 0.1)) == 10
 
+    @pytest.mark.slow
     def test_a_dense_graph_with_mutual_pairs_takes_more(self):
         """Swaps are mostly refused there: after ten sweeps the overlap still falls."""
         dense_one = random_connectome(0, 60, 0.9)

@@ -69,6 +69,7 @@ class TestFromEdges:
         assert (found.weights.data != 0).all()
         assert found.weights.dtype == np.float32
 
+    @pytest.mark.slow
     @given(edge_tables())
     def test_edges_and_back(self, drawn):
         n, rows = drawn

@@ -61,6 +61,7 @@ class TestRewired:
         assert sent(found) == sent(given_one)
         assert found.signed().digest() == found.digest()
 
+    @pytest.mark.slow
     @given(sizes, st.sampled_from(["degree", "sign", "type"]))
     def test_self_connections_stay(self, size, keep):
         given_one = random_connectome(*size)
@@ -100,6 +101,7 @@ class TestRewired:
         digests = {rewired(given_one, np.random.default_rng(s)).digest() for s in (1, 1, 2)}
         assert len(digests) == 2
 
+    @pytest.mark.slow
     def test_every_possible_graph_comes_equally_often(self):
         """Senders 0, 1, 2 with one receiver each of 3, 4, 5: 6 graphs."""
         weights = sparse.csr_array((np.ones(3), ([3, 4, 5], [0, 1, 2])), shape=(6, 6))

@@ -131,6 +131,7 @@ def by_loops(synapses: pd.DataFrame, filters: Filters, cells: pd.DataFrame) -> d
 
 
 class TestFilters:
+    @pytest.mark.slow
     @given(
         st.integers(0, 2**31),
         st.integers(0, 9),

@@ -5,9 +5,10 @@ neurons that are not driven have the value that changes nothing: 1 where the inp
 where it adds.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -76,15 +77,14 @@ def external_input(
             the field is zero everywhere.
     """
     if isinstance(cfg, Movie | Video):
-        side = isqrt(cfg.n_inputs)
-        images = generate(cfg, side) if isinstance(cfg, Movie) else resized(read(cfg), side)
+        images = IMAGES[type(cfg)](cfg)
         driven = sample(images, positions[: cfg.n_inputs])
         spans = len(images) - (cfg.interpolation == "linear")
         period, interpolation = n_frames * dt / spans, cfg.interpolation
     else:
         period, interpolation = cfg.every * dt, "linear"
         times = period * np.arange(-(-n_frames // cfg.every) + 1)
-        driven = _oscillations(cfg, times) if isinstance(cfg, Oscillation) else _pulses(cfg, times)
+        driven = TRACES[type(cfg)](cfg, times)
     if not np.any(driven):
         raise ConfigError(
             "simulation.input: the input is zero everywhere and at all times; expected one that "
@@ -162,3 +162,15 @@ def _pulses(cfg: Pulses, times: np.ndarray) -> np.ndarray:
 
     trace = lfilter([1.0], [1.0, -np.exp(-step / cfg.decay)], triggers, axis=0)
     return cfg.baseline + cfg.amplitude * trace
+
+
+IMAGES: Mapping[type, Callable[[Any], Images]] = {
+    Movie: lambda cfg: generate(cfg, isqrt(cfg.n_inputs)),
+    Video: lambda cfg: resized(read(cfg), isqrt(cfg.n_inputs)),
+}
+"""Inputs that neurons see as images, by section."""
+TRACES: Mapping[type, Callable[[Any, np.ndarray], np.ndarray]] = {
+    Oscillation: _oscillations,
+    Pulses: _pulses,
+}
+"""Inputs with a trace of their own for each neuron, by section: (section, times) -> table."""

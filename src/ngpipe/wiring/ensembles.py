@@ -1,5 +1,8 @@
 """Random connectivity ensembles: draw ``W[post, pre]`` as a config section describes it."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -34,7 +37,7 @@ def noted_weights(cfg: Connectivity, n_neurons: int) -> tuple[Weights, tuple[str
     if isinstance(cfg, File):
         return read_noted(cfg, n_neurons)
     rng = np.random.default_rng(cfg.seed)
-    matrix = _draw(cfg, n_neurons, rng)
+    matrix = ENSEMBLES[type(cfg)](cfg, n_neurons, rng)
     if cfg.filling < 1:
         matrix = np.where(rng.random(matrix.shape) < cfg.filling, matrix, 0.0)
     if cfg.excitatory is not None:
@@ -43,17 +46,13 @@ def noted_weights(cfg: Connectivity, n_neurons: int) -> tuple[Weights, tuple[str
     return matrix.astype(np.float32), ()
 
 
-def _draw(cfg: Lorentz | Gaussian | LowRank | Block, n: int, rng: np.random.Generator) -> Weights:
-    match cfg:
-        case Lorentz():
-            return _lorentz(cfg, n, rng)
-        case Gaussian():
-            return rng.normal(0.0, cfg.std or n**-0.5, (n, n))
-        case LowRank():
-            left, right = rng.normal(size=(2, n, cfg.rank))
-            return left @ right.T / np.sqrt(cfg.rank * n)
-        case Block():
-            return _block(cfg, n, rng)
+def _gaussian(cfg: Gaussian, n: int, rng: np.random.Generator) -> Weights:
+    return rng.normal(0.0, cfg.std or n**-0.5, (n, n))
+
+
+def _low_rank(cfg: LowRank, n: int, rng: np.random.Generator) -> Weights:
+    left, right = rng.normal(size=(2, n, cfg.rank))
+    return left @ right.T / np.sqrt(cfg.rank * n)
 
 
 def _lorentz(cfg: Lorentz, n: int, rng: np.random.Generator) -> Weights:
@@ -76,6 +75,15 @@ def _block(cfg: Block, n: int, rng: np.random.Generator) -> Weights:
     probability = np.where(block[:, None] == block[None, :], cfg.within, cfg.between)
     values = rng.normal(0.0, cfg.std or n**-0.5, (n, n))
     return np.where(rng.random((n, n)) < probability, values, 0.0)
+
+
+ENSEMBLES: Mapping[type, Callable[[Any, int, np.random.Generator], Weights]] = {
+    Lorentz: _lorentz,
+    Gaussian: _gaussian,
+    LowRank: _low_rank,
+    Block: _block,
+}
+"""Draws by section: (section, number of neurons, generator) -> weights."""
 
 
 def _dale(matrix: Weights, excitatory: float) -> Weights:
