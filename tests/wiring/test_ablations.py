@@ -177,7 +177,7 @@ class TestControls:
     def test_refusals(self, rng):
         full = Connectome(1 - np.eye(4), pd.DataFrame({"id": range(4)}))
         ablated = without_reciprocal(full, rng)
-        with pytest.raises(ConnectomeError, match=r"removed 6 connections of weight 6, but only 0 of weight 0 are not reciprocal"):
+        with pytest.raises(ConnectomeError, match=r"removed 6 .* but only 0 of weight 0 are"):
             matched_removal(full, ablated, rng)
         with pytest.raises(ConnectomeError, match="6 connections of the ablation are not in the"):
             matched_removal(ablated, full, rng)
