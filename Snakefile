@@ -11,8 +11,11 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/screen.smk"
+
+
 # One file for each stage that is registered.
 for stage in stages.every_stage():
+
     include: f"rules/{stage}.smk"
 
 
