@@ -202,7 +202,7 @@ def test_an_edited_source_reruns_what_imports_it(
     [
         (edit(MADE, "remove: random", "match: count"), "conditions.ablated: a condition needs"),
         (edit(MADE, "network.prob", "network.plob"), "sweep.network.plobability: there is no key"),
-        (edit(MADE, "end: 3", "end: 30"), "impulse: start (1 s), end (30 s)"),
+        (edit(MADE, "end: 3", "end: 30"), "impulse: the pulse ends at 30 s and the run at 10 s"),
         (
             lambda study: study.path("config", "cells.csv").unlink(),
             "no file at config/cells.csv, which its stage `wire` is to read",

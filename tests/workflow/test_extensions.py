@@ -192,7 +192,8 @@ def test_a_system_takes_five_files(editable: Study) -> None:
     (room / "__init__.py").touch()
     (room / "experiment.py").write_text(CLOCK)
     systems = source(editable, "config", "systems.py")
-    replace_text(systems, "EXPERIMENTS = {\n", 'EXPERIMENTS = {\n    "clock": ClockExperiment,\n')
+    start = 'EXPERIMENTS: dict[str, "type[AnyExperiment]"] = {\n'
+    replace_text(systems, start, f'{start}    "clock": ClockExperiment,\n')
     replace_text(
         systems,
         "from ngpipe.config.connectome.experiment",
