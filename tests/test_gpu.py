@@ -87,7 +87,7 @@ def test_a_model_is_evaluated_and_read_out_alike(sees, given, mode):
     for _ in range(30):
         trainers[0].advance()
     trainers[1].load_state_dict(trainers[0].state_dict())
-    losses = [trainer._evaluate() for trainer in trainers]
+    losses = [trainer.evaluate() for trainer in trainers]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     weights = [trainer.connectivity().cpu() for trainer in trainers]
     torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-3 * float(weights[0].std()))

@@ -413,7 +413,7 @@ def test_scales_of_columns_know_their_error():
             model.basis.copy_(torch.eye(N))
             types = torch.arange(N) % 2
             psi, rise = torch.ones(N), torch.where(types == 0, 0.0, 1.0)
-            factor, error = gauge._alike(model, types, psi, rise)
+            factor, error = gauge.alike(model, types, psi, rise)
         found.append(float(factor[1].log()))
         said.append(float(error[1]))
         assert float(error[0]) == 0

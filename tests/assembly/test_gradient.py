@@ -115,7 +115,7 @@ def test_resuming_gives_the_bits_of_an_unbroken_run(case, stop):
     while broken.step < stop:
         broken.advance()
         if broken.evaluation_due():
-            broken._evaluate()
+            broken.evaluate()
     saved = io.BytesIO()
     torch.save(broken.state_dict(), saved)
     saved.seek(0)
@@ -165,7 +165,7 @@ def test_all_training_frames_are_drawn_and_no_other(case):
     recording, cfg = case
     trainer, seen = Trainer(recording, cfg), set()
     for _ in range(400):
-        frames, _ = trainer._draw()
+        frames, _ = trainer.draw()
         assert len(frames) == cfg.batch_frames
         seen |= set(frames.tolist())
     training = set(recording.training_frames.tolist())
@@ -180,7 +180,7 @@ def test_the_field_of_a_batch_is_linear_between_the_ends_of_its_windows(driven, 
     cfg = HIDDEN.model_copy(update={"field": field, "input_mode": mode})
     trainer = Trainer(driven, cfg)
     strengthen(trainer)
-    frames, omega = trainer._draw()
+    frames, omega = trainer.draw()
     exact = trainer.model.omega(driven.times(frames))
     torch.testing.assert_close(omega, exact, rtol=1e-4, atol=1e-4)
     assert exact.std(0)[:4].min() > 1e-2
@@ -196,7 +196,7 @@ def test_within_a_window_the_field_is_mixed_by_distance_in_time(driven):
         state = trainer.generator.get_state()
         start = torch.randint(len(known) - 59, (2, 1), generator=trainer.generator).tolist()
         trainer.generator.set_state(state)
-        frames, omega = trainer._draw()
+        frames, omega = trainer.draw()
         for k, frame in enumerate(frames.tolist()):
             ((first,),) = [start[k // 200]]
             low, high = known[first], known[first + 59]
@@ -219,9 +219,9 @@ def test_the_loss_of_a_batch_is_that_of_the_exact_model(case):
     trainer = Trainer(recording, cfg)
     exhaust(trainer)
     state = trainer.generator.get_state()
-    fast = float(trainer._terms()["fit"].detach())
+    fast = float(trainer.terms()["fit"].detach())
     trainer.generator.set_state(state)
-    frames, omega = trainer._draw()
+    frames, omega = trainer.draw()
     x, target = recording.batch(frames)
     with torch.no_grad():
         exact = trainer.model(recording.times(frames), x)
@@ -238,7 +238,7 @@ def test_a_known_input_is_used_and_not_trained(driven):
     recording = replace(driven, known_input=known)
     cfg = QUICK.model_copy(update={"input": "known", "held_out_as": "blocks"})
     trainer, before = Trainer(recording, cfg), known.table.clone()
-    _, omega = trainer._draw()
+    _, omega = trainer.draw()
     assert omega.std(0).min() > 0.01
     exhaust(trainer)
     assert torch.equal(known.table, before)

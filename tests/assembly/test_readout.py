@@ -6,7 +6,7 @@ import torch
 from assemblies import DURATION, SCALES, grid_sites, numbers, random_field, random_model
 from sklearn.metrics import adjusted_rand_score
 
-from ngpipe.assembly.readout import _told, read_out
+from ngpipe.assembly.readout import read_out, types_told
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.recovery import Recovery
 
@@ -89,10 +89,12 @@ def test_groups_without_a_connection_are_no_types():
     groups = np.array([0, 1, 2, 3, 4])
     none, one = (np.zeros((5, 5), dtype=np.int8) for _ in range(2))
     one[0, 1] = 1
-    assert _told(groups, {"connected": (("post", "pre"), none, {})}).startswith("no: no connection")
-    assert _told(groups, {"connected": (("post", "pre"), one, {})}) == "yes"
-    assert _told(0 * groups, {"connected": (("post", "pre"), none, {})}) == "yes"
-    assert _told(groups, {}) == "yes"
+    assert types_told(groups, {"connected": (("post", "pre"), none, {})}).startswith(
+        "no: no connection"
+    )
+    assert types_told(groups, {"connected": (("post", "pre"), one, {})}) == "yes"
+    assert types_told(0 * groups, {"connected": (("post", "pre"), none, {})}) == "yes"
+    assert types_told(groups, {}) == "yes"
 
 
 @pytest.mark.parametrize(("mode", "unit"), [("multiplicative", "1"), ("additive", "1/tau")])

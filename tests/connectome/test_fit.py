@@ -160,12 +160,12 @@ def test_strengths_that_are_not_trained_come_with_the_state(W, inputs, table):
 
 def test_an_epoch_goes_once_over_every_sample(W, inputs, table):
     run = started(W, inputs, table, batch_size=3)
-    seen = [batch.clone() for batch, _ in run._batches()]
+    seen = [batch.clone() for batch, _ in run.batches()]
     assert [len(batch) for batch in seen] == [3, 3, 1]
     rows = torch.cat(seen).flatten(1)
     expected = run.trained.inputs.flatten(1)
     assert sorted(rows.tolist()) == sorted(expected.tolist())
-    again = torch.cat([batch for batch, _ in run._batches()]).flatten(1)
+    again = torch.cat([batch for batch, _ in run.batches()]).flatten(1)
     assert not torch.equal(rows, again)
 
 
@@ -200,7 +200,7 @@ def test_the_error_is_the_mean_over_all_rows(W, inputs, table, error, power, bat
 
 def test_samples_without_targets_are_not_drawn(W, inputs, table):
     run = started(W, inputs, table[table["batch"] < 6], held_out=[0, 9], batch_size=2)
-    assert [len(batch) for batch, _ in run._batches()] == [2, 2, 1]
+    assert [len(batch) for batch, _ in run.batches()] == [2, 2, 1]
     assert run.trained.indices.tolist() == list(range(1, 9))
     with pytest.raises(ArgumentError, match="leaves none of the 2 samples"):
         started(W, inputs, table[table["batch"] < 2], held_out=[0, 1])
@@ -243,10 +243,10 @@ def test_the_best_epoch_is_kept(W, inputs, halfway):
     errors = result["held_out_error"].values
     assert 1 < result["kept_epoch"] == errors.argmin() + 1 < 20
     assert result["kept_error"] == errors.min()
-    assert run._validate() == pytest.approx(errors.min(), rel=1e-6)
+    assert run.validate() == pytest.approx(errors.min(), rel=1e-6)
     last = exhausted(started(W, inputs, halfway, keep="last", **PASSING))
     assert last.result()["kept_epoch"] == 20
-    assert last._validate() == pytest.approx(errors[-1], rel=1e-6)
+    assert last.validate() == pytest.approx(errors[-1], rel=1e-6)
 
 
 def test_patience_ends_a_run(W, inputs, halfway):

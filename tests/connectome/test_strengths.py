@@ -162,7 +162,7 @@ def test_no_training_turns_a_sign(W, rng):
             optimizer.zero_grad()
             torch.stack(network.run(inputs, surrogate=True)).sum().backward()
             optimizer.step()
-    values = network._edges().values
+    values = network.effective_edges().values
     assert network.log_strengths.abs().max() > 5
     assert torch.equal(values.sign(), network.w_values.sign())
     assert (network.strengths > 0).all()

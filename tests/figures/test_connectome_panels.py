@@ -169,11 +169,11 @@ def test_the_largest_groups_are_shown_where_none_is_named(material, results):
 
 
 def test_paths_lead_to_the_groups_named(results):
-    whole = panels._leading_to(results["paths"], {"O1", "O2"}, top=9)
+    whole = panels.leading_to(results["paths"], {"O1", "O2"}, top=9)
     assert len(whole) == 4  # M3 is no sender that the first layer reaches
-    one = panels._leading_to(results["paths"], {"O1"}, top=9)
+    one = panels.leading_to(results["paths"], {"O1"}, top=9)
     assert set(one["post"]) == {"M1", "O1"}
-    few = panels._leading_to(results["paths"], {"O1", "O2"}, top=1)
+    few = panels.leading_to(results["paths"], {"O1", "O2"}, top=1)
     assert set(few.loc[few["layer"] == 2, "pre"]) == {"M1"}
 
 

@@ -43,7 +43,7 @@ def test_values_of_sensors_that_do_not_occur(connectome):
 
 def read(text, path, network):
     path.write_text(text)
-    return fit_targets._read(Fit(targets=str(path)), STIMULI, network)
+    return fit_targets.read_targets(Fit(targets=str(path)), STIMULI, network)
 
 
 def test_a_table_of_targets(network, tmp_path):

@@ -370,7 +370,7 @@ class TestSynthetic:
 
         p = np.full((300, 300), 0.1)
         np.fill_diagonal(p, 0)
-        found = synthetic_synapses._connected(p, factor, np.random.default_rng(0))
+        found = synthetic_synapses.connected(p, factor, np.random.default_rng(0))
         pairs = (found & found.T).sum() / 2
         expected = factor * 0.01 * 300 * 299 / 2
         assert pairs == pytest.approx(expected, abs=4 * np.sqrt(expected) + 1e-9)

@@ -38,7 +38,7 @@ def fit_to_targets(
         ConfigError: responses to stimuli that are not given, or of groups that do not exist.
         StoreError: no table of responses.
     """
-    given = _read(cfg, stimuli, network)
+    given = read_targets(cfg, stimuli, network)
     names = list(dict.fromkeys(given["stimulus"]))
     inputs = torch.stack([pulse(network, stimuli[name], name) for name in names])
     targets = _of_neurons(given, names, network)
@@ -69,7 +69,7 @@ def fit_to_targets(
     )
 
 
-def _read(
+def read_targets(
     cfg: excitability.Fit, stimuli: Mapping[str, Pulse], network: MultilayeredNetwork
 ) -> pd.DataFrame:
     """The table of given responses."""

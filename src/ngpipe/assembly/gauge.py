@@ -123,7 +123,7 @@ def scales(
     psi, rise = psi_scale(model, recording, types)
     of_psi = torch.zeros_like(psi)
     if psi_gauge == "columns":
-        factor, of_psi = _alike(model, types, psi, rise)
+        factor, of_psi = alike(model, types, psi, rise)
         psi = psi * factor
     of_weight = _as_matrix(psi, model, types)
     external = torch.ones(model.n_neurons, device=psi.device)
@@ -317,7 +317,7 @@ def visited_ends(activity: Float[Tensor, "frame neuron"], n: int = 33) -> Float[
     return torch.stack([ordered[rank], ordered[len(ordered) - 1 - rank]])
 
 
-def _alike(
+def alike(
     model: AssemblyGNN, types: Int[Tensor, " neuron"], psi: Tensor, rise: Tensor
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
     """Factor on the scale of every psi that makes the weights it belongs to alike; its error.

@@ -89,7 +89,7 @@ class Trainer:
         while self.step < self.steps:
             terms = self.advance()
             if self.evaluation_due():
-                yield Progress(self.step, _numbers(terms), self._evaluate())
+                yield Progress(self.step, _numbers(terms), self.evaluate())
             elif self.step % self.cfg.log_every == 0:
                 yield Progress(self.step, _numbers(terms))
 
@@ -104,7 +104,7 @@ class Trainer:
         rate = step_size(self.step, self.cfg)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
-        terms = self._terms()
+        terms = self.terms()
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise DivergenceError(
@@ -154,7 +154,7 @@ class Trainer:
         """Take the model as it is now, found by another solver, for the start and the best."""
         if self.cfg.conditioning == "whitened" and self.steps:
             self.whiten()
-        loss = self._evaluate()
+        loss = self.evaluate()
         return Progress(self.step, {"fit": loss}, loss)
 
     def evaluation_due(self) -> bool:
@@ -192,8 +192,9 @@ class Trainer:
         self.generator.set_state(state["generator"].cpu())
         self.best = Best(**state["best"])
 
-    def _terms(self) -> dict[str, Tensor]:
-        frames, omega = self._draw()
+    def terms(self) -> dict[str, Tensor]:
+        """Terms of the loss on a new batch: the fit, and penalties by name."""
+        frames, omega = self.draw()
         x, target = self.recording.batch(frames)
         psi_table = self._psi_table()
         phi = self.phi_knots.locate(x).read(self._phi_table())
@@ -205,7 +206,7 @@ class Trainer:
             **penalties(self.model, self._own_psi(psi_table), self.cfg.penalties),
         }
 
-    def _draw(self) -> tuple[Tensor, Tensor | None]:
+    def draw(self) -> tuple[Tensor, Tensor | None]:
         """Frames of a batch, and the input of all neurons at each.
 
         A field is evaluated at both ends of a few windows, is linear between, and the frames lie
@@ -256,7 +257,7 @@ class Trainer:
         return list(external.parameters()) if isinstance(external, Field) else []
 
     @torch.no_grad()
-    def _evaluate(self) -> float:
+    def evaluate(self) -> float:
         """Held-out loss with exact evaluation; keeps the model if it is the best so far."""
         frames = self.recording.selection_frames(SELECTION_FRAMES).to(self.device)
         x, target = self.recording.batch(frames)

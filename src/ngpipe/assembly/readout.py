@@ -53,7 +53,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
             "gauge": gauge.STATEMENT,
             "psi_gauge": cfg.psi_gauge,
             "n_types": int(types.max()) + 1,
-            "types_told": _told(types, certainty),
+            "types_told": types_told(types, certainty),
             "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
         },
     )
@@ -67,7 +67,7 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
     )
 
 
-def _told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -> str:
+def types_told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -> str:
     """``yes`` if the groups of neurons may be types, else the reason why not."""
     if types.max() > 0 and "connected" in certainty and not certainty["connected"][1].any():
         return NOT_TOLD

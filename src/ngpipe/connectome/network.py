@@ -93,7 +93,7 @@ class MultilayeredNetwork(Parts):
             nonlinear=self.nonlinear,
             surrogate=surrogate,
             custom=self._own_response(),
-            edges=self._edges(),
+            edges=self.effective_edges(),
             drive=drive,
         )
 
@@ -243,7 +243,7 @@ class MultilayeredNetwork(Parts):
         )
         return compiler.changes(schedule_of(manipulate))
 
-    def _edges(self) -> Edges | None:
+    def effective_edges(self) -> Edges | None:
         """W times strengths; None where these are 1 and not trained."""
         log = self.log_strengths
         if log is None or not (log.requires_grad or bool((log != 0).any())):

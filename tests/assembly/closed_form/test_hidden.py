@@ -131,7 +131,7 @@ def test_moments_of_knots_equal_those_of_columns_written_out():
     hats = torch.stack([HATS.read(e[None], frames.times)[:, 0] for e in torch.eye(KNOTS).double()])
     columns = torch.cat([own, gain[..., None] * hats.T[:, None, :]], 2)
     dense = Moments.of(h.sent, columns, target)
-    for name, value in vars(h._moments(own, gain, target)).items():
+    for name, value in vars(h.moments_of(own, gain, target)).items():
         torch.testing.assert_close(value, getattr(dense, name), rtol=1e-10, atol=1e-12, msg=name)
 
 

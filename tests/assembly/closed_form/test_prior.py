@@ -71,7 +71,7 @@ def test_the_descent_solves_the_penalised_problem():
     rows = EVERYONE[:5]
     level = torch.full((5,), 0.05, dtype=torch.float64)
     ((_, normal),) = solve_rows(frames, system.transfer, rows, prior.gram)
-    z = prior._descend(normal, level)
+    z = prior.descend(normal, level)
     m = normal.moments
     own = torch.linalg.solve(m.own_own, m.own_target - torch.einsum("nrk,rn->rk", m.sent_own, z))
     crossed = torch.einsum("nrk,rk->rn", m.sent_own, own)

@@ -36,14 +36,14 @@ def test_the_normal_equations_hold_the_gradient_of_the_loss(groups):
     """Kaufman's approximation leaves the gradient exact: here against central differences."""
     system = exact(groups, n_frames=400, noise=0.5)
     s, start = search(system), wrong(system.transfer)
-    _, right = s._normal_equations(s._at(start, RIDGE))
+    _, right = s.normal_equations(s.at(start, RIDGE))
     h, slopes = 1e-5, []
     for k in range(start.coefficients.numel()):
         losses = []
         for sign in (1, -1):
             c = start.coefficients.clone()
             c.view(-1)[k] += sign * h
-            losses.append(s._at(changed(start, c), RIDGE).loss)
+            losses.append(s.at(changed(start, c), RIDGE).loss)
         slopes.append((losses[0] - losses[1]) / (2 * h))
     expected = -torch.tensor(slopes, dtype=torch.float64) / 2
     assert expected.abs().max() > 1e-3
@@ -54,13 +54,12 @@ def test_the_curvature_is_that_of_the_loss_at_the_truth():
     """Without a residual Gauss-Newton's matrix is half the second derivative."""
     system = exact(2, n_frames=400)
     s, true = search(system), system.transfer
-    moment, _ = s._normal_equations(s._at(true, RIDGE))
+    moment, _ = s.normal_equations(s.at(true, RIDGE))
     h = 1e-3
     for seed in range(5):
         step = numbers(20 + seed, *true.coefficients.shape)
         ahead, back = (
-            s._at(changed(true, true.coefficients + sign * h * step), RIDGE).loss
-            for sign in (1, -1)
+            s.at(changed(true, true.coefficients + sign * h * step), RIDGE).loss for sign in (1, -1)
         )
         expected = float(step.flatten() @ moment @ step.flatten())
         assert (ahead + back) / 2 / h**2 == pytest.approx(expected, rel=0.01)
@@ -75,8 +74,8 @@ def test_the_loss_does_not_know_scale_and_offset_of_psi(groups, factor):
     scale = factor * numbers(8, groups).exp()[:, None]
     offset = numbers(9, groups)[:, None]
     other = changed(start, scale * start.coefficients + offset)
-    loss = s._at(start, RIDGE).loss
-    assert s._at(other, RIDGE).loss == pytest.approx(loss, rel=1e-7)
+    loss = s.at(start, RIDGE).loss
+    assert s.at(other, RIDGE).loss == pytest.approx(loss, rel=1e-7)
     assert loss > 1e-3
 
 
@@ -84,7 +83,7 @@ def test_the_loss_does_not_know_scale_and_offset_of_psi(groups, factor):
 def test_the_normal_equations_are_flat_along_scale_and_offset(groups):
     system = exact(groups, n_frames=400, noise=0.5)
     s, start = search(system), wrong(system.transfer)
-    moment, right = s._normal_equations(s._at(start, RIDGE))
+    moment, right = s.normal_equations(s.at(start, RIDGE))
     for k in range(groups):
         for value in (start.coefficients[k], torch.ones(start.spline.n, dtype=torch.float64)):
             along = torch.zeros_like(start.coefficients)
@@ -101,8 +100,8 @@ def test_a_step_ends_at_unit_mean_square_rising_through_zero(groups):
     s, start = search(system), wrong(system.transfer, 0.05)
     upside_down = changed(start, -4 * start.coefficients + 0.3)
     for transfer in (start, upside_down):
-        state = s._at(transfer, RIDGE)
-        new = s._moved(state.transfer, s._step(state, *s._normal_equations(state), 1e-6))
+        state = s.at(transfer, RIDGE)
+        new = s.moved(state.transfer, s.step(state, *s.normal_equations(state), 1e-6))
         at_rest = new.spline.read(new.coefficients, torch.zeros(1, groups).double())
         torch.testing.assert_close(at_rest, torch.zeros_like(at_rest), rtol=0, atol=1e-12)
         assert (new.height > 0).all()
@@ -232,7 +231,7 @@ def test_the_loss_is_that_of_the_residual():
     """Mean over rows of the squared residual over the squared target; the same held out."""
     system = exact(2, n_frames=400, noise=0.5)
     s = search(system)
-    state = s._at(wrong(system.transfer), 1e-3)
+    state = s.at(wrong(system.transfer), 1e-3)
 
     def error(frames: Frames) -> float:
         sent, own = state.transfer.sent(frames.x), frames.phi.basis(frames.x[:, ROWS])
@@ -241,7 +240,7 @@ def test_the_loss_is_that_of_the_residual():
         return float((residual.square().mean(0) / level).mean())
 
     assert state.loss == pytest.approx(error(system.frames), rel=1e-9)
-    assert s._held_out(state) == pytest.approx(error(s.held_out), rel=1e-9)
+    assert s.held_out_loss(state) == pytest.approx(error(s.held_out), rel=1e-9)
 
 
 def test_every_psi_is_zero_at_rest_and_of_its_group():
@@ -263,8 +262,8 @@ def test_steps_leave_scale_and_offset_alone(monkeypatch):
     monkeypatch.setattr(transfer_module, "_normalised", lambda transfer, frames: transfer)
     system = exact(3, n_frames=400, noise=0.5)
     s, start = search(system), wrong(system.transfer)
-    state = s._at(start, RIDGE)
-    new = s._moved(state.transfer, s._step(state, *s._normal_equations(state), 1e-6))
+    state = s.at(start, RIDGE)
+    new = s.moved(state.transfer, s.step(state, *s.normal_equations(state), 1e-6))
     change = new.coefficients - start.coefficients
     for k in range(3):
         x = system.frames.x[::2, start.group == k]  # frames that the step is held to

@@ -205,7 +205,7 @@ class Hidden:
             divisor = self.hats.read(o, self.frames.times)
             gain = (self.sent @ weights.T) / divisor
         own, target = own / divisor[..., None], rate / divisor
-        moments = self._moments(own, gain, target)
+        moments = self.moments_of(own, gain, target)
         n = len(self.components)
         if self.mode == "multiplicative":
             # Steps leave the scale of Omega, which W can undo, as it is.
@@ -232,7 +232,7 @@ class Hidden:
         rough = SMOOTH * second.T @ second + 1e-12 * torch.eye(self.hats.n).to(self.sent)
         return torch.block_diag(1e-12 * torch.eye(n).to(self.sent), rough)
 
-    def _moments(self, own: Tensor, gain: Tensor, target: Tensor) -> Moments:
+    def moments_of(self, own: Tensor, gain: Tensor, target: Tensor) -> Moments:
         """Moments of columns [own, gain h_q], without ever writing the latter out."""
         t, rows, p = own.shape
         q = self.hats.n

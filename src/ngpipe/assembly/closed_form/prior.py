@@ -88,11 +88,11 @@ class Prior:
         for block, normal in solve_rows(self.equations, self.transfer, rows, self.gram):
             mine = torch.tensor([position[int(row)] for row in block])
             level = strength * (2 * float(log) * noise[mine] / n).sqrt()
-            support = self._descend(normal, level) != 0
+            support = self.descend(normal, level) != 0
             support[torch.arange(len(block)), block] = False
             yield block, self._refitted(normal.moments, block, support)
 
-    def _descend(self, normal: Rows, level: Float[Tensor, " row"]) -> Float[Tensor, "row pre"]:
+    def descend(self, normal: Rows, level: Float[Tensor, " row"]) -> Float[Tensor, "row pre"]:
         """Weights under the penalty and the signs."""
         aim = normal.moments.sent_target
         z = torch.zeros_like(aim.T)

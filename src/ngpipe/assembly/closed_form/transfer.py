@@ -113,7 +113,7 @@ class Search:
 
         A search that ends worse than it began, as one does that fits noise, leaves psi as it was.
         """
-        begun = self._fit(self._at(transfer, ridges[0]), ridges[0])
+        begun = self._fit(self.at(transfer, ridges[0]), ridges[0])
         best: Any = None  # of no ridge yet
         patience = PATIENCE
         for ridge in ridges:
@@ -137,20 +137,20 @@ class Search:
         return min(best, begun, key=lambda fit: fit.held_out)
 
     def _fit(self, state: _State, ridge: float) -> Fit:
-        return Fit(state.transfer, self.frames.phi, state.loss, self._held_out(state), ridge)
+        return Fit(state.transfer, self.frames.phi, state.loss, self.held_out_loss(state), ridge)
 
     def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _State:
         """Levenberg-Marquardt at one ridge."""
-        state, damping = self._at(transfer, ridge), 1e-6
+        state, damping = self.at(transfer, ridge), 1e-6
         for _ in range(iterations):
-            moment, right = self._normal_equations(state)
+            moment, right = self.normal_equations(state)
             before = state.loss
             while damping < 1e6:
-                step = self._step(state, moment, right, damping)
+                step = self.step(state, moment, right, damping)
                 promised = float(2 * right @ step - step @ moment @ step)
                 if promised < NO_CHANGE * self._small_change(state) * before:
                     break
-                trial = self._tried(self._moved(state.transfer, step), ridge)
+                trial = self._tried(self.moved(state.transfer, step), ridge)
                 if trial is not None and trial.loss < state.loss:
                     state, damping = trial, max(damping / 10, 1e-10)
                     break
@@ -169,11 +169,12 @@ class Search:
     def _tried(self, transfer: Transfer, ridge: float) -> _State | None:
         """A trial; None if its equations cannot be solved."""
         try:
-            return self._at(transfer, ridge)
+            return self.at(transfer, ridge)
         except DivergenceError:
             return None
 
-    def _at(self, transfer: Transfer, ridge: float) -> _State:
+    def at(self, transfer: Transfer, ridge: float) -> _State:
+        """The best rows for a psi, and their loss: mean squared error relative to the level."""
         gram = Gram(gram_moment(self.frames, transfer), ridge)
         padding = smoothness(self.frames.phi, self.level.device)
         shared = 1 / self.level if self.one_phi else None
@@ -188,7 +189,7 @@ class Search:
         parts = [p.target(self.rows).square().sum(0) for p in self.frames.stretches(width)]
         return torch.stack(parts).sum(0) / len(self.frames)
 
-    def _normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
+    def normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
         """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows."""
         n, transfer = self.frames.n_neurons, state.transfer
         wide = self.frames.phi.n + 2 * transfer.coefficients.numel()
@@ -209,7 +210,7 @@ class Search:
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
 
-    def _step(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Tensor:
+    def step(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Tensor:
         """A damped step of psi's coefficients."""
         old = state.transfer
         c = old.coefficients.flatten()
@@ -223,12 +224,12 @@ class Search:
         system = system + curvature * len(c) * _gauge(old, self.sample)
         return torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
 
-    def _moved(self, transfer: Transfer, step: Float[Tensor, " coefficient"]) -> Transfer:
+    def moved(self, transfer: Transfer, step: Float[Tensor, " coefficient"]) -> Transfer:
         """Psi after a step."""
         coefficients = transfer.coefficients + step.view_as(transfer.coefficients)
         return _normalised(replace(transfer, coefficients=coefficients), self.sample)
 
-    def _held_out(self, state: _State) -> float:
+    def held_out_loss(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
         missed = residual(self.held_out, state.transfer, state.fit, self.rows)
         return float((missed.square().mean(0) / self.level).mean())

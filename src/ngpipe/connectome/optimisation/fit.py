@@ -127,9 +127,9 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with training_mode(self.network, **self.flags):
-            steps = [self._step(*batch) for batch in self._batches()]
+            steps = [self._step(*batch) for batch in self.batches()]
         means = np.average([s[:3] for s in steps], axis=0, weights=[s[3] for s in steps])
-        numbers = (*means.tolist(), self._validate(), rate)
+        numbers = (*means.tolist(), self.validate(), rate)
         record = dict(zip(HISTORY, numbers, strict=True))
         for name, value in record.items():
             self.history[name].append(value)
@@ -216,7 +216,8 @@ class Fit:
             kept = [p.detach().clone() for p in self.parameters] if keeps else None
             self.best = {"epoch": self.epoch, "error": error, "parameters": kept}
 
-    def _batches(self) -> Iterator[tuple[Tensor, Targets]]:
+    def batches(self) -> Iterator[tuple[Tensor, Targets]]:
+        """Batches of an epoch: inputs and the targets on them, in a new random order."""
         size = self.plan.batch_size
         if size is None:
             yield self.trained.inputs, self.trained.targets
@@ -266,7 +267,8 @@ class Fit:
         return whole.mean() if self.plan.procedure == "mended" else whole.sum()
 
     @torch.no_grad()
-    def _validate(self) -> float:
+    def validate(self) -> float:
+        """Error on the stimuli held out; NaN if there are none."""
         if not self.watched:
             return 0.0 if self.plan.procedure == "2.9.5" else math.nan
         layers = self.network.run(self.held_out.inputs)

@@ -264,7 +264,7 @@ def paths(material: ConnectomeMaterial, ax: Axes) -> Axes:
     if spec.groups is not None:
         known = np.unique(material.stimuli["neuron_group"].values)
         found = set(material.shown(known, np.zeros(0)))
-    chosen = _leading_to(table, found, spec.top) if len(table) else table
+    chosen = leading_to(table, found, spec.top) if len(table) else table
     if chosen.empty:
         ends = ", ".join(sorted(found)[:NAMED]) or "any group"
         say_nothing(ax, f"no active path\nfrom {spec.stimulus} to {ends}\nin {last} steps")
@@ -366,7 +366,7 @@ def _means(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return means.index.to_numpy().astype(str), means.to_numpy()
 
 
-def _leading_to(table: pd.DataFrame, found: set[str], top: int) -> pd.DataFrame:
+def leading_to(table: pd.DataFrame, found: set[str], top: int) -> pd.DataFrame:
     """Connections on paths from the first layer to some groups of the last.
 
     Of each layer the ``top`` most active senders are kept, and of the last the receivers.

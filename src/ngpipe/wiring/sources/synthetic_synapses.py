@@ -90,7 +90,7 @@ def synthetic_tables(
         )
     cells = _cells(n_neurons, n_others, rng)
     place = cells[["pt_position_x", "pt_position_z"]].to_numpy()[:n_neurons] / 1000
-    pre, post = np.nonzero(_connected(_probability(place, receivers, rng), reciprocity, rng))
+    pre, post = np.nonzero(connected(_probability(place, receivers, rng), reciprocity, rng))
     number = rng.geometric(PROBABILITY_OF_ONE, len(pre))
     size = _sizes(number, rng)
     pre, post = np.repeat(pre, number), np.repeat(post, number)
@@ -149,7 +149,7 @@ def _probability(
     return p
 
 
-def _connected(
+def connected(
     p: Float[np.ndarray, "pre post"], reciprocity: float, rng: np.random.Generator
 ) -> Bool[np.ndarray, "pre post"]:
     """Pairs drawn one by one: both ways, one way or the other, or not."""
