@@ -44,7 +44,8 @@ def save_npz_many(matrix, path):
 def save_zarr(matrix, path):
     provenance = store.Provenance("wire", "k", {})
     dataset = xr.Dataset({"connectivity": (("post", "pre"), matrix)})
-    store.write(dataset, path, {"connectivity": schemas.RECOVERY["connectivity"]}, provenance)
+    schema = schemas.Schema({"connectivity": schemas.RECOVERY["connectivity"]})
+    store.write(dataset, path, schema, provenance)
 
 
 def save_zarr_many(matrix, path):
