@@ -2,8 +2,8 @@
 
 The key of a stage is the SHA-256 of [stage, its config section in canonical JSON, what the code
 does that it may run (:func:`closure`), the keys of the stages above, the content of the files that
-the section names]. It stands in each rule's ``params``, names the checkpoint directory and is written into
-every manifest.
+the section names]. It stands in each rule's ``params``, names the checkpoint directory and is
+written into every manifest.
 
 What code does is said by :mod:`ngpipe.syntax`: comments, docstrings, formatting and annotations of
 functions count for nothing. Needs the standard library only: Snakemake loads this for every job.
