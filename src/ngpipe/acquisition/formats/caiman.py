@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def reads(path: Path) -> Iterator[Contents]:
         held = [name for name in TRACES if _array(estimates, name, 2) is not None]
         yield Contents(
             path,
-            {n: (lambda n=n: _candidate(path, file, n)) for n in held},  # type: ignore[misc]
+            {n: partial(_candidate, path, file, n) for n in held},  # type: ignore[misc]
         )
 
 

@@ -235,11 +235,6 @@ def converted(found: Candidate, part: np.ndarray) -> np.ndarray:
     return part if found.keep is None else part[:, found.keep]
 
 
-def oriented(found: Candidate, axis: Axis) -> Candidate:
-    """The candidate, where something else than its file says which axis is time."""
-    return replace(found, time_axis=axis)
-
-
 def _of_kept(labels: tuple[str, ...], found: Candidate, n: int) -> tuple[str, ...]:
     """Labels of the neurons that are used, given those of all or of these."""
     if found.keep is None or len(labels) != n:

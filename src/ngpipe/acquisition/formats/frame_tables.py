@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,8 @@ def reads(path: Path) -> Iterator[Contents]:
         sheets = _sheets(path)
         for name, sheet in sheets.items():
             within = "" if len(sheets) == 1 else f"{name}/"
-            candidates[name] = lambda n=name, s=sheet, w=within: _candidate(path, n, s(), w)
-            columns |= {
-                f"{within}{key}": (lambda s=sheet, k=key: s()[0][k].to_numpy())
-                for key in sheet()[0]
-            }
+            candidates[name] = partial(_candidate, path, name, sheet, within)
+            columns |= {f"{within}{key}": partial(_column, sheet, key) for key in sheet()[0]}
     except (StoreError, ConnectomeError, ValueError) as error:
         raise RecordingError(str(error)) from error
     yield Contents(path, candidates, columns)
@@ -94,13 +91,17 @@ def _is_counting(name: str, column: pd.Series) -> bool:
     return unnamed and np.array_equal(column.to_numpy(), np.arange(len(column)))
 
 
-def _candidate(path: Path, name: str, found: Noted, within: str) -> Candidate:
+def _column(sheet: Callable[[], Noted], key: str) -> np.ndarray:
+    return sheet()[0][key].to_numpy()
+
+
+def _candidate(path: Path, name: str, sheet: Callable[[], Noted], within: str) -> Candidate:
     """All columns of numbers.
 
     Raises:
         RecordingError: there are none.
     """
-    table, notes = found
+    table, notes = sheet()
     numeric = [
         key
         for key in table

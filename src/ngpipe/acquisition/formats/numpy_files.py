@@ -99,8 +99,9 @@ def is_matrix(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return len(shape) == 2 and min(shape) > 1 and dtype.kind in NUMBERS
 
 
-def _head(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+def _head(archive: zipfile.ZipFile | None, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of an array in an archive, without its values."""
+    assert archive is not None  # it is open
     member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
     with archive.open(member) as file:
         return header(file)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def _usable(one: Any, pynwb: Any) -> bool:  # noqa: ANN401
 def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
     region = getattr(series, "rois", None)
     region = getattr(series, "electrodes", None) if region is None else region
-    rows = None if region is None else np.asarray(region.data[:], dtype=int)
+    rows = np.zeros(0, int) if region is None else np.asarray(region.data[:], dtype=int)
     each = getattr(series, "channel_conversion", None)
     rate = series.fields.get("rate")
     parts = Parts(
@@ -82,7 +82,7 @@ def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
         None if rate is None else float(rate),
         _timestamps(series),
         None if region is None else _columns(region.table, rows),
-        0 if rows is None else len(rows),
+        len(rows),
         None if region is None else _positions(region.table, rows),
     )
     return candidate(path, parts)

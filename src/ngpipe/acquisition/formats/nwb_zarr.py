@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def reads(path: Path) -> Iterator[Contents]:
     ]
     yield Contents(
         path,
-        {n: (lambda n=n: _candidate(path, arrays, n)) for n in series},  # type: ignore[misc]
+        {n: partial(_candidate, path, arrays, n) for n in series},  # type: ignore[misc]
         {n: (lambda a=a: _plain(a)) for n, a in arrays.items() if len(a.shape) == 1},  # type: ignore[misc]
     )
 
@@ -56,7 +57,7 @@ def _candidate(path: Path, arrays: Arrays, name: str) -> Candidate:
     region = part("rois") if part("rois") is not None else part("electrodes")
     about, each = data.attrs, part("channel_conversion")  # type: ignore[union-attr]
     table = None if region is None else str(region.attrs["table"]["value"]["path"]).strip("/")
-    rows = None if region is None else np.asarray(region[:], dtype=int)
+    rows = np.zeros(0, int) if region is None else np.asarray(region[:], dtype=int)
     rate = None if start is None else start.attrs.get("rate")
     parts = Parts(
         name,
@@ -67,9 +68,9 @@ def _candidate(path: Path, arrays: Arrays, name: str) -> Candidate:
         None if each is None else np.asarray(each[:]),
         None if rate is None else float(rate),
         None if times is None else np.asarray(times[:], dtype=np.float64),
-        None if table is None else _columns(arrays, table, rows),  # type: ignore[arg-type]
-        0 if rows is None else len(rows),
-        None if table is None else _positions(arrays, table, rows),  # type: ignore[arg-type]
+        None if table is None else _columns(arrays, table, rows),
+        len(rows),
+        None if table is None else _positions(arrays, table, rows),
     )
     return candidate(path, parts)
 

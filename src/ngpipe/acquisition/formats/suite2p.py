@@ -4,6 +4,7 @@ import pickletools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def reads(path: Path) -> Iterator[Contents]:
     candidates: dict[str, Callable[[], Candidate]] = _Named(folder, candidate)
     for name in ("F", "spks"):
         if (folder / f"{name}.npy").is_file():
-            candidates[name] = lambda n=name: plain(n)
+            candidates[name] = partial(plain, name)
     yield Contents(path, candidates)
 
 
