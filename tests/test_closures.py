@@ -41,7 +41,7 @@ def of_others(system: str | None, modules: Iterable[str]) -> list[str]:
 
 @pytest.mark.parametrize(("system", "stage"), STAGES)
 def test_a_stage_depends_on_no_other_system(system, stage):
-    assert of_others(system, keys.closure(f"ngpipe.steps.{stage}")) == []
+    assert of_others(system, keys.closure(keys.step_module(stage))) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,7 +52,7 @@ def test_a_panel_depends_on_no_other_system(kind):
 
 @pytest.mark.parametrize("step", ["panel", "figure", "sweep"])
 def test_a_step_of_all_systems_depends_on_none(step):
-    assert of_others(None, keys.closure(f"ngpipe.steps.{step}")) == []
+    assert of_others(None, keys.closure(keys.step_module(step))) == []
 
 
 def test_a_panel_depends_on_its_own_drawing_alone():
@@ -65,7 +65,7 @@ def test_a_panel_depends_on_its_own_drawing_alone():
 
 def test_code_that_loads_modules_by_name_is_known():
     """What they take from these counts only if it is a root, as the drawing of a panel."""
-    steps = [f"ngpipe.steps.{stage}" for _, stage in STAGES]
+    steps = [keys.step_module(stage) for _, stage in STAGES]
     steps += [f"ngpipe.steps.{step}" for step in ("panel", "movie", "figure", "sweep")]
     roots = [root for kind in KINDS.values() for root in kind.roots]
     found = {
@@ -100,7 +100,7 @@ def test_no_class_asks_for_the_classes_below_it():
 )
 def test_a_stage_of_a_circuit_depends_on_the_sections_it_reads(stage, sections):
     room = "ngpipe.config.circuit."
-    closure = keys.closure(f"ngpipe.steps.{stage}")
+    closure = keys.closure(keys.step_module(stage))
     assert {name.removeprefix(room) for name in closure if name.startswith(room)} == sections
 
 
