@@ -26,14 +26,15 @@ PANELS = (
     PanelKind(
         "latents",
         system="assembly",
-        shows="latent vectors a_i, coloured by true type, or the type found if the true one is unknown",
+        shows="latent vectors a_i, coloured by true type, or by the type found if the true one is "
+        "unknown",
         reads=("simulation.zarr", "recovery.zarr"),
     ),
     PanelKind(
         "phi",
         system="assembly",
-        shows="phi*(a_i, x) of all neurons where they were visited, over the true functions if they "
-        "are known",
+        shows="phi*(a_i, x) of all neurons where they were visited, over the true functions if "
+        "they are known",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
         takes=("reach",),
     ),

@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 
 from ngpipe.config.panels import PanelKind
 from ngpipe.figures.assembly.material import AssemblyMaterial
-from ngpipe.figures.assembly.structure import annotate
 from ngpipe.figures.assembly.stretches import mark_cuts, stretches
+from ngpipe.figures.assembly.structure import annotate
 from ngpipe.figures.drawing.material import pretty
 
 MOST_POINTS = 1_500
