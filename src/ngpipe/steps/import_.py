@@ -81,7 +81,10 @@ def _observed(
     found = observed(recording, cfg, stretches)
     shape, long = dataset["activity"].shape, ("time", "neuron")
     dataset["recorded"] = dataset["activity"]
-    dataset["activity"] = (long, store.empty(*shape), {"observation": "; ".join(found.steps)})
+    units = dataset["recorded"].attrs["units"]
+    units = "z-score" if cfg.zscore else "dF/F" if cfg.baseline is not None else units
+    told = {"units": units, "observation": "; ".join(found.steps)}
+    dataset["activity"] = (long, store.empty(*shape), told)
     if cfg.noise != "none":
         dataset["activity_noise"] = ("neuron", found.state_noise.astype(np.float32))
     if found.has_rate:
