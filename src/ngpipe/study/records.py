@@ -124,7 +124,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("recovery",),
             takes=("recovery", "training"),
             computes=True,
-            memory=Memory(3000, pair=32),
+            memory=Memory(1500, pair=250),
         ),
         "rollout": Stage(
             "predict held-out activity",
@@ -133,14 +133,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("rollout.n_frames",),
             takes=("rollout.n_frames", "training"),
             computes=True,
-            memory=Memory(3000, pair=8, value=8),
+            memory=Memory(1700, pair=32),
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
             outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
             above=("recover", "rollout"),
             reads=("reference", "rollout.at"),
-            memory=Memory(1500, pair=100),
+            memory=Memory(1200, pair=100),
         ),
     },
     "connectome": {
