@@ -70,7 +70,7 @@ def test_a_figure_is_made_by_slurm_jobs(finished: Study, slurm: Path) -> None:
     assert not finished.planned("results/Other/")
     finished.ngpipe("verify", "results/Other/")
     assert asked(finished, r"gres:gpu:(\d)") == ["1", "", "", "", "", ""]
-    assert asked(finished, r"mem=(\w+)")[0] == "6000M"
+    assert asked(finished, r"mem=(\w+)")[0] == "4000M"
 
 
 def test_points_of_a_sweep_are_slurm_jobs_and_their_links_are_not(
