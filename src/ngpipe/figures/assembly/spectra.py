@@ -11,6 +11,7 @@ from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
 from ngpipe.figures.assembly.stretches import stretches
 from ngpipe.figures.drawing.material import pretty
+from ngpipe.figures.drawing.ticks import log_axis
 
 SEGMENTS = 8
 """Windows that the longest stretch is divided into, so that its spectrum is averaged."""
@@ -57,6 +58,8 @@ def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
         level = 2 * float((data["activity_noise"] ** 2).median()) * dt
         name = "measurement noise"
         ax.axhline(level, color=material.style.learned_color, lw=0.8, ls="--", label=name)
+    log_axis(ax, "x")
+    log_axis(ax, "y")
     hertz = of_time == "s"
     ax.set_xlabel("frequency [Hz]" if hertz else f"frequency [1/{pretty(of_time)}]")
     ax.set_ylabel(f"power density [{_density(data['activity'], 'Hz' if hertz else of_time)}]")
