@@ -11,9 +11,10 @@ from ngpipe import store
 from ngpipe.acquisition import refusals
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.joined import Joined, joined
+from ngpipe.acquisition.nwb_file import SERIES
 from ngpipe.artifacts import sampling
 from ngpipe.artifacts.progress import progress, say
-from ngpipe.config.assembly.source import Recorded
+from ngpipe.config.assembly.source import Laboratory, Recorded
 from ngpipe.errors import RecordingError, StaleError
 from ngpipe.schemas import assembly as schemas
 
@@ -21,18 +22,20 @@ TRUTH = ("connectivity", "gain", "neuron_type", "phi", "psi")
 """What a store with the truth may hold."""
 
 
-def run(source: Recorded, directory: Path, *, key: str) -> None:
+def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
     """Read a recording, check it, and write it as the store that training reads.
 
     Args:
         source: the section `source` of the config.
-        directory: gets ``simulation.zarr``.
+        directory: gets ``simulation.zarr``; holds what the stage `record` wrote, if it did.
         key: chain key.
 
     Raises:
         RecordingError: the files do not say what is needed, or hold nothing to learn from.
         StaleError: a file changed while it was read.
     """
+    if isinstance(source, Laboratory):
+        source = _as_recorded(source, directory)
     path = directory / "simulation.zarr"
     notes: dict[str, object] = {}
     provenance = store.Provenance("import", key, source.model_dump(), notes=notes)
@@ -51,6 +54,15 @@ def run(source: Recorded, directory: Path, *, key: str) -> None:
                 tally.add(block)
                 bar.update(len(block))
             refusals.check_values(tally, recording)
+
+
+def _as_recorded(source: Laboratory, directory: Path) -> Recorded:
+    """The recording that the stage `record` wrote."""
+    files = sorted(str(path) for path in (directory / "recorded").glob("*.nwb"))
+    shared = {name: getattr(source, name) for name in Laboratory.model_fields}
+    del shared["kind"], shared["recorded_as"]
+    truth = str(directory / "truth.zarr")
+    return Recorded(files=tuple(files), series=SERIES, truth=truth, **shared)
 
 
 @contextmanager

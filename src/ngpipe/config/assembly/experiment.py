@@ -76,36 +76,44 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     """Yield contradictions between sections; absent sections are not compared."""
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
-    if getattr(sections.get("source"), "kind", "simulated") == "recording":
-        yield from _not_of_a_recording(simulation, training)
-        simulation = None
-    if simulation and len(simulation.types) > simulation.n_neurons:
-        yield (
-            f"simulation.types has {len(simulation.types)} types for "
-            f"{simulation.n_neurons} neurons; lower one or raise the other"
-        )
-    elif simulation and 0 in (counts := simulation.neurons_of_types()):
-        k = counts.index(0)
-        yield (
-            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
-            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
-        )
-    if simulation and simulation.input and simulation.input.n_inputs > simulation.n_neurons:
-        yield (
-            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
-            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
-        )
-    if simulation and training and training.input != "none":
-        yield from _input_misunderstood(simulation, training)
-    if simulation and training and rollout:
-        yield from _rollout_too_long(simulation.n_frames, training, rollout)
+    kind = getattr(sections.get("source"), "kind", "simulated")
+    if kind != "simulated":
+        yield from _not_of_a_recording(simulation, training, kind)
+    if simulation and kind != "recording":
+        yield from _impossible(simulation)
+        if training and training.input != "none":
+            yield from _input_misunderstood(simulation, training)
+        if training and rollout:
+            yield from _rollout_too_long(simulation.n_frames, training, rollout)
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
     if rollout and late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 
-def _not_of_a_recording(simulation: Simulation | None, training: Training | None) -> Iterator[str]:
-    if simulation and simulation.model_fields_set:
+def _impossible(simulation: Simulation) -> Iterator[str]:
+    """More types or inputs than there are neurons."""
+    if len(simulation.types) > simulation.n_neurons:
+        yield (
+            f"simulation.types has {len(simulation.types)} types for "
+            f"{simulation.n_neurons} neurons; lower one or raise the other"
+        )
+    elif 0 in (counts := simulation.neurons_of_types()):
+        k = counts.index(0)
+        yield (
+            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
+            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
+        )
+    if simulation.input and simulation.input.n_inputs > simulation.n_neurons:
+        yield (
+            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
+            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
+        )
+
+
+def _not_of_a_recording(
+    simulation: Simulation | None, training: Training | None, kind: str
+) -> Iterator[str]:
+    if kind == "recording" and simulation and simulation.model_fields_set:
         yield (
             f"simulation.{min(simulation.model_fields_set)} is set, but source.kind is "
             "'recording', of which nothing is simulated; leave the section simulation out"
