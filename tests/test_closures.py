@@ -13,7 +13,7 @@ ROOMS = {
         "assembly|metrics.(connectivity|neurons|external|prediction)"
         "|dynamics.(assembly|inputs|movie|saturation)|wiring.ensembles"
         "|config.assembly|schemas.assembly|figures.(assembly|movie|drawing.raster)"
-        "|artifacts.(model_file|recordings|sampling|solver_lines|survey|whose)"
+        "|artifacts.(learning|model_file|named_readout|recordings|sampling|solver_lines|survey|whose)"
     ),
     "connectome": (
         "connectome|metrics.responses|config.connectome|schemas.connectome"

@@ -36,7 +36,8 @@ class Stored:
 
     def __init__(self, variable: xr.DataArray, device: torch.device) -> None:
         self._variable = variable
-        self._length = variable.encoding["chunks"][0]
+        # What is in memory has no chunks.
+        self._length = variable.encoding.get("chunks", variable.shape)[0]
         self.shape, self.device = variable.shape, device
 
     def __len__(self) -> int:
@@ -123,6 +124,18 @@ def opened(
         DeviceError: the recording does not fit the device.
     """
     dataset = store.read(simulation, schemas.SIMULATION)
+    return checked(dataset, simulation, cfg, device, in_memory=in_memory)
+
+
+def checked(
+    dataset: xr.Dataset,
+    simulation: Path,
+    cfg: Training,
+    device: torch.device,
+    *,
+    in_memory: bool = False,
+) -> Opened:
+    """The same of a dataset at hand; ``simulation`` is its name in errors."""
     dt, broken = sampling.interval(dataset, simulation), sampling.breaks(dataset, simulation)
     if cfg.target == "drift" and "drift" not in dataset:
         raise StoreError(

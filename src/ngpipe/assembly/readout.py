@@ -74,6 +74,31 @@ def types_told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -
     return "yes"
 
 
+def agreed_on(told: str, n_types: int, solver: int | None) -> str:
+    """The verdict on types, once it is known how many the closed form has distinguished.
+
+    Args:
+        told: ``yes``, or why groups of neurons may be no types.
+        n_types: number of groups.
+        solver: number that the closed form has distinguished; None if it was not asked.
+    """
+    if told != "yes" or solver is None or solver == n_types:
+        return told
+    return (
+        f"no: the closed form distinguished {solver} types before the networks were fitted to it; "
+        "compare both with recovery.n_types"
+    )
+
+
+def types_in_words(recovery: xr.Dataset) -> str:
+    """The number of types, or why it is not known."""
+    n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
+    if told != "yes":
+        why = told.removeprefix("no: ")
+        return f"{n} groups of neurons by their phi*; whether they are types is unknown: {why}"
+    return f"{n} types" if n > 1 else "one type"
+
+
 def _features(
     model: AssemblyGNN, phi: np.ndarray, x: Tensor, low: float, high: float
 ) -> Float[np.ndarray, "neuron feature"]:
