@@ -12,7 +12,6 @@ from ngpipe.acquisition.formats.extras import needed
 SERIES = "processing/ophys/DfOverF/cells"
 """Path of the activity in the file."""
 _DAY = datetime(2000, 1, 1, tzinfo=UTC)
-_IDENTIFIER = "simulated recording"
 
 
 def write(
@@ -21,7 +20,7 @@ def write(
     times: Float[np.ndarray, " frame"],
     labels: Sequence[str],
 ) -> None:
-    """Write one session.
+    """Write one session; the library gives every object in a file a random name of its own.
 
     Args:
         path: of the file; overwritten.
@@ -34,28 +33,39 @@ def write(
     """
     pynwb = needed("pynwb", path, "nwb")
     ophys = pynwb.ophys
-    nwb = pynwb.NWBFile("a simulated assembly", _IDENTIFIER, _DAY, file_create_date=_DAY)
-    device = nwb.create_device("microscope")
-    channel = ophys.OpticalChannel("green", "emission", 520.0)
+    nwb = pynwb.NWBFile(
+        session_description="a simulated assembly",
+        identifier=path.stem,
+        session_start_time=_DAY,
+        file_create_date=_DAY,
+    )
     plane = nwb.create_imaging_plane(
         name="plane",
-        optical_channel=channel,
+        optical_channel=ophys.OpticalChannel(
+            name="green", description="emission", emission_lambda=520.0
+        ),
         description="one plane",
-        device=device,
+        device=nwb.create_device(name="microscope"),
         excitation_lambda=920.0,
         indicator="simulated",
         location="simulated",
     )
-    module = nwb.create_processing_module("ophys", "fluorescence of ROIs")
-    segmentation = ophys.PlaneSegmentation("ROIs of the plane", plane, name="rois")
-    segmentation.add_column("label", "name of the cell")
+    module = nwb.create_processing_module(name="ophys", description="fluorescence of ROIs")
+    rois = ophys.PlaneSegmentation(name="rois", description="cells", imaging_plane=plane)
+    rois.add_column(name="label", description="name of the cell")
     for label in labels:
-        segmentation.add_roi(pixel_mask=[(0, 0, 1.0)], label=label)
-    module.add(ophys.ImageSegmentation(plane_segmentations=[segmentation]))
-    rows = segmentation.create_roi_table_region("all cells", region=list(range(len(labels))))
+        rois.add_roi(pixel_mask=[(0, 0, 1.0)], label=label)
+    module.add(ophys.ImageSegmentation(plane_segmentations=[rois]))
+    every = rois.create_roi_table_region(description="all cells", region=list(range(len(labels))))
     series = ophys.RoiResponseSeries(
-        "cells", values.astype(np.float32), unit="dF/F", rois=rows, timestamps=times
+        name="cells",
+        data=values.astype(np.float32),
+        unit="dF/F",
+        rois=every,
+        timestamps=times,
     )
-    module.add(ophys.DfOverF(roi_response_series=series))
+    traces = ophys.DfOverF(name="DfOverF")
+    module.add(traces)
+    traces.add_roi_response_series(series)
     with pynwb.NWBHDF5IO(str(path), "w") as io:
         io.write(nwb)

@@ -64,7 +64,7 @@ def score_oracle(
     x, phi, psi = (truth[name].values.astype(np.float64) for name in ("x", "phi", "psi"))
     sums = _Sums(len(types))
     for activity, rate in frames:
-        sent = _table(activity, x, psi, types if len(psi) > 1 else np.zeros_like(types))
+        sent = _table(activity, x, psi, types)
         sums.add(sent, rate - _table(activity, x, phi, types))
     if (sums.gram_count == 0).any():
         return scores("oracle", {}, 0)
