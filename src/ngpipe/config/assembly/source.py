@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ngpipe.config.assembly.observation import Observation
 from ngpipe.config.base import Count, Positive, Seconds, Section, Seed, Weight, unit
 
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -59,6 +60,11 @@ class Recorded(Section):
         (), description="Neurons to leave out, by label (by number, if they have none)."
     )
     tau: Seconds = Field(1.0, description="Unit of time of the model: times are divided by it.")
+    observation: Observation | None = Field(
+        None,
+        description="Signal chain: dF/F, indicator, measurement noise, rate of change. Null: the "
+        "signal is used as it is, and taken to be free of measurement noise.",
+    )
     truth: str | None = Field(
         None,
         description="A zarr store with true `connectivity` and `neuron_type`, if they are known; "
@@ -110,6 +116,7 @@ class Laboratory(Section):
     tau: Seconds = Field(
         1.0, description="Unit of time of the model; with `simulation` it gives the frame rate."
     )
+    observation: Observation | None = Field(None, description="As of a recording.")
 
 
 Source = Annotated[Simulated | Recorded | Laboratory, Field(discriminator="kind")]
