@@ -139,7 +139,7 @@ def test_the_help_of_a_command_gives_unit_default_and_meaning():
     text = describe.describe(Simulation)
     assert text.startswith("config section simulation:\n")
     assert (
-        "  dt [tau] = 0.01\n      Integration step; frames are `frame_every` steps apart.\n" in text
+        "  dt [tau] = 0.01\n      Integration step. Frames are `frame_every` steps apart.\n" in text
     )
 
 
