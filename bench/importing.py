@@ -6,7 +6,7 @@
 The target is 10 s and 1 GB, libraries included. The files are made first, in a temporary folder.
 """
 
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,33 +92,46 @@ CASES: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 
 def imported(file: Path) -> None:
-    """Import a file in this process; prints seconds and peak memory [MB]."""
+    """Import a file in this process; prints seconds, those of all cores, and peak memory [MB]."""
     start = time.perf_counter()
     from ngpipe.config.assembly.source import Recorded
     from ngpipe.steps import import_
 
     import_.run(Recorded(kind="recording", files=(str(file),)), file.parent / "run", key="0" * 64)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    print(f"{time.perf_counter() - start:.2f} {peak:.0f}")
+    print(f"{time.perf_counter() - start:.2f} {time.process_time():.2f} {peak_memory():.0f}")
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process [MB].
+
+    That of getrusage begins with the memory of the process which started this one.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 2**10
 
 
 def main(names: list[str]) -> None:
-    """Make the files of the cases whose names begin so, and import each in a process of its own."""
-    wanted = {n: c for n, c in CASES.items() if not names or n in names}
-    print(f"{'case':<24} {'seconds':>8} {'MB':>6}   target: {TARGET[0]:g} s, {TARGET[1]:g} MB")
+    """Make the file of each case, and import it; each in a process of its own."""
+    print(f"{'case':<24} {'wall s':>8} {'CPU s':>8} {'MB':>6}   {FRAMES:,} x {NEURONS:,}")
+    print(f"{'target':<24} {TARGET[0]:>8g} {'':>8} {TARGET[1]:>6g}")
     with tempfile.TemporaryDirectory() as folder:
-        for name, (file, write) in wanted.items():
-            path = Path(folder) / name.replace(", ", "_").replace(" ", "_") / file
+        for name in names or CASES:
+            path = Path(folder) / name.replace(", ", "_").replace(" ", "_") / CASES[name][0]
             path.parent.mkdir()
-            write(path)
-            command = [sys.executable, __file__, "--import", str(path)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            seconds, peak = done.stdout.split()
-            print(f"{name:<24} {seconds:>8} {peak:>6}", flush=True)
+            again = [sys.executable, __file__]
+            subprocess.run([*again, "--write", name, str(path)], check=True)
+            done = subprocess.run(
+                [*again, "--import", str(path)], capture_output=True, text=True, check=True
+            )
+            print("{:<24} {:>8} {:>8} {:>6}".format(name, *done.stdout.split()), flush=True)
+            shutil.rmtree(path.parent)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--import"]:
-        imported(Path(sys.argv[2]))
-    else:
-        main(sys.argv[1:])
+    match sys.argv[1:]:
+        case ["--import", file]:
+            imported(Path(file))
+        case ["--write", name, file]:
+            CASES[name][1](Path(file))
+        case names:
+            main(names)
