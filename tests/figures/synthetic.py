@@ -50,6 +50,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             "psi": (("type", "x"), np.tanh(np.tile(x, (3, 1)))),
         },
         coords={"time": time, "x": x},
+        attrs={"dt": 0.01},
     )
     recovery = xr.Dataset(
         {
