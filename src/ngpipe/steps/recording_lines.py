@@ -68,6 +68,7 @@ def _described(one: Suggestion, looks: dict[str, xr.DataArray]) -> Iterator[str]
         yield "    for a config:"
     yield ""
     yield from (f"      {line}" for line in one.section().splitlines())
+    yield "      training: {target: finite_difference}"
 
 
 def _of_series(series: Series) -> Iterator[str]:
