@@ -9,7 +9,7 @@ import xarray as xr
 
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
-from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION
+from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION, TRAINING
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class AssemblyMaterial(Material):
     metrics: ClassVar[pd.DataFrame] = Result("metrics.csv")
     learning_curve: ClassVar[pd.DataFrame] = Result("learning_curve.csv")
     training: ClassVar[pd.DataFrame] = Result("training.csv")
+    history: ClassVar[xr.Dataset] = Result("training.zarr", TRAINING)
 
     def metric(self, quantity: str, metric: str) -> float:
         """One number of metrics.csv."""
