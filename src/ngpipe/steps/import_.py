@@ -37,7 +37,8 @@ def run(source: Recorded, directory: Path, *, key: str) -> None:
     notes: dict[str, object] = {}
     provenance = store.Provenance("import", key, source.model_dump(), notes=notes)
     with _sessions(source) as recording:
-        refusals.check_shape(recording)
+        subject = refusals.subject(recording)
+        refusals.check_shape(subject)
         dataset = _dataset(recording, source)
         sampling.breaks(dataset, Path(", ".join(source.files)))
         _tell(recording, notes)
@@ -50,7 +51,7 @@ def run(source: Recorded, directory: Path, *, key: str) -> None:
                 out.put("activity", start, block)
                 tally.add(block)
                 bar.update(len(block))
-            refusals.check_values(tally, recording)
+            refusals.check_values(tally, subject)
 
 
 @contextmanager
