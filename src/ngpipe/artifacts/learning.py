@@ -168,7 +168,7 @@ def _solve(
 
     solution = ClosedForm(trainer.recording, cfg, report).solve()
     diagnosis: Any = solution.diagnosis  # in the end there is one
-    report("recording", **asdict(diagnosis))
+    report("recording", **asdict(diagnosis), ridge=solution.ridge)
     say(diagnosis.sentence)
     distil(
         trainer.model,

@@ -21,8 +21,20 @@ NOT_TOLD = "no: no connection is called present, so phi* may have absorbed what 
 
 
 @torch.no_grad()
-def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
-    """All that was recovered, as ``schemas.RECOVERY`` describes it."""
+def read_out(
+    model: AssemblyGNN,
+    recording: Recording,
+    cfg: Recovery,
+    halves: Float[Tensor, "half post pre"] | None = None,
+) -> xr.Dataset:
+    """All that was recovered, as ``schemas.RECOVERY`` describes it.
+
+    Args:
+        model: the trained model.
+        recording: what it was trained on.
+        cfg: the recovery section of the config.
+        halves: W of either half of the training frames, in the scale of the model [1/tau].
+    """
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
@@ -57,6 +69,9 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
             "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
         },
     )
+    if halves is not None:
+        of_halves = (halves * scales.connectivity).float().cpu().numpy()
+        recovered["connectivity_halves"] = ("half", "post", "pre"), of_halves
     return xr.merge(
         [
             recovered,

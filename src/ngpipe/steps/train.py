@@ -88,7 +88,7 @@ def _write(
     notes |= provenance.notes
     if (told := learned.diagnosis) is not None:
         numbers = {name: v for name, v in asdict(told).items() if not np.isnan(v)}
-        dataset.attrs |= numbers | {"diagnosis": told.sentence}
+        dataset.attrs |= numbers | {"diagnosis": told.sentence, "identified": told.identified}
     store.write(
         dataset,
         directory / "training.zarr",

@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
-from ngpipe.config.assembly.source import Simulated, Source
+from ngpipe.config.assembly.source import Recorded, Simulated, Source
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
 from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
@@ -76,9 +76,11 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     """Yield contradictions between sections; absent sections are not compared."""
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
-    if getattr(sections.get("source"), "kind", "simulated") == "recording":
+    source = sections.get("source")
+    if isinstance(source, Recorded):
         yield from _not_of_a_recording(simulation, training)
         simulation = None
+    yield from _rates_misunderstood(source, training)
     if simulation and len(simulation.types) > simulation.n_neurons:
         yield (
             f"simulation.types has {len(simulation.types)} types for "
@@ -99,8 +101,13 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _input_misunderstood(simulation, training)
     if simulation and training and rollout:
         yield from _rollout_too_long(simulation.n_frames, training, rollout)
-    late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
-    if rollout and late:
+    if rollout:
+        yield from _too_late(rollout)
+
+
+def _too_late(rollout: Rollout) -> Iterator[str]:
+    late = [frame for frame in rollout.at if frame > rollout.n_frames]
+    if late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 
@@ -114,6 +121,32 @@ def _not_of_a_recording(simulation: Simulation | None, training: Training | None
         yield (
             "training.target is 'drift' (the default), the exact rate, which no recording holds; "
             "set training.target: finite_difference"
+        )
+
+
+def _rates_misunderstood(
+    source: Simulated | Recorded | None, training: Training | None
+) -> Iterator[str]:
+    if source is None or training is None:
+        return
+    if not isinstance(source, Recorded):
+        if training.target == "estimated":
+            yield (
+                "training.target is 'estimated', but rates are estimated only from recordings; set "
+                "training.target to drift or finite_difference"
+            )
+        return
+    rates = source.observation is not None and source.observation.rate is not None
+    if training.target == "estimated" and not rates:
+        yield (
+            "training.target is 'estimated', but source.observation.rate names no estimate; add "
+            "one, such as {kind: savitzky_golay}, or set training.target: finite_difference"
+        )
+    if training.target == "finite_difference" and rates:
+        yield (
+            "source.observation.rate estimates rates, but training.target is 'finite_difference', "
+            "which would take differences of the smoothed state; set training.target: estimated, "
+            "or leave source.observation.rate out"
         )
 
 

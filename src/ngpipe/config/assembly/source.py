@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from ngpipe.config.assembly.observation import Observation
 from ngpipe.config.base import Positive, Seconds, Section, unit
 
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -58,6 +59,11 @@ class Recorded(Section):
         (), description="Neurons to leave out, by label (by number, if they have none)."
     )
     tau: Seconds = Field(1.0, description="Unit of time of the model: times are divided by it.")
+    observation: Observation | None = Field(
+        None,
+        description="Signal chain: dF/F, indicator, measurement noise, rate of change. Null: the "
+        "signal is used as it is, and taken to be free of measurement noise.",
+    )
     truth: str | None = Field(
         None,
         description="A zarr store with true `connectivity` and `neuron_type`, if they are known; "
