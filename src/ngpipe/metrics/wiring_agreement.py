@@ -19,8 +19,8 @@ sign      share of the connected pairs whose v, not 0, has the sign of w
 Along one hop w is the weight; along n hops it is the effective connectivity over all paths of 1 to
 n hops, each hop weighed by the share of its receiver's input
 (:mod:`ngpipe.wiring.paths.effective`), and nearly all pairs are connected, so ``presence`` is left
-out. So are ``rank`` and ``sign`` where the connectome has no negative weight. Nulls are connectomes
-drawn whole and then compared over the same pairs.
+out. So are ``rank`` and ``sign`` where connectome or estimate has no negative value. Nulls are
+connectomes drawn whole and then compared over the same pairs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -157,7 +157,8 @@ def agreement(
         ConnectomeError: too few pairs in common.
     """
     pairs = SharedPairs.of(estimate, connectome)
-    compared = _Compared(pairs, signed=connectome.is_signed)
+    signed = connectome.is_signed and bool((pairs.value < 0).any())
+    compared = _Compared(pairs, signed=signed)
     drawn = {OBSERVED: [connectome], **samples}
     rows = [
         (null, n, measure, k, value)

@@ -217,6 +217,22 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             takes=("measures", "reference", "impulse", "conditions"),
         ),
     },
+    "atlas": {
+        "wire": _WIRE,
+        "measure": Stage(
+            "read measured responses between neurons",
+            outputs=("measured.zarr", "measured.json"),
+            above=(),
+            reads=("measured",),
+            files=("measured.path",),
+        ),
+        "agree": Stage(
+            "compare measured responses with the connectome and with nulls",
+            outputs=("metrics.csv", "metrics.json", "agreement.csv"),
+            above=("wire", "measure"),
+            reads=("agreement", "reference"),
+        ),
+    },
 }
 """Stages by system, in the order in which they run."""
 

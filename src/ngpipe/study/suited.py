@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.atlas.experiment import AtlasExperiment
 from ngpipe.config.base import OBSERVED
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
@@ -80,9 +81,18 @@ def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
         )
 
 
+def _not_compared(panel: Panel, experiment: AtlasExperiment) -> Iterator[str]:
+    """Nulls that are not drawn."""
+    if panel.kind == "response_agreement" and not experiment.agreement.nulls:
+        yield (
+            f".kind: experiment {panel.of} has no agreement.nulls to compare with; name some there"
+        )
+
+
 CHECKS: Mapping[str, Callable[[Panel, Any], Iterator[str]]] = {
     "assembly": _frames_missing,
     "connectome": _parts_missing,
     "circuit": _runs_missing,
+    "atlas": _not_compared,
 }
 """Checks by system."""
