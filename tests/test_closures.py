@@ -40,7 +40,7 @@ def of_others(system: str | None, modules: frozenset[str]) -> list[str]:
 
 @pytest.mark.parametrize(("system", "stage"), STAGES)
 def test_a_stage_depends_on_no_other_system(system, stage):
-    assert of_others(system, keys.closure(f"ngpipe.steps.{stage}")) == []
+    assert of_others(system, keys.closure(keys.step_module(stage))) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,7 +51,7 @@ def test_a_panel_depends_on_no_other_system(kind):
 
 @pytest.mark.parametrize("step", ["panel", "figure", "sweep"])
 def test_a_step_of_all_systems_depends_on_none(step):
-    assert of_others(None, keys.closure(f"ngpipe.steps.{step}")) == []
+    assert of_others(None, keys.closure(keys.step_module(step))) == []
 
 
 def test_a_panel_depends_on_its_own_drawing_alone():
@@ -73,7 +73,7 @@ def test_a_panel_depends_on_its_own_drawing_alone():
 )
 def test_a_stage_of_a_circuit_depends_on_the_sections_it_reads(stage, sections):
     room = "ngpipe.config.circuit."
-    closure = keys.closure(f"ngpipe.steps.{stage}")
+    closure = keys.closure(keys.step_module(stage))
     assert {name.removeprefix(room) for name in closure if name.startswith(room)} == sections
 
 

@@ -426,7 +426,7 @@ def edited(monkeypatch):
     def digest(stage: str, module: str, text: str) -> str:
         found = keys.code
         monkeypatch.setattr(keys, "code", lambda m: code_of(text) if m == module else found(m))
-        total = keys.source_digest(f"ngpipe.steps.{stage}")
+        total = keys.source_digest(keys.step_module(stage))
         monkeypatch.setattr(keys, "code", found)
         return total
 
@@ -436,7 +436,7 @@ def edited(monkeypatch):
 def some_of(stage: str, change: Callable[[str], object], count: int) -> dict[str, object]:
     """Some modules that a stage may run, the step first, with what becomes of their source."""
     found = {}
-    for name in sorted(keys.closure(f"ngpipe.steps.{stage}"), key=lambda m: (stage not in m, m)):
+    for name in sorted(keys.closure(keys.step_module(stage)), key=lambda m: (stage not in m, m)):
         other = change(keys.path_of(name).read_text())
         if other is not None:
             found[name] = other
@@ -456,14 +456,14 @@ class TestMutations:
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_comments_docstrings_and_formatting_do_not(self, stage, edited):
-        before = keys.source_digest(f"ngpipe.steps.{stage}")
+        before = keys.source_digest(keys.step_module(stage))
         for module, text in some_of(stage, without_comments, 6).items():
             assert edited(stage, module, text) == before, module
             assert edited(stage, module, f"# edited\n{text}") == before, module
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_other_names_of_imported_types_do_not(self, stage, edited):
-        before = keys.source_digest(f"ngpipe.steps.{stage}")
+        before = keys.source_digest(keys.step_module(stage))
         found = some_of(stage, types_renamed, 6)
         assert len(found) > 1
         for module, text in found.items():
@@ -499,9 +499,9 @@ class TestClosure:
     @pytest.mark.parametrize("step", STEPS)
     def test_covers_what_the_step_loads(self, loaded, step):
         modules = dict.fromkeys(loaded[step])
-        assert f"ngpipe.steps.{step}" in modules
+        assert keys.step_module(step) in modules
         keys.check_closure(step, loaded=modules)
-        assert set(modules) <= keys.loaded_by(f"ngpipe.steps.{step}")
+        assert set(modules) <= keys.loaded_by(keys.step_module(step))
 
     def test_names_a_module_that_escaped(self):
         modules = ["numpy", "ngpipe.steps.simulate", "ngpipe.steps.train"]

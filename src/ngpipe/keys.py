@@ -12,6 +12,7 @@ functions count for nothing. Needs the standard library only: Snakemake loads th
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 
 from ngpipe.errors import StaleError
@@ -39,9 +40,14 @@ def chain_key(
         files: files the section names, whose content counts.
         drawn: modules that the step loads by name.
     """
-    source = source_digest(f"ngpipe.steps.{stage}", *drawn)
+    source = source_digest(step_module(stage), *drawn)
     content = [stage, section, source, list(above), [file_digest(f) for f in files]]
     return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def step_module(stage: str) -> str:
+    """Module of a step: that of `import`, a word of Python's own, is ``import_``."""
+    return f"ngpipe.steps.{stage}_" if iskeyword(stage) else f"ngpipe.steps.{stage}"
 
 
 def source_digest(*modules: str) -> str:
@@ -80,7 +86,7 @@ def check_closure(step: str, *drawn: str, loaded: Iterable[str]) -> None:
     Raises:
         StaleError: naming the modules that escaped the analysis of imports.
     """
-    covered = loaded_by(f"ngpipe.steps.{step}", *drawn) | _HARMLESS
+    covered = loaded_by(step_module(step), *drawn) | _HARMLESS
     escaped = {name for name in loaded if name.split(".")[0] == "ngpipe"} - covered
     if escaped:
         raise StaleError(

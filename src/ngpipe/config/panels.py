@@ -34,6 +34,8 @@ class PanelKind:
     """Further options that it heeds."""
     columns: int = 1
     """Columns that it takes on a page without a mosaic, 1 to 3."""
+    truth: bool = False
+    """True if it cannot be drawn of a recording whose truth is not known."""
     movie: bool = False
     """True if it also becomes a movie."""
     draws: str = ""

@@ -12,6 +12,7 @@ _COORDINATES = {
     "sample": ("tau", "time of the frame"),
     "sample_frame": ("1", "number of the frame"),
     "segment": ("1", "trial of the frame"),
+    "session": ("1", "session of the frame"),
     "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
 }

@@ -35,8 +35,8 @@ class Memory:
 class Stage:
     """One stage of a system.
 
-    Its module in ``ngpipe.steps`` has a function ``run(*parts, directory, key=...)``. Parts of an
-    experiment are named by the path of their keys, as ``rollout.at``.
+    Its module (:func:`ngpipe.keys.step_module`) has a function ``run(*parts, directory, key=...)``.
+    Parts of an experiment are named by the path of their keys, as ``rollout.at``.
     """
 
     does: str
@@ -44,7 +44,7 @@ class Stage:
     outputs: tuple[str, ...]
     """Its outputs in results/runs/<experiment>/."""
     above: tuple[str, ...]
-    """Stages whose results it reads."""
+    """Stages whose results it reads; of each experiment those that it has."""
     reads: tuple[str, ...]
     """Parts of the config that its key covers."""
     takes: tuple[str, ...] | None = None
@@ -60,6 +60,8 @@ class Stage:
     memory: Memory = field(default_factory=Memory)
     gpu: bool = False
     """True if it gains from a GPU, and asks a cluster for one."""
+    source: str | None = None
+    """Kind of `source` of the experiments that have it; None: all experiments of its system."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -92,11 +94,20 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             minutes=60,
             memory=Memory(2000, pair=16),
+            source="simulated",
+        ),
+        "import": Stage(
+            "read the recording of an experiment, in the place of `simulate`",
+            outputs=("simulation.zarr", "simulation.json"),
+            above=(),
+            reads=("source",),
+            files=("source.files", "source.truth"),
+            source="recording",
         ),
         "train": Stage(
             "train the model, resuming from its checkpoint",
             outputs=("model.safetensors", "training.csv", "training.zarr", "training.json"),
-            above=("simulate",),
+            above=("simulate", "import"),
             reads=("training",),
             computes=True,
             options={

@@ -3,24 +3,34 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.source import Simulated, Source
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
 from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
-SWEPT = ("simulation", "training", "recovery", "rollout")
+SWEPT = ("source", "simulation", "training", "recovery", "rollout")
 """Sections whose keys can be swept."""
 
 
 class Experiment(Swept):
-    """One experiment: what is simulated, how it is learned, read out and compared."""
+    """One experiment: what is simulated or was recorded, how it is learned, read out, compared."""
 
     system: Literal["assembly"] = Field("assembly", description="Name of the system.")
+    source: Source = Field(
+        Simulated(), description="Source of the activity: a simulation, or a recording."
+    )
     simulation: Simulation = Field(Simulation(), description="The simulated assembly.")
     training: Training = Field(Training(), description="Training of the model.")
     recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
@@ -66,6 +76,9 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     """Yield contradictions between sections; absent sections are not compared."""
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
+    if getattr(sections.get("source"), "kind", "simulated") == "recording":
+        yield from _not_of_a_recording(simulation, training)
+        simulation = None
     if simulation and len(simulation.types) > simulation.n_neurons:
         yield (
             f"simulation.types has {len(simulation.types)} types for "
@@ -89,6 +102,19 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
     if rollout and late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
+
+
+def _not_of_a_recording(simulation: Simulation | None, training: Training | None) -> Iterator[str]:
+    if simulation and simulation.model_fields_set:
+        yield (
+            f"simulation.{min(simulation.model_fields_set)} is set, but source.kind is "
+            "'recording', of which nothing is simulated; leave the section simulation out"
+        )
+    if training and training.target == "drift":
+        yield (
+            "training.target is 'drift' (the default), the exact rate, which no recording holds; "
+            "set training.target: finite_difference"
+        )
 
 
 def _input_misunderstood(simulation: Simulation, training: Training) -> Iterator[str]:
@@ -125,13 +151,17 @@ def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section
     """The sections without a mistake of their own, each validated alone."""
     if not isinstance(content, Mapping):
         return {}
-    models: dict[str, type[Section]] = {
+    if "source" in mistaken:
+        mistaken = {*mistaken, "simulation"}  # which it may have none of
+    models: dict[str, Any] = {
+        "source": Source,
         "simulation": Simulation,
         "training": Training,
         "rollout": Rollout,
     }
+    default = {"source": {"kind": "simulated"}}
     return {
-        name: model.model_validate(content.get(name, {}))
+        name: TypeAdapter(model).validate_python(content.get(name, default.get(name, {})))
         for name, model in models.items()
         if name not in mistaken
     }
