@@ -6,10 +6,13 @@ import pandas as pd
 import xarray as xr
 
 from ngpipe.artifacts.progress import progress
-from ngpipe.config.agreement import Agreement
+from ngpipe.config.agreement import Agreement, CompareWith
+from ngpipe.config.wiring import CelegansSource
 from ngpipe.metrics.wiring_agreement import agreement
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.nulls.table import samples
+from ngpipe.wiring.sources import worm
+from ngpipe.wiring.sources.table import read_source
 
 
 def compared(
@@ -28,3 +31,25 @@ def compared(
                 bar.update()
 
         return agreement(estimate, connectome, {name: drawn(name) for name in cfg.nulls}, cfg.hops)
+
+
+def compared_with(
+    estimate: xr.DataArray, cfg: CompareWith
+) -> tuple[pd.DataFrame, Mapping[str, int]]:
+    """The same with the connectome that the config names, see :func:`compared`.
+
+    Raises:
+        StoreError: a connectome that is not there, with the ways to get it.
+        ConnectomeError: estimate without the names of its neurons, too few pairs in common, or a
+            null that the connectome cannot have.
+    """
+    source = cfg.connectome.source
+    connectome = read_source(source).signed(cfg.connectome.without_sign)
+    for dim in ("post", "pre"):
+        if dim in estimate.coords:
+            names = [str(name) for name in estimate[dim].values]
+            if isinstance(source, CelegansSource):
+                names = worm.matched_names(names)
+            estimate = estimate.assign_coords({dim: names})
+    ids = [str(one) for one in connectome.ids]
+    return compared(estimate, connectome.described(id=ids), cfg)

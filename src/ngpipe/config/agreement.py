@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from ngpipe.config.base import Count, Section, Seed, unit
 from ngpipe.config.nulls import NullName
+from ngpipe.config.wiring import Wiring
 
 Hops = Annotated[int, Field(ge=1, le=8, json_schema_extra=unit("synapses"))]
 
@@ -38,3 +39,12 @@ class Agreement(Section):
         if len(set(given)) < len(given):
             raise ValueError(f"{list(given)} names one twice; name each once")
         return given
+
+
+class CompareWith(Agreement):
+    """A known connectome of the recorded neurons, which recovered W is compared with."""
+
+    connectome: Wiring = Field(
+        description="The connectome; its neurons are matched with those of the recording by id. "
+        "Names of the worm may be those of any usual file: VB1, AWCOFF."
+    )

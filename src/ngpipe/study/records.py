@@ -138,9 +138,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
-            outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
+            outputs=("metrics.csv", "metrics.json", "learning_curve.csv", "agreement.csv"),
             above=("recover", "rollout"),
-            reads=("reference", "rollout.at"),
+            reads=("reference", "rollout.at", "compare_with"),
+            files=tuple(f"compare_with.{path}" for path in _WIRE.files),
             memory=Memory(1500, pair=100),
         ),
     },

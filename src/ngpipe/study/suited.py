@@ -30,6 +30,9 @@ def lacks(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
 
 def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
     """Frames of the rollout that are not scored, and what is not there of the recording."""
+    if panel.kind == "wiring_agreement":
+        yield from _without_connectome(panel, experiment)
+        return
     if panel.kind == "rollout_scatter":
         if panel.frame not in experiment.rollout.at:
             yield (
@@ -47,6 +50,15 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
                 f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
                 f"({n_frames}); name an earlier one"
             )
+
+
+def _without_connectome(panel: Panel, experiment: Experiment) -> Iterator[str]:
+    """A connectome to compare with, and nulls of it."""
+    if experiment.compare_with is None or not experiment.compare_with.nulls:
+        yield (
+            f".kind: experiment {panel.of} has no compare_with with nulls; name a connectome of "
+            "the same neurons there, or leave the panel out"
+        )
 
 
 def _truth_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:

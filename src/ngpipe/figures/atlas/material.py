@@ -13,38 +13,26 @@ from matplotlib.container import ErrorbarContainer
 from scipy.sparse.csgraph import shortest_path
 from scipy.stats import binom
 
-from ngpipe.config.base import OBSERVED
 from ngpipe.config.panels import PanelKind
-from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result, label
-from ngpipe.figures.drawing.null_histograms import Compared, null_histograms
+from ngpipe.figures.drawing.null_histograms import draw_agreement
 from ngpipe.figures.drawing.row_names import legend_below
 from ngpipe.figures.drawing.scale import color_scale
 from ngpipe.figures.drawing.style import small_text
-from ngpipe.metrics.wiring_agreement import SharedPairs
 from ngpipe.schemas.atlas import MEASURED
 from ngpipe.wiring.container import Connectome
+from ngpipe.wiring.shared_pairs import SharedPairs
 
 STRONG = 0.98
 """Share of the values that the colours of a matrix tell apart."""
+FEWEST = 30
+"""Pairs of a class below which no median is drawn."""
 SPREAD = 0.95
 """Coverage of the intervals of medians."""
 WEIGHTS = (1, 3, 6, 11, np.inf)
 """Classes of weights: from each to below the next."""
 FARTHEST = 4
 """Paths of as many synapses and longer ones are one class."""
-LABELS = {
-    "rank": "rank correlation, signed",
-    "rank_size": "rank correlation of sizes",
-    "presence": "area under the ROC curve",
-    "sign": "share with the sign of the connection",
-}
-TITLES = {
-    "rank": "responses rank like connections?",
-    "rank_size": "sizes rank like sizes?",
-    "presence": "do responses tell connected pairs?",
-    "sign": "do responses have the sign?",
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +131,7 @@ def response_by_weight(material: AtlasMaterial, ax: Axes) -> Axes:
     classes = [("none", weight == 0)]
     size = np.abs(weight)
     for low, high in pairwise(WEIGHTS):
-        name = f"{low} or more" if np.isinf(high) else f"{low}–{high - 1}"
+        name = f"≥ {low}" if np.isinf(high) else f"{low}–{high - 1}"
         classes.append((name, (size >= low) & (size < high)))
     looks = {"excites": (weight > 0, "C3"), "inhibits": (weight < 0, "C0")}
     handles = []
@@ -153,7 +141,7 @@ def response_by_weight(material: AtlasMaterial, ax: Axes) -> Axes:
     handles.insert(0, _medians(ax, pairs.value, classes[:1], 0.0, "not connected", "0.4", 0))
     _classes(ax, material, classes)
     ax.set_xlabel(f"weight of the connection [{material.connectome.unit}]")
-    legend_below(ax, handles, material.style, under=small_text(material.style))
+    legend_below(ax, handles, material.style, under=1.3 * small_text(material.style))
     ax.set_title("response by weight")
     return ax
 
@@ -164,7 +152,7 @@ def response_by_path(material: AtlasMaterial, ax: Axes) -> Axes:
     links = material.connectome.weights != 0
     far = shortest_path(links.T.tocsr(), unweighted=True)[pairs.pre, pairs.post]
     classes = [(f"{n}", far == n) for n in range(1, FARTHEST)]
-    classes.append((f"{FARTHEST} or more", (far >= FARTHEST)))
+    classes.append((f"≥ {FARTHEST}", far >= FARTHEST))
     _medians(ax, pairs.value, classes, 0.0, "", material.style.learned_color, 0)
     _classes(ax, material, classes)
     ax.set_xlabel("synapses on the shortest path")
@@ -178,32 +166,8 @@ def response_agreement(material: AtlasMaterial, ax: Axes) -> Axes:
     Raises:
         StoreError: a measure that was not taken, or no nulls.
     """
-    blocks = agreement_blocks(material.agreement, str(material.spec.metric))
-    null_histograms(ax, blocks, material.style, label=LABELS[str(material.spec.metric)])
-    ax.set_title(TITLES[str(material.spec.metric)])
+    draw_agreement(ax, material.agreement, str(material.spec.metric), material.style)
     return ax
-
-
-def agreement_blocks(table: pd.DataFrame, measure: str) -> list[Compared]:
-    """Rows of agreement.csv of one measure as blocks, one for each number of hops.
-
-    Raises:
-        StoreError: a measure that was not taken, or no nulls.
-    """
-    mine, known = table[table["measure"] == measure], table["measure"].unique().tolist()
-    if mine.empty or not (mine["null"] != OBSERVED).any():
-        raise StoreError(
-            f"agreement.csv has no nulls of '{measure}', only of {known}; correct `metric` of the "
-            "panel, or name nulls in the config"
-        )
-    blocks = []
-    for hops, rows in mine.groupby("hops"):
-        name = "single connections" if hops == 1 else f"paths of up to {hops} synapses"
-        drawn = rows[rows["null"] != OBSERVED].groupby("null", sort=False)["value"]
-        nulls = {str(null).replace("_", " "): draws.to_numpy() for null, draws in drawn}
-        value = float(rows.loc[rows["null"] == OBSERVED, "value"].iloc[0])
-        blocks.append(Compared(name, value, nulls))
-    return blocks
 
 
 def _matrix(
@@ -221,10 +185,11 @@ def _matrix(
     image = ax.imshow(np.ma.masked_invalid(values), interpolation="nearest", **look)
     for axis, own, line in ((ax.yaxis, roles[0], ax.axhline), (ax.xaxis, roles[1], ax.axvline)):
         kinds, first, n = np.unique(own, return_index=True, return_counts=True)
-        axis.set_ticks(first + (n - 1) / 2, [kind[:6] for kind in kinds])
+        axis.set_ticks(first + (n - 1) / 2, kinds)
         for border in first[1:]:
             line(border - 0.5, color="black", linewidth=0.4)
     ax.tick_params(length=0)
+    ax.tick_params(axis="x", labelrotation=20)
     ax.spines[:].set_visible(True)
     bar = ax.figure.colorbar(image, ax=ax, aspect=20, extend=scale.extend)
     bar.set_label(named)
@@ -250,7 +215,7 @@ def _medians(
     rows = [
         (start + k + aside, *_median(values[chosen]))
         for k, (_, chosen) in enumerate(classes)
-        if chosen.any()
+        if chosen.sum() >= FEWEST
     ]
     x, middle, low, high = np.array(rows).T
     spread = np.array([middle - low, high - middle])
@@ -272,4 +237,4 @@ def _classes(ax: Axes, material: AtlasMaterial, classes: list[tuple[str, np.ndar
     ax.set_xticks(range(len(names)), names)
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
-    ax.set_ylabel(f"median, {label(material.measured['response'])}")
+    ax.set_ylabel(f"median of {label(material.measured['response'])}")

@@ -1,15 +1,18 @@
-"""A value beside the histograms of its nulls, a row a null."""
+"""Agreement with a connectome: a value beside the histograms of its nulls, a row a null."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ngpipe.config.base import OBSERVED
 from ngpipe.config.figures import Style
+from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.row_names import legend_below, row_names
 from ngpipe.figures.drawing.style import small_text
 from ngpipe.wiring.nulls.significance import p_value
@@ -17,6 +20,20 @@ from ngpipe.wiring.nulls.significance import p_value
 BINS = 40
 HIGH = 0.8
 """Height of a histogram, relative to the distance of rows."""
+
+
+LABELS = {
+    "rank": "rank correlation, signed",
+    "rank_size": "rank correlation of sizes",
+    "presence": "area under the ROC curve",
+    "sign": "share with the sign of the connection",
+}
+TITLES = {
+    "rank": "ranked as the connections are",
+    "rank_size": "sizes ranked as the connections are",
+    "presence": "connected pairs against others",
+    "sign": "signs of connected pairs",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,39 @@ def null_histograms(ax: Axes, blocks: Sequence[Compared], style: Style, *, label
     ]
     legend_below(ax, keys, style)
     return ax
+
+
+def draw_agreement(ax: Axes, table: pd.DataFrame, measure: str, style: Style) -> Axes:
+    """One measure of agreement.csv, a block for each number of hops.
+
+    Raises:
+        StoreError: a measure that was not taken, or no nulls.
+    """
+    null_histograms(ax, agreement_blocks(table, measure), style, label=LABELS[measure])
+    ax.set_title(TITLES[measure])
+    return ax
+
+
+def agreement_blocks(table: pd.DataFrame, measure: str) -> list[Compared]:
+    """Rows of agreement.csv of one measure as blocks, one for each number of hops.
+
+    Raises:
+        StoreError: a measure that was not taken, or no nulls.
+    """
+    mine, known = table[table["measure"] == measure], table["measure"].unique().tolist()
+    if mine.empty or not (mine["null"] != OBSERVED).any():
+        raise StoreError(
+            f"agreement.csv has no nulls of '{measure}', only of {known}; correct `metric` of the "
+            "panel, or name nulls in the config"
+        )
+    blocks = []
+    for hops, rows in mine.groupby("hops"):
+        name = "single connections" if hops == 1 else f"paths of up to {hops} synapses"
+        drawn = rows[rows["null"] != OBSERVED].groupby("null", sort=False)["value"]
+        nulls = {str(null).replace("_", " "): draws.to_numpy() for null, draws in drawn}
+        value = float(rows.loc[rows["null"] == OBSERVED, "value"].iloc[0])
+        blocks.append(Compared(name, value, nulls))
+    return blocks
 
 
 def _row(ax: Axes, row: int, draws: np.ndarray, edges: np.ndarray, style: Style) -> None:
