@@ -23,6 +23,9 @@ from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
 from ngpipe.schemas import assembly as schemas
 
+OF_ACTIVITY = {"activity", "activity_hat", "visited", "x"}
+"""Variables of results that have the unit of activity."""
+
 
 class Stored:
     """A variable over time that stays on disk; frames are read when they are asked for.
@@ -36,7 +39,8 @@ class Stored:
 
     def __init__(self, variable: xr.DataArray, device: torch.device) -> None:
         self._variable = variable
-        self._length = variable.encoding["chunks"][0]
+        # What is in memory has no chunks.
+        self._length = variable.encoding.get("chunks", variable.shape)[0]
         self.shape, self.device = variable.shape, device
 
     def __len__(self) -> int:
@@ -70,6 +74,10 @@ class Opened:
     labels: xr.Dataset
     """Coordinates of the neurons: their names and whatever else the store says of each."""
     path: Path
+    units: str = "1"
+    """Unit of activity."""
+    tau_seconds: float | None = None
+    """Unit of time of the model [s], if the recording says it."""
 
     @property
     def left_out(self) -> int:
@@ -96,6 +104,10 @@ class Opened:
         for dim, meaning in (("post", "receiving neuron"), ("pre", "sending neuron")):
             if labels is not None and dim in named.dims:
                 named = named.assign_coords({dim: (dim, labels.values, {"long_name": meaning})})
+        for name in OF_ACTIVITY & set(map(str, named.variables)):
+            named[name].attrs["units"] = self.units
+        if self.tau_seconds is not None:
+            named = named.assign_attrs(tau_seconds=self.tau_seconds)
         return named.assign_attrs(recording=survey.text(self.identity))
 
 
@@ -123,6 +135,18 @@ def opened(
         DeviceError: the recording does not fit the device.
     """
     dataset = store.read(simulation, schemas.SIMULATION)
+    return checked(dataset, simulation, cfg, device, in_memory=in_memory)
+
+
+def checked(
+    dataset: xr.Dataset,
+    simulation: Path,
+    cfg: Training,
+    device: torch.device,
+    *,
+    in_memory: bool = False,
+) -> Opened:
+    """The same of a dataset at hand; ``simulation`` is its name in errors."""
     dt, broken = sampling.interval(dataset, simulation), sampling.breaks(dataset, simulation)
     if cfg.target == "drift" and "drift" not in dataset:
         raise StoreError(
@@ -145,7 +169,15 @@ def opened(
         stretches=survey.stretches(found.finite, broken),
     )
     _check_enough(recording, found, dataset, simulation)
-    return Opened(recording, found.identity, _labels(dataset), simulation)
+    tau = dataset.attrs.get("tau_seconds")
+    return Opened(
+        recording,
+        found.identity,
+        _labels(dataset),
+        simulation,
+        units=str(dataset["activity"].attrs.get("units", "1")),
+        tau_seconds=None if tau is None else float(tau),
+    )
 
 
 def _arrays(

@@ -48,6 +48,11 @@ class PanelKind:
         """Name of the function that draws it."""
         return self.draws or self.name
 
+    @property
+    def roots(self) -> tuple[str, str]:
+        """Code of its module that draws it: its function, and the class of its material."""
+        return f"{self.module}:{self.function}", f"{self.module}:MATERIAL"
+
 
 @cache
 def panel_kinds() -> Mapping[str, PanelKind]:

@@ -15,6 +15,10 @@ _COORDINATES = {
     "session": ("1", "session of the frame"),
     "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
+    "half": ("1", "half of the training frames"),
+    "predictor": ("1", "what forecasts"),
+    "start": ("1", "number of the frame that a forecast starts from"),
+    "lead": ("tau", "time since the start of a forecast"),
 }
 _PAIR = ("pair", "x")
 """A transfer function of receiver and sender: pairs of types, the sender's runs fastest."""
@@ -62,6 +66,9 @@ RECOVERY = Schema(
         "connected": Variable(
             ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
         ),
+        "connectivity_halves": Variable(
+            ("half", "post", "pre"), "1/tau", "W of either half of the training frames", False
+        ),
         "latent": Variable(
             ("neuron", "component"), "1", "latent vector a_i", or_dims=("neuron", "latent")
         ),
@@ -81,6 +88,12 @@ ROLLOUT = Schema(
         ),
         "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
         "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
+        "forecast_error": Variable(
+            ("predictor", "start", "lead"), "1", "mean squared error of a forecast", False
+        ),
+        "forecast_variance": Variable(
+            ("start", "lead"), "1", "mean squared deviation of activity from its mean", False
+        ),
     },
     _COORDINATES,
 )

@@ -12,7 +12,7 @@ from ngpipe.artifacts import survey
 from ngpipe.artifacts.null_agreement import compared_with
 from ngpipe.config.agreement import CompareWith
 from ngpipe.errors import StoreError
-from ngpipe.metrics import connectivity, external, neurons, prediction
+from ngpipe.metrics import connectivity, external, neurons, prediction, stability
 from ngpipe.metrics.reference import Reference
 from ngpipe.metrics.reference import beside as with_published
 from ngpipe.metrics.wiring_agreement import COLUMNS, score_agreement
@@ -60,6 +60,7 @@ def run(
             prediction.score_drift(rollout),
             prediction.score_rollout(rollout, at),
             *agreed,
+            *_without_truth(recovery, rollout, at),
         ],
         ignore_index=True,
     )
@@ -72,6 +73,18 @@ def run(
         store.write_csv(content, directory / name)
     paths = [directory / name for name in beside]
     store.write_table(table, directory / "metrics.csv", provenance, beside=paths)
+
+
+def _without_truth(
+    recovery: xr.Dataset, rollout: xr.Dataset, at: tuple[int, ...]
+) -> list[pd.DataFrame]:
+    """Forecasts beside baselines, and W of the halves, as far as they were made."""
+    tables = []
+    if "forecast_error" in rollout:
+        tables.append(prediction.score_forecasts(rollout, at))
+    if "connectivity_halves" in recovery:
+        tables.append(stability.score_halves(recovery))
+    return tables
 
 
 def _check_of_one(results: Mapping[str, xr.Dataset], truth: xr.Dataset, recorded: Path) -> None:

@@ -308,8 +308,9 @@ def panel_key(
     spec: Panel, style: Style, above: Iterable[str], step: Literal["panel", "movie"] = "panel"
 ) -> str:
     """Key of a panel or its movie, made from the results with the keys ``above``."""
-    content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
-    return chain_key(step, content, above, drawn=[KINDS[spec.kind].module])
+    kind = KINDS[spec.kind]
+    content = [spec.model_dump(mode="json"), style.model_dump(mode="json"), list(kind.reads)]
+    return chain_key(step, content, above, drawn=kind.roots)
 
 
 def confirm(stage: str, planned: str | None, now: str) -> None:

@@ -105,6 +105,13 @@ class Diagnosis:
         return replace(self, expected_r2=expected, at_most=least)
 
     @property
+    def identified(self) -> str:
+        """``yes`` or ``no``: whether the recording determines W; ``unknown`` if nothing tells."""
+        if math.isnan(self.expected_r2):
+            return "unknown"
+        return "yes" if self.at_most >= POOR else "no"
+
+    @property
     def sentence(self) -> str:
         """The same in words, with what to do about it."""
         says = (
