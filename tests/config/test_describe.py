@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 from ngpipe.config import describe
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.assembly.simulation import Simulation
-from ngpipe.config.base import fields_of, models_in
 from ngpipe.config.atlas.experiment import AtlasExperiment
+from ngpipe.config.base import fields_of, models_in
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.figures import KINDS, Figures, Kind
