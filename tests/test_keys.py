@@ -710,6 +710,7 @@ def _python(script: str, *arguments: str) -> str:
 
 
 class TestClosure:
+    @pytest.mark.slow  # a process of its own loads them all
     @pytest.mark.parametrize("step", STEPS)
     def test_covers_what_the_step_loads(self, loaded, step):
         modules = dict.fromkeys(loaded[step])

@@ -150,13 +150,13 @@ def test_relative_change_undoes_a_slow_baseline() -> None:
     t = np.arange(2000)[:, None]
     base = 100 * (1 + 0.2 * np.sin(t / 600))
     events = np.where(t % 100 < 10, 0.5, 0.0)
-    found = baseline.relative_change(base * (1 + events), 300, 20.0)
+    found = baseline.relative_change(base * (1 + events), 300, 0.2)
     np.testing.assert_allclose(found[300:-300], events[300:-300], atol=0.05)
 
 
 def test_relative_change_of_what_is_no_fluorescence_is_refused() -> None:
     with pytest.raises(RecordingError, match="baseline of neuron 1 falls to -"):
-        baseline.relative_change(np.stack([np.ones(50), -np.ones(50)], 1), 10, 8.0)
+        baseline.relative_change(np.stack([np.ones(50), -np.ones(50)], 1), 10, 0.08)
 
 
 def test_absent_frames_stay_absent_and_change_no_other() -> None:
@@ -164,7 +164,7 @@ def test_absent_frames_stay_absent_and_change_no_other() -> None:
     gone = x.copy()
     gone[100:110, 0] = np.nan
     for change in (
-        lambda s: baseline.relative_change(s, 40, 8.0),
+        lambda s: baseline.relative_change(s, 40, 0.08),
         baseline.standardised,
         baseline.straightened,
         lambda s: baseline.without_drift(s, 40),

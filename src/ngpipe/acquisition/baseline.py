@@ -14,20 +14,21 @@ from ngpipe.errors import RecordingError
 Trace = Float[np.ndarray, " frame"]
 
 
-def running_percentile(trace: Trace, window: int, percentile: float) -> Trace:
-    """Percentile of the frames around each frame; at the ends, of those that there are."""
+def running_quantile(trace: Trace, window: int, quantile: float) -> Trace:
+    """Quantile of the frames around each frame; at the ends, of those that there are."""
     if window >= 2 * len(trace):
-        return np.full_like(trace, np.percentile(trace, percentile))
-    return percentile_filter(trace, percentile, size=window, mode="reflect")
+        return np.full_like(trace, np.quantile(trace, quantile))
+    return percentile_filter(trace, 100 * quantile, size=window, mode="reflect")
 
 
-def relative_change(signal: Signal, window: int, percentile: float) -> Signal:
-    r"""dF/F: :math:`(F - F_0) / F_0`, F_0 a running percentile of F.
+def relative_change(signal: Signal, window: int, quantile: float, *, first: int = 0) -> Signal:
+    r"""dF/F: :math:`(F - F_0) / F_0`, F_0 a running quantile of F.
 
     Args:
         signal: F, fluorescence.
-        window: frames that the percentile is taken of.
-        percentile: [%].
+        window: frames that the quantile is taken of.
+        quantile: of F.
+        first: number of the first neuron, for errors.
 
     Raises:
         RecordingError: a baseline is not positive, so that the signal is no raw fluorescence.
@@ -38,10 +39,10 @@ def relative_change(signal: Signal, window: int, percentile: float) -> Signal:
         if not there.any():
             continue
         trace = signal[there, neuron].astype(np.float64)
-        base = running_percentile(trace, window, percentile)
+        base = running_quantile(trace, window, quantile)
         if base.min() <= 0:
             raise RecordingError(
-                f"source.observation.baseline: the baseline of neuron {neuron} falls to "
+                f"source.observation.baseline: the baseline of neuron {first + neuron} falls to "
                 f"{base.min():g}, but dF/F divides by it; leave `baseline` out if the file holds "
                 "dF/F already, or correct the neuropil with a smaller factor"
             )
@@ -51,10 +52,12 @@ def relative_change(signal: Signal, window: int, percentile: float) -> Signal:
 
 def standardised(signal: Signal) -> Signal:
     """z-scores: every neuron minus its mean, over its standard deviation."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        centred = signal - np.nanmean(signal, axis=0, dtype=np.float64)
-        sd = np.sqrt(np.nanmean(centred**2, axis=0, dtype=np.float64))
-        return (centred / sd).astype(signal.dtype)
+    out = signal.copy()
+    there = np.isfinite(signal).any(axis=0)
+    centred = signal[:, there] - np.nanmean(signal[:, there], axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        out[:, there] = centred / np.sqrt(np.nanmean(centred**2, axis=0))
+    return out
 
 
 def straightened(signal: Signal) -> Signal:

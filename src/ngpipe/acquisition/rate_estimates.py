@@ -129,7 +129,7 @@ def best_penalty(signal: Signal, stretches: Sequence[range]) -> float:
     if not parts:
         raise RecordingError(
             "source.observation.rate: no stretch without a gap has more than "
-            f"{2 * ORDER} frames, too few for a smoothing spline; use method: finite_difference"
+            f"{2 * ORDER} frames, too few for a smoothing spline; use kind: finite_difference"
         )
 
     def cost(log_penalty: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe import store
@@ -22,6 +22,9 @@ from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
 from ngpipe.schemas import assembly as schemas
+
+TARGETS = {"drift": "drift", "estimated": "rate"}
+"""Variables that hold the targets which are not differences of activity."""
 
 OF_ACTIVITY = {"activity", "activity_hat", "visited", "x"}
 """Variables of results that have the unit of activity."""
@@ -153,6 +156,11 @@ def checked(
             f"{simulation} holds no exact drift, as is usual for recordings; set "
             "training.target: finite_difference"
         )
+    if cfg.target == "estimated" and "rate" not in dataset:
+        raise StoreError(
+            f"{simulation} holds no estimated rate; set source.observation.rate and import the "
+            "recording again, or set training.target: finite_difference"
+        )
     sites = _sites(dataset, simulation, device) if cfg.input == "field" else None
     known = _known(dataset, simulation, cfg, device) if cfg.input == "known" else None
     found = survey.survey(dataset, simulation, survey.seen(cfg))
@@ -160,13 +168,15 @@ def checked(
     arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
     recording = Recording(
         arrays["activity"],
-        arrays.get("drift"),
+        arrays.get(TARGETS.get(cfg.target, "")),
         dt=dt,
         held_out=cfg.held_out,
         in_blocks=cfg.held_out_as == "blocks",
         sites=sites,
         known_input=known,
         stretches=survey.stretches(found.finite, broken),
+        reach=_reach(dataset, simulation) if cfg.target == "estimated" else None,
+        state_noise=_state_noise(dataset, simulation, device),
     )
     _check_enough(recording, found, dataset, simulation)
     tau = dataset.attrs.get("tau_seconds")
@@ -183,7 +193,7 @@ def checked(
 def _arrays(
     dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device, *, in_memory: bool
 ) -> dict[str, Any]:
-    names = ["activity", "drift"] if cfg.target == "drift" else ["activity"]
+    names = ["activity", *([TARGETS[cfg.target]] if cfg.target in TARGETS else [])]
     arrays = {name: Stored(dataset[name], device) for name in names}
     if not in_memory:
         return arrays
@@ -195,6 +205,27 @@ def _arrays(
             f"{path} needs {gigabytes:.1f} GB on {device}, which has less free; use "
             "--device cpu, or a recording of fewer frames"
         ) from error
+
+
+def _reach(dataset: xr.Dataset, path: Path) -> tuple[int, int]:
+    """Frames before and after each that its rate is from."""
+    reach = np.atleast_1d(dataset["rate"].attrs.get("reach", ()))
+    if reach.shape != (2,) or reach.dtype.kind not in "iu" or reach.min() < 0:
+        raise StoreError(
+            f"{path}: the attribute `reach` of `rate` is {reach.tolist()}, expected two numbers of "
+            "frames, before and after each, that its rate is from; add it, so that no rate that "
+            "shares frames with held-out ones is trained on"
+        )
+    return int(reach[0]), int(reach[1])
+
+
+def _state_noise(
+    dataset: xr.Dataset, path: Path, device: torch.device
+) -> Float[Tensor, " neuron"] | None:
+    if "activity_noise" not in dataset:
+        return None
+    found = store.values(dataset, "activity_noise", schemas.SIMULATION, where=path)
+    return torch.from_numpy(found.astype("float64")).nan_to_num().to(device)
 
 
 def _labels(dataset: xr.Dataset) -> xr.Dataset:

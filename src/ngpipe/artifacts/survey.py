@@ -22,6 +22,9 @@ RESOLUTION = 1e-5
 BLOCK_BYTES = 64 * 2**20
 """Read at once, if the store does not say its chunks."""
 
+LONG = ("activity", "drift", "rate")
+"""Variables over time and neurons."""
+
 Identity = Mapping[str, str]
 """SHA-256 of the values of every variable that training sees, by name."""
 
@@ -43,8 +46,8 @@ class Survey:
 def seen(cfg: Training) -> list[str]:
     """Variables of a recording that training sees: none of them is the truth."""
     names = ["activity", "time", "segment"]
-    if cfg.target == "drift":
-        names.append("drift")
+    names += {"drift": ["drift"], "estimated": ["rate"]}.get(cfg.target, [])
+    names.append("activity_noise")
     if cfg.input == "field":
         names += ["driven", "position"]
     if cfg.input == "known":
@@ -61,13 +64,13 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
         names: what of it training sees, as :func:`seen` says.
 
     Raises:
-        StoreError: activity or drift does not hold real numbers.
+        StoreError: activity or its rate does not hold real numbers.
     """
     n, neurons = dataset["activity"].shape
     finite, absent = np.ones(n, dtype=bool), np.zeros(neurons, dtype=np.int64)
     low, high = np.full(neurons, np.inf), np.full(neurons, -np.inf)
-    identity = identified(dataset, set(names) - {"activity", "drift"})
-    for name in ("activity", "drift"):
+    identity = identified(dataset, set(names) - set(LONG))
+    for name in LONG:
         if name not in names or name not in dataset:
             continue
         _check_numbers(dataset[name], path)

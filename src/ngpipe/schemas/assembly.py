@@ -27,6 +27,16 @@ SIMULATION = Schema(
     {
         "activity": Variable(("time", "neuron"), "1", "activity x"),
         "drift": Variable(("time", "neuron"), "1/tau", "exact rate dx/dt before noise", False),
+        "rate": Variable(
+            ("time", "neuron"), "1/tau", "rate dx/dt estimated from a recording", False
+        ),
+        "recorded": Variable(("time", "neuron"), "1", "signal in the units of its file", False),
+        "activity_noise": Variable(
+            ("neuron",), "1", "standard deviation of the measurement noise of activity", False
+        ),
+        "rate_noise": Variable(
+            ("neuron",), "1/tau", "standard deviation that this noise gives the rate", False
+        ),
         "connectivity": Variable(
             ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
         ),

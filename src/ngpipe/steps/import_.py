@@ -11,46 +11,103 @@ from ngpipe import store
 from ngpipe.acquisition import refusals
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.joined import Joined, joined
+from ngpipe.acquisition.linear_filter import Signal, whole_stretches
+from ngpipe.acquisition.nwb_file import SERIES
+from ngpipe.acquisition.observing import observed
 from ngpipe.artifacts import sampling
 from ngpipe.artifacts.progress import progress, say
-from ngpipe.config.assembly.source import Recorded
+from ngpipe.artifacts.sampling import Breaks
+from ngpipe.config.assembly.observation import Observation
+from ngpipe.config.assembly.source import Laboratory, Recorded
 from ngpipe.errors import RecordingError, StaleError
 from ngpipe.schemas import assembly as schemas
+
+Blocks = Iterator[tuple[int, dict[str, Signal]]]
+"""Some frames of every variable over time, with the number of the first."""
 
 TRUTH = ("connectivity", "gain", "neuron_type", "phi", "psi")
 """What a store with the truth may hold."""
 
 
-def run(source: Recorded, directory: Path, *, key: str) -> None:
+def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
     """Read a recording, check it, and write it as the store that training reads.
 
     Args:
         source: the section `source` of the config.
-        directory: gets ``simulation.zarr``.
+        directory: gets ``simulation.zarr``; holds what the stage `record` wrote, if it did.
         key: chain key.
 
     Raises:
         RecordingError: the files do not say what is needed, or hold nothing to learn from.
         StaleError: a file changed while it was read.
     """
+    if isinstance(source, Laboratory):
+        source = _written_by_record(source, directory)
     path = directory / "simulation.zarr"
     notes: dict[str, object] = {}
     provenance = store.Provenance("import", key, source.model_dump(), notes=notes)
     with _sessions(source) as recording:
         refusals.check_shape(recording)
         dataset = _dataset(recording, source)
-        sampling.breaks(dataset, Path(", ".join(source.files)))
+        breaks = sampling.breaks(dataset, Path(", ".join(source.files)))
         _tell(recording, notes)
+        blocks: Blocks = _as_recorded(recording)
+        if source.observation is not None:
+            dataset, blocks = _observed(dataset, recording, source.observation, breaks, notes)
         tally = refusals.Tally(len(recording.labels))
         with (
             progress(recording.n_frames, "import", unit="frame") as bar,
             store.writing(dataset, path, schemas.SIMULATION, provenance) as out,
         ):
-            for start, block in recording.blocks(store.block_length(len(recording.labels))):
-                out.put("activity", start, block)
-                tally.add(block)
-                bar.update(len(block))
+            for start, block in blocks:
+                for name, values in block.items():
+                    out.put(name, start, values)
+                tally.add(block["activity"])
+                bar.update(len(block["activity"]))
             refusals.check_values(tally, recording)
+
+
+def _written_by_record(source: Laboratory, directory: Path) -> Recorded:
+    """The recording that the stage `record` wrote."""
+    files = sorted(str(path) for path in (directory / "recorded").glob("*.nwb"))
+    shared = {name: getattr(source, name) for name in Laboratory.model_fields}
+    del shared["kind"], shared["recorded_as"]
+    truth = str(directory / "truth.zarr")
+    return Recorded(files=tuple(files), series=SERIES, truth=truth, **shared)
+
+
+def _as_recorded(recording: Joined) -> Blocks:
+    for start, block in recording.blocks(store.block_length(len(recording.labels))):
+        yield start, {"activity": block}
+
+
+def _observed(
+    dataset: xr.Dataset,
+    recording: Joined,
+    cfg: Observation,
+    breaks: Breaks,
+    notes: dict[str, object],
+) -> tuple[xr.Dataset, Blocks]:
+    """The store to be and its blocks, after the signal chain; says what was done."""
+    stretches = whole_stretches(np.flatnonzero(breaks).tolist(), recording.n_frames)
+    found = observed(recording, cfg, stretches)
+    shape, long = dataset["activity"].shape, ("time", "neuron")
+    dataset["recorded"] = dataset["activity"]
+    units = dataset["recorded"].attrs["units"]
+    units = "z-score" if cfg.zscore else "dF/F" if cfg.baseline is not None else units
+    told = {"units": units, "observation": "; ".join(found.steps)}
+    dataset["activity"] = (long, store.empty(*shape), told)
+    if cfg.noise != "none":
+        dataset["activity_noise"] = ("neuron", found.state_noise.astype(np.float32))
+    if found.has_rate:
+        reach = list(found.estimator.reach)
+        dataset["rate"] = (long, store.empty(*shape), {"reach": reach})
+        if cfg.noise != "none":
+            dataset["rate_noise"] = ("neuron", found.rate_noise.astype(np.float32))
+    for text in found.steps:
+        say(text)
+    notes["observation"] = list(found.steps)
+    return dataset, found.blocks(store.block_length(len(recording.labels)))
 
 
 @contextmanager

@@ -60,8 +60,8 @@ class Stage:
     memory: Memory = field(default_factory=Memory)
     gpu: bool = False
     """True if it gains from a GPU, and asks a cluster for one."""
-    source: str | None = None
-    """Kind of `source` of the experiments that have it; None: all experiments of its system."""
+    sources: tuple[str, ...] = ()
+    """Kinds of `source` of the experiments that have it; without, all of its system have it."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -80,7 +80,6 @@ _WIRE = Stage(
         *("connectome.source.path", "connectome.source.neurons.path"),
         *("connectome.source.synapses.path", "connectome.source.cells.path"),
     ),
-    memory=Memory(4000),
 )
 
 SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
@@ -93,16 +92,27 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             files=("simulation.connectivity.path", "simulation.input.path"),
             computes=True,
             minutes=60,
-            memory=Memory(2000, pair=16),
-            source="simulated",
+            memory=Memory(1500, pair=16),
+            sources=("simulated",),
+        ),
+        "record": Stage(
+            "simulate an assembly and write it as a laboratory would record it",
+            outputs=("truth.zarr", "truth.json", "recorded", "recorded.json"),
+            above=(),
+            reads=("simulation", "source.recorded_as", "source.tau"),
+            files=("simulation.connectivity.path", "simulation.input.path"),
+            computes=True,
+            minutes=60,
+            memory=Memory(1500, pair=16, value=24),
+            sources=("laboratory",),
         ),
         "import": Stage(
             "read the recording of an experiment, in the place of `simulate`",
             outputs=("simulation.zarr", "simulation.json"),
-            above=(),
+            above=("record",),
             reads=("source",),
             files=("source.files", "source.truth"),
-            source="recording",
+            sources=("recording", "laboratory"),
         ),
         "train": Stage(
             "train the model, resuming from its checkpoint",
@@ -115,7 +125,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             },
             threads=8,
             minutes=240,
-            memory=Memory(3500, pair=100, value=8),
+            memory=Memory(4000, pair=180, value=8),
             gpu=True,
         ),
         "recover": Stage(
@@ -125,7 +135,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("recovery",),
             takes=("recovery", "training"),
             computes=True,
-            memory=Memory(3000, pair=32),
+            memory=Memory(1500, pair=250),
         ),
         "rollout": Stage(
             "predict held-out activity",
@@ -134,7 +144,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("rollout.n_frames",),
             takes=("rollout.n_frames", "training"),
             computes=True,
-            memory=Memory(3000, pair=8, value=8),
+            memory=Memory(1700, pair=32),
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
@@ -142,7 +152,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=("recover", "rollout"),
             reads=("reference", "rollout.at", "compare_with"),
             files=tuple(f"compare_with.{path}" for path in _WIRE.files),
-            memory=Memory(1500, pair=100),
+            memory=Memory(1200, pair=100),
         ),
     },
     "connectome": {
@@ -156,7 +166,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "search": Stage(
@@ -167,7 +177,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "attribute": Stage(
@@ -178,7 +188,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "control": Stage(
@@ -189,7 +199,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             takes=(WHOLE,),
             computes=True,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
         ),
         "tabulate": Stage(
             "write responses, active paths and effects as tables",
@@ -199,7 +209,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             ),
             above=("attribute", "control"),
             reads=("paths", "reference"),
-            memory=Memory(4000),
+            memory=Memory(1500),
         ),
     },
     "circuit": {
@@ -213,13 +223,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=2,
             minutes=60,
-            memory=Memory(4000),
+            memory=Memory(1500),
         ),
         "motifs": Stage(
             "count motifs of a connectome and of nulls",
             outputs=("motifs.csv", "motifs.json", "mixing.csv"),
             above=("wire",),
             reads=("motifs",),
+            memory=Memory(700),
         ),
         "compare": Stage(
             "measure responses of a circuit and compare them",
@@ -227,6 +238,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=("respond",),
             reads=("measures", "reference"),
             takes=("measures", "reference", "impulse", "conditions"),
+            memory=Memory(700),
         ),
     },
     "atlas": {
@@ -237,12 +249,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=(),
             reads=("measured",),
             files=("measured.path",),
+            memory=Memory(700),
         ),
         "agree": Stage(
             "compare measured responses with the connectome and with nulls",
             outputs=("metrics.csv", "metrics.json", "agreement.csv"),
             above=("wire", "measure"),
             reads=("agreement", "reference"),
+            memory=Memory(1500),
         ),
     },
 }

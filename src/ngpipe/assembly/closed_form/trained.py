@@ -106,23 +106,23 @@ def _evidence(model: AssemblyGNN, recording: Recording) -> Evidence:
         x, target = recording.batch(frames)
         return (model(recording.times(frames), x) - target).double(), target.double()
 
-    known = recording.training_frames
-    first = known[:-1][known.diff() == 1]
-    first = first[:: max(1, len(first) // PAIRS)]
+    first = recording.pairs(PAIRS)
     error, target = missed(recording.selection_frames(PAIRS))
     level = target.square().mean()
     return Evidence(
-        coherent=coherence(missed(first)[0], missed(first + 1)[0]) if len(first) else 0.0,
+        coherent=coherence(missed(first)[0], missed(first + recording.memory)[0])
+        if len(first)
+        else 0.0,
         held_out=float(error.square().mean() / level.clamp_min(1e-300)),
         motion=float(level) / model.scales.rate**2,
-        exact=recording.rate is not None,
+        exact=recording.exact,
         blocks=recording.in_blocks,
     )
 
 
 def frames_of(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:
     """Frames to solve for, with the input as the model has it."""
-    if model.external is None and recording.rate is None:
+    if model.external is None and not recording.exact:
         return Source(recording, recording.training_frames, phi)
     chosen = recording.training_sample(FRAMES * recording.n_neurons)
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.typing import ColorType
 from scipy.sparse.csgraph import shortest_path
 from scipy.stats import binom
 
@@ -80,13 +82,13 @@ PANELS = (
     PanelKind(
         "response_by_weight",
         system="atlas",
-        shows="median response against the weight of the connection, for senders of each sign",
+        shows="median response against the weight of the connection, with its 95 % interval",
         reads=("connectome.zarr", "measured.zarr"),
     ),
     PanelKind(
         "response_by_path",
         system="atlas",
-        shows="median response against the synapses on the shortest path",
+        shows="median response against the synapses on the shortest path, with its 95 % interval",
         reads=("connectome.zarr", "measured.zarr"),
     ),
     PanelKind(
@@ -126,20 +128,20 @@ def response_wiring(material: AtlasMaterial, ax: Axes) -> Axes:
 
 
 def response_by_weight(material: AtlasMaterial, ax: Axes) -> Axes:
-    """Median response of pairs by the weight of their connection, for each sign of the sender."""
+    """Median response of pairs by the weight of their connection; those that inhibit together."""
     pairs, weight = _weights(material)
-    classes = [("none", weight == 0)]
-    size = np.abs(weight)
+    excite = []
     for low, high in pairwise(WEIGHTS):
         name = f"≥ {low}" if np.isinf(high) else f"{low}–{high - 1}"
-        classes.append((name, (size >= low) & (size < high)))
-    looks = {"excites": (weight > 0, "C3"), "inhibits": (weight < 0, "C0")}
-    handles = []
-    for k, (kind, (mine, color)) in enumerate(looks.items()):
-        shown = [(name, chosen & (mine | (weight == 0))) for name, chosen in classes]
-        handles.append(_medians(ax, pairs.value, shown[1:], (k - 0.5) * 0.16, kind, color, 1))
-    handles.insert(0, _medians(ax, pairs.value, classes[:1], 0.0, "not connected", "0.4", 0))
-    _classes(ax, material, classes)
+        excite.append((name, (weight >= low) & (weight < high)))
+    none, inhibit = [("none", weight == 0)], [("any", weight < 0)]
+    warm, cold = mpl.colormaps[material.style.weight_colormap]([0.95, 0.05])
+    handles = [
+        _medians(ax, pairs.value, none, 0, "not connected", "0.4"),
+        _medians(ax, pairs.value, excite, 1, "excites", warm),
+        _medians(ax, pairs.value, inhibit, 1 + len(excite), "inhibits", cold),
+    ]
+    _classes(ax, material, none + excite + inhibit)
     ax.set_xlabel(f"weight of the connection [{material.connectome.unit}]")
     legend_below(ax, handles, material.style, under=1.3 * small_text(material.style))
     ax.set_title("response by weight")
@@ -153,10 +155,10 @@ def response_by_path(material: AtlasMaterial, ax: Axes) -> Axes:
     far = shortest_path(links.T.tocsr(), unweighted=True)[pairs.pre, pairs.post]
     classes = [(f"{n}", far == n) for n in range(1, FARTHEST)]
     classes.append((f"≥ {FARTHEST}", far >= FARTHEST))
-    _medians(ax, pairs.value, classes, 0.0, "", material.style.learned_color, 0)
+    _medians(ax, pairs.value, classes, 0, "", material.style.learned_color)
     _classes(ax, material, classes)
     ax.set_xlabel("synapses on the shortest path")
-    ax.set_title("response by distance in the connectome")
+    ax.set_title("response by path length")
     return ax
 
 
@@ -206,14 +208,13 @@ def _medians(
     ax: Axes,
     values: np.ndarray,
     classes: list[tuple[str, np.ndarray]],
-    aside: float,
-    named: str,
-    color: str,
     start: int,
+    named: str,
+    color: ColorType,
 ) -> ErrorbarContainer:
     """Median of each class and its interval, from order statistics."""
     rows = [
-        (start + k + aside, *_median(values[chosen]))
+        (start + k, *_median(values[chosen]))
         for k, (_, chosen) in enumerate(classes)
         if chosen.sum() >= FEWEST
     ]
@@ -237,4 +238,4 @@ def _classes(ax: Axes, material: AtlasMaterial, classes: list[tuple[str, np.ndar
     ax.set_xticks(range(len(names)), names)
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
-    ax.set_ylabel(f"median of {label(material.measured['response'])}")
+    ax.set_ylabel(label(material.measured["response"]))
