@@ -40,6 +40,11 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
                 f"{list(experiment.rollout.at)}; add it there"
             )
         return
+    if panel.kind == "halves" and experiment.training.target == "drift":
+        yield (
+            f".kind: halves shows W of the halves of a recording, which is not made for exact "
+            f"rates, the training.target of {panel.of}; leave the panel out"
+        )
     if experiment.source.kind != "simulated":
         yield from _truth_missing(panel, experiment)
         return

@@ -15,6 +15,7 @@ from ngpipe.figures.assembly.structure import annotate, density_scatter
 from ngpipe.figures.drawing.material import labelled, pretty
 from ngpipe.figures.drawing.row_names import height_of, say_nothing, width_of
 from ngpipe.figures.drawing.style import text_width
+from ngpipe.figures.drawing.ticks import log_axis
 
 NAMES = {
     "model": "model",
@@ -87,8 +88,12 @@ def prediction_baselines(material: AssemblyMaterial, ax: Axes) -> Axes:
     ax.axhline(1, color="0.8", linewidth=0.8, zorder=0)
     # Beyond that, one has lost the activity; by how much is of no interest.
     top = min(10.0, 1.5 * max(1.0, float(np.nanmax(list(missed.values())))))
-    ax.set(xscale="log" if len(lead) > 1 else "linear", yscale="log")
+    if len(lead) > 1:
+        ax.set_xlim(lead[0] / 1.1, lead[-1] * 1.1)
+        log_axis(ax, "x")
+    ax.set_yscale("log")
     ax.set_ylim(None, top)
+    log_axis(ax, "y")
     ax.set_xlabel(f"time ahead [{pretty(of_time)}]")
     ax.set_ylabel("error / variance ($1 - R^2$)")
     handles, labels = ax.get_legend_handles_labels()
