@@ -144,7 +144,7 @@ def response_by_weight(material: AtlasMaterial, ax: Axes) -> Axes:
     _classes(ax, material, none + excite + inhibit)
     ax.set_xlabel(f"weight of the connection [{material.connectome.unit}]")
     legend_below(ax, handles, material.style, under=1.3 * small_text(material.style))
-    ax.set_title("response by weight")
+    ax.set_title("median response by weight")
     return ax
 
 
@@ -158,7 +158,7 @@ def response_by_path(material: AtlasMaterial, ax: Axes) -> Axes:
     _medians(ax, pairs.value, classes, 0, "", material.style.learned_color)
     _classes(ax, material, classes)
     ax.set_xlabel("synapses on the shortest path")
-    ax.set_title("response by path length")
+    ax.set_title("median response by path length")
     return ax
 
 
