@@ -145,19 +145,29 @@ class Recording:
         Raises:
             StoreError: there is none.
         """
-        whole = (range(len(self.activity)),) if self.stretches is None else self.stretches
-        held_out = torch.tensor([place for block in self.blocks for place in block])
-        frames = self.usable[held_out]
-        stops = torch.tensor([s.stop for s in whole])
-        left = stops[torch.searchsorted(stops, frames, right=True)] - 1 - frames
+        frames, left = self._held_out_runs
         enough = torch.nonzero(left >= n_frames)[:, 0]
         if len(enough):
             return int(frames[enough[0]])
         raise StoreError(
             f"a rollout of {n_frames} frames (rollout.n_frames) needs as many frames after a "
-            f"held-out one, but there are {int(left.max())} frames at most; lower "
+            f"held-out one, but there are {self.longest_rollout} frames at most; lower "
             "rollout.n_frames, or hold out more of the recording"
         )
+
+    @property
+    def longest_rollout(self) -> int:
+        """Frames that follow a held-out one without a break, at most."""
+        return int(self._held_out_runs[1].max())
+
+    @cached_property
+    def _held_out_runs(self) -> tuple[FrameIndices, FrameIndices]:
+        """Held-out frames, and the number of frames that follow each without a break."""
+        whole = (range(len(self.activity)),) if self.stretches is None else self.stretches
+        held_out = torch.tensor([place for block in self.blocks for place in block])
+        frames = self.usable[held_out]
+        stops = torch.tensor([s.stop for s in whole])
+        return frames, stops[torch.searchsorted(stops, frames, right=True)] - 1 - frames
 
     def times(self, frames: FrameIndices) -> Float[Tensor, " frame"]:
         """Time recorded until the frames [tau]."""

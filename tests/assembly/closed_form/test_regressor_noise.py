@@ -42,7 +42,12 @@ def true_psi(problem: Problem) -> Fit:
 def rows_of(problem: Problem, gram: Gram) -> tuple[Rows, RowFit]:
     fit, members = true_psi(problem), torch.arange(N)
     found = moments(problem.everything, fit.transfer, members)
-    rows = Rows(gram, members, found, smoothness(problem.everything, problem.device))
+    rows = Rows(
+        gram,
+        members,
+        found,
+        smoothness(problem.frames.phi, problem.device, problem.everything.stiffness),
+    )
     return rows, rows.solve()
 
 

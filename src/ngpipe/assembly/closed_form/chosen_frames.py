@@ -106,9 +106,11 @@ class Frames:
             rate = rate - self.omega[:, rows]
         return rate / self.divisor(rows)
 
-    def own(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row basis"]:
-        """Basis of phi of some rows."""
-        basis = self.phi.basis(self.x[:, rows].double())
+    def own(
+        self, rows: Int[Tensor, " row"], shift: Float[Tensor, " row"] | float = 0.0
+    ) -> Float[Tensor, "frame row basis"]:
+        """Basis of phi of some rows, at their activity or that far from it."""
+        basis = self.phi.basis(self.x[:, rows].double() + shift)
         divisor = self.divisor(rows)
         return basis if isinstance(divisor, float) else basis / divisor[..., None]
 
@@ -134,10 +136,12 @@ class Frames:
         )
 
 
-def smoothness(equations: "Frames | Source", device: torch.device) -> Float[Tensor, "basis basis"]:
+def smoothness(
+    phi: Spline, device: torch.device, stiffness: float = SMOOTH
+) -> Float[Tensor, "basis basis"]:
     """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
-    eye = torch.eye(equations.phi.n, dtype=torch.float64, device=device)
-    return TINY * eye + equations.stiffness * equations.phi.roughness(eye[0, 0])
+    eye = torch.eye(phi.n, dtype=torch.float64, device=device)
+    return TINY * eye + stiffness * phi.roughness(eye[0, 0])
 
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]

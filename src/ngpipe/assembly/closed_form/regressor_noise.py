@@ -22,16 +22,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, residual
+from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, own_noise, residual
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Transfer, smoothness
 from ngpipe.assembly.closed_form.problem import Problem
-from ngpipe.assembly.closed_form.rows import Gram, Rows
+from ngpipe.assembly.closed_form.rows import SAFE, Gram, Rows
 from ngpipe.assembly.closed_form.transfer import Fit
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Shares a that are tried."""
-SAFE = 0.95
-"""Part of the largest share that leaves C - a D positive; no more is taken out."""
 ROWS, PAIRS = 32, 4_000
 """Rows of W that choose a, and pairs of frames whose residuals are multiplied."""
 
@@ -86,16 +84,17 @@ def without_noise(
     both = (first, first + problem.recording.memory)
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
     found = moments(equations, fit.transfer, rows)
-    padding = smoothness(equations, problem.device)
+    padding = smoothness(equations.phi, problem.device, equations.stiffness)
+    own = own_noise(equations, rows, sd)
 
-    def missed(gram: Gram) -> float:
-        fitted = Rows(gram, rows, found, padding).solve()
+    def missed(share: float) -> float:
+        fitted = Rows(grams[share], rows, found, padding, own_noise=share * own).solve()
         early, late = (residual(frames, fit.transfer, fitted, rows) for frames in pair)
         return float((early * late).mean())
 
     shares = sorted({min(share, most) for share in SHARES}) if len(first) else [0.0]
     grams = {share: Gram(plain.moment, fit.ridge, share * noise) for share in shares}
-    best = min(shares, key=lambda share: missed(grams[share]))
+    best = min(shares, key=missed)
     size = float((noise / plain.moment.diagonal()).mean())
     return grams[best], SenderNoise(size, best)
 
