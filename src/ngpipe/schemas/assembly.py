@@ -12,6 +12,7 @@ _COORDINATES = {
     "sample": ("tau", "time of the frame"),
     "sample_frame": ("1", "number of the frame"),
     "segment": ("1", "trial of the frame"),
+    "session": ("1", "session of the frame"),
     "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
 }
@@ -60,6 +61,9 @@ RECOVERY = Schema(
         ),
         "connected": Variable(
             ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
+        ),
+        "pairs_seen": Variable(
+            ("post", "pre"), "1", "training frames that see both neurons of a pair", False
         ),
         "latent": Variable(
             ("neuron", "component"), "1", "latent vector a_i", or_dims=("neuron", "latent")

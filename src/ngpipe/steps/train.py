@@ -92,6 +92,8 @@ def _tell(found: Opened) -> None:
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
         )
+    if found.of_sessions:
+        say(found.of_sessions)
 
 
 def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:
