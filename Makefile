@@ -1,6 +1,7 @@
 # make Fig2    set up and make a figure: any name in config/config.yaml
 # make test    set up and run the tests
-# make quick   set up and run those that are quick, as after every save: no workflows, no trainings
+# make quick   set up and run those that are quick, as after every save: no workflows, no trainings,
+#              and few of the random examples
 # make lint    set up and run the linters
 # make docs    write config/README.md and workflow/schemas from the config models
 # make clean   remove what can be had again: the environment and logs; results stay
@@ -37,7 +38,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
+	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile quick $(PARALLEL)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

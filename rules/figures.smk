@@ -13,7 +13,7 @@ rule panel:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=800,
         runtime=20,
     params:
         key=picture_key(STUDY.panel_key, "svg", "png", "json"),
@@ -40,7 +40,7 @@ rule movie:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=800,
         runtime=20,
     params:
         key=picture_key(STUDY.movie_key, "gif", "movie.json"),
@@ -71,7 +71,7 @@ rule figure:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1200,
         runtime=20,
     params:
         key=figure_key,

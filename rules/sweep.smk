@@ -49,7 +49,7 @@ rule sweep:
         "../envs/ngpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=800,
         runtime=20,
     params:
         key=sweep_key,

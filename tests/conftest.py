@@ -1,5 +1,6 @@
 """Fixtures of all tests. Nothing of ngpipe is imported up here: its types are to be checked."""
 
+import gc
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded; subprocesses inherit it
@@ -10,12 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import type_checks
 import yaml
 from hypothesis import settings
 
 torch.set_num_threads(1)
+type_checks.install()
+gc.disable()  # until all tests are collected
 settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
-settings.load_profile("ngpipe")
+settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=10)
+settings.load_profile("ngpipe")  # of make quick: the other
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now, millions of objects, out of every later garbage collection."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_the_edgewise_model_gives_the_same_rate():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_cost_of_two_sizes(small, tmp_path):
     out = tmp_path / "out"
     small.main(["--neurons", "60", "30", "--frames", "2000", "--threads", "1", "--out", str(out)])

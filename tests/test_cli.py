@@ -12,6 +12,7 @@ import pytest
 from ngpipe import cli
 from ngpipe.config.base import fields_of
 from ngpipe.config.systems import EXPERIMENTS, load_experiment
+from ngpipe.keys import step_module
 from ngpipe.study import sections
 from ngpipe.study.records import SYSTEMS, WHOLE
 
@@ -78,7 +79,7 @@ def test_the_version(capsys):
 def test_a_stage_is_called_with_the_parts_its_record_names(system, name):
     """As many as its ``run`` takes, before the directory; and a device if it computes."""
     stage = SYSTEMS[system][name]
-    signature = inspect.signature(import_module(f"ngpipe.steps.{name}").run)
+    signature = inspect.signature(import_module(step_module(name)).run)
     positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert len(positional) == len(stage.parts) + 1
     assert positional[-1].name == "directory"

@@ -34,6 +34,10 @@ class StoreError(NgpipeError):
     """A store, table or file that is missing, truncated, foreign or mis-shaped."""
 
 
+class RecordingError(NgpipeError, ValueError):
+    """A recording that contradicts itself, or does not say what is needed of it."""
+
+
 class ConnectomeError(NgpipeError, ValueError):
     """A connectome that contradicts itself, or a request that it cannot answer."""
 

@@ -5,11 +5,14 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -176,7 +179,7 @@ def foreign(path: Path) -> xr.Dataset:
     with warnings.catch_warnings():
         # Snakemake's time stamp, notes and the like beside the arrays are not our concern.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        raw = xr.open_zarr(path, chunks=None, consolidated=False, decode_cf=False)
+        raw = _raw(path)
         attributes = {name: array.attrs for name, array in _arrays(path)}
     variables = {}
     for name in sorted(map(str, raw.variables)):  # the order on disk is no order
@@ -187,8 +190,16 @@ def foreign(path: Path) -> xr.Dataset:
     return xr.decode_cf(xr.Dataset(variables, attrs=raw.attrs))
 
 
+def _raw(path: Path) -> xr.Dataset:
+    options: dict[str, Any] = {"chunks": None, "consolidated": False, "decode_cf": False}
+    try:
+        return xr.open_zarr(path, **options)
+    except TypeError:  # texts of zarr 2
+        return xr.open_zarr(_Mended(path), **options)
+
+
 def _arrays(path: Path) -> Iterator[tuple[str, zarr.Array]]:
-    return zarr.open_group(path, mode="r", use_consolidated=False).arrays()
+    return zarr.open_group(_Mended(path), mode="r", use_consolidated=False).arrays()
 
 
 def _declared(variable: xr.Variable, attributes: Mapping) -> None:
@@ -224,6 +235,56 @@ def _kept_whole(variable: xr.Variable, where: str) -> xr.Variable:
             "with missing ones they cannot be kept exactly, so write them as text"
         )
     return variable
+
+
+class _Mended(WrapperStore[LocalStore]):
+    """A store whose arrays of text zarr 3 can open: zarr 2 gave them the fill value 0."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(LocalStore(path, read_only=True))
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read a file, or a part of it."""
+        found = await self._store.get(key, prototype, byte_range)
+        if found is None or not key.endswith(".zarray"):
+            return found
+        about = json.loads(found.to_bytes())
+        if about.get("dtype") != "|O" or about.get("fill_value") != 0:
+            return found
+        return prototype.buffer.from_bytes(json.dumps(about | {"fill_value": ""}).encode())
+
+
+def arrays_within(path: Path) -> dict[str, zarr.Array]:
+    """All arrays of a store as they lie on disk, undecoded, by their path inside; "" is the store.
+
+    Arrays that zarr cannot open, such as pickled objects, are left out.
+
+    Raises:
+        StoreError: there is no array in it.
+    """
+    marks = {".zarray", "zarr.json"}
+    places = [Path(folder) for folder, _, names in os.walk(path) if marks & set(names)]
+    found = {}
+    for place in sorted(places):
+        # listing the members of a group fails at the first that cannot be opened
+        with suppress(TypeError, *UNREADABLE):
+            found[place.relative_to(path).as_posix()] = zarr.open_array(_Mended(place), mode="r")
+    if not found:
+        raise StoreError(
+            f"{path} holds no array of zarr that can be read; move it away or write it again, with "
+            "xarray's to_zarr if it is your own"
+        )
+    return {("" if name == "." else name): array for name, array in found.items()}
+
+
+def attributes_of(path: Path) -> dict[str, Any]:
+    """Attributes of a store, or of a group in it; none if there is no such group."""
+    try:
+        return dict(zarr.open_group(_Mended(path), mode="r", use_consolidated=False).attrs)
+    except UNREADABLE:
+        return {}
 
 
 def chunks_held(path: Path) -> dict[str, tuple[int, int]]:

@@ -8,8 +8,6 @@ and renamed.
 
 import json
 import os
-import platform
-import resource
 import shlex
 import shutil
 import sys
@@ -17,7 +15,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +26,7 @@ import zarr
 from ngpipe import hashing, opening, ownership
 from ngpipe.errors import StoreError
 from ngpipe.ownership import manifest_path
+from ngpipe.provenance import peak_memory_mb, version_of, versions
 from ngpipe.schemas.variable import Schema, Variable
 
 if TYPE_CHECKING:
@@ -336,25 +334,6 @@ def replace(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, of this package and of the libraries that results depend on."""
-    names = ["ngpipe", "torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn"]
-    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # run from source, as in Snakemake's conda environments
-        return "not installed"
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far [MB]."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dict[str, object]:
     variables = {
         str(name): {
@@ -387,7 +366,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
     described.attrs = {
         "Conventions": "CF-1.11",
         "title": f"ngpipe {provenance.stage}",
-        "source": f"ngpipe {_version('ngpipe')}",
+        "source": f"ngpipe {version_of('ngpipe')}",
         "config": hashing.canonical(provenance.config),
         "key": provenance.key,
         **dataset.attrs,

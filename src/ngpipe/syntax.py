@@ -16,8 +16,9 @@ Python that ngpipe runs on.
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 UNREADING = {
@@ -27,10 +28,25 @@ UNREADING = {
 """Decorators that do not read annotations."""
 _IMPLIED = {"ctx", "kind", "type_comment"}
 """Fields of nodes that say nothing which the rest of the tree does not."""
+_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PLAIN = {str, int, bool, type(None)}
 """Types of fields of nodes that are not nodes themselves."""
 _IDLE = {ast.Expr, ast.Pass, ast.If}
 """Statements that may do nothing."""
+_OPAQUE = {"__builtins__", "__getattr__", "__import__", "eval", "exec", "globals", "locals", "vars"}
+"""Names by which code may use others that it does not spell."""
+_DECORATORS = UNREADING | {
+    *("contextlib.contextmanager", "dataclass", "dataclass_transform", "field_validator"),
+    *("model_validator", "parameters", "runtime_checkable", "torch.no_grad"),
+}
+"""Decorators that do nothing but to what they decorate."""
+_MAKERS = {
+    *("AfterValidator", "BeforeValidator", "ConfigDict", "Field", "NullKind"),
+    *("PanelKind", "Path", "Result", "Schema", "StringConstraints", "TypeVar"),
+    *("Variable", "field", "float", "frozenset", "np.append", "np.arange", "np.cos", "np.sin"),
+    *("np.sqrt", "re.compile", "sorted", "tuple", "unit"),
+}
+"""Calls that do nothing but return a value."""
 
 
 @dataclass(frozen=True, order=True)
@@ -50,6 +66,28 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A statement at the top of a module: what it does, binds and uses."""
+
+    digest: str
+    """SHA-256 of all that counts."""
+    binds: frozenset[str]
+    """Names of the module that it gives a value."""
+    acts: bool
+    """True if loading it may do more than give names their values."""
+    used: frozenset[str]
+    """Names that it uses when it runs."""
+    bare: frozenset[str]
+    """Those of them that are not only used to look something up in them."""
+    looked_up: frozenset[tuple[str, str]]
+    """Names, with what is looked up in them: ``("np", "sum")`` of ``np.sum``."""
+    annotating: frozenset[str]
+    """Names that its annotations use."""
+    imports: tuple[Import, ...]
+    """Imports within it, other than for annotations."""
+
+
+@dataclass(frozen=True)
 class Code:
     """A piece of source code: what it does, and the names it uses."""
 
@@ -61,6 +99,42 @@ class Code:
     """Imports that its annotations alone use."""
     looked_up: frozenset[tuple[str, str]]
     """Names, with what is looked up in them: ``("np", "sum")`` of ``np.sum``."""
+    parts: tuple[Part, ...]
+    """Its statements other than imports, in order."""
+    at_top: tuple[Import, ...]
+    """Imports at its top, other than for annotations."""
+
+    @cached_property
+    def opaque(self) -> bool:
+        """True if its names may be used in ways that its text does not show."""
+        used = self._used.union(self.binding)
+        return any(one.name == "*" for one in self.needed) or not used.isdisjoint(_OPAQUE)
+
+    @cached_property
+    def binding(self) -> Mapping[str, Sequence[Part]]:
+        """The parts that give each name its value."""
+        found: dict[str, list[Part]] = {}
+        for part in self.parts:
+            for name in part.binds:
+                found.setdefault(name, []).append(part)
+        return found
+
+    @cached_property
+    def imported(self) -> Mapping[str, Sequence[Import]]:
+        """The imports at its top that give each name its value."""
+        found: dict[str, list[Import]] = {}
+        for one in self.at_top:
+            found.setdefault(one.bound, []).append(one)
+        return found
+
+    @cached_property
+    def unused(self) -> frozenset[str]:
+        """Names it imports at its top for what loading does, as no part uses them."""
+        return frozenset(self.imported.keys() - self._used)
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        return frozenset().union(*(part.used for part in self.parts))
 
 
 def code_of(text: str | bytes) -> Code:
@@ -68,20 +142,44 @@ def code_of(text: str | bytes) -> Code:
     tree = ast.parse(text)
     top = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
     at_top = [found for one in top for found in _imports(one)]
-    tree.body = [one for one in tree.body if one not in top]
-    reader = _Reader()
-    reader.read(tree)
-    every = [*at_top, *(one for one in reader.written if isinstance(one, Import))]
-    alone = reader.annotating - reader.used
+    statements = [one for one in _working(tree.body) if one not in top]
+    readers = [_Reader.of(one) for one in statements]
+    used = set().union(*(reader.used for reader in readers))
+    alone = set().union({"TYPE_CHECKING"}, *(reader.annotating for reader in readers)) - used
+    within = [one for reader in readers for one in reader.imports]
+    every = [*at_top, *within]
     annotating = {one for one in every if one.bound in alone}
-    texts = [one if isinstance(one, str) else repr({one} - annotating) for one in reader.written]
+    parts = tuple(map(partial(_part, annotating), statements, readers))
     counted = sorted(map(repr, set(at_top) - annotating))
     return Code(
-        hashlib.sha256("".join([*counted, *texts]).encode()).hexdigest(),
+        _sha256(*counted, *(part.digest for part in parts)),
         tuple(one for one in every if one not in annotating),
         tuple(one for one in every if one in annotating),
-        frozenset(reader.looked_up),
+        frozenset().union(*(part.looked_up for part in parts)),
+        parts,
+        tuple(one for one in at_top if one not in annotating),
     )
+
+
+def _part(annotating: set[Import], statement: ast.stmt, reader: "_Reader") -> Part:
+    """A statement that was read; imports for annotations count for nothing."""
+    texts: Iterable[Any] = reader.written
+    if reader.imports:
+        texts = (one if isinstance(one, str) else repr({one} - annotating) for one in texts)
+    return Part(
+        _sha256(*texts),
+        frozenset(bound_by(statement)),
+        acts(statement),
+        frozenset(reader.used),
+        frozenset(reader.bare),
+        frozenset(reader.looked_up),
+        frozenset(reader.annotating),
+        tuple(one for one in reader.imports if one not in annotating),
+    )
+
+
+def _sha256(*texts: str) -> str:
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 class _Reader:
@@ -89,8 +187,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self.written: list[str | Import] = []
+        self.imports: list[Import] = []
         self.used: set[str] = set()
-        self.annotating = {"TYPE_CHECKING"}
+        self.bare: set[str] = set()
+        self.annotating: set[str] = set()
         self.looked_up: set[tuple[str, str]] = set()
         self._of_classes: set[ast.AnnAssign] = set()
         self._prepare: dict[type, Callable[[Any], ast.AST]] = {
@@ -99,10 +199,16 @@ class _Reader:
             ast.ClassDef: self._class,
             ast.AnnAssign: self._annotated,
             ast.Assign: self._assign,
-            ast.Attribute: self._attribute,
             ast.Call: self._call,
             ast.JoinedStr: self._joined,
         }
+
+    @classmethod
+    def of(cls, tree: ast.AST) -> "_Reader":
+        """Read a tree."""
+        reader = cls()
+        reader.read(tree)
+        return reader
 
     def read(self, tree: ast.AST) -> None:
         """Write every node: its kind, and all of its fields that say something.
@@ -117,11 +223,18 @@ class _Reader:
                 self.written.append(f"{node},")
             elif kind is ast.Name:
                 self.used.add(node.id)
+                self.bare.add(node.id)
                 self.written.append(f"{node.id},")
+            elif kind is ast.Attribute and type(node.value) is ast.Name:
+                self.used.add(node.value.id)
+                self.looked_up.add((node.value.id, node.attr))
+                self.written.append(f"{node.value.id}.{node.attr},")
             elif kind is ast.Constant:
                 self.written.append(f"{type(node.value).__name__}:{node.value!a},")
             elif kind is ast.Import or kind is ast.ImportFrom:
-                self.written.extend(_imports(node))
+                found = list(_imports(node))
+                self.written += found
+                self.imports += found
             else:
                 node = self._prepare[kind](node) if kind in self._prepare else node
                 waiting += reversed(_parts(node))
@@ -160,6 +273,7 @@ class _Reader:
         for part in ast.walk(node) if node is not None else ():
             if isinstance(part, ast.Name):
                 (self.used if read else self.annotating).add(part.id)
+                self.bare.update({part.id} if read else ())
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
                 self._annotation(_quoted(part.value), read=read)
         return node if read else None
@@ -168,12 +282,9 @@ class _Reader:
         """An assignment; what is listed in ``__all__`` is used, by others."""
         if [_name(target) for target in node.targets] == ["__all__"]:
             constants = (one for one in ast.walk(node.value) if isinstance(one, ast.Constant))
-            self.used.update(str(one.value) for one in constants)
-        return node
-
-    def _attribute(self, node: ast.Attribute) -> ast.Attribute:
-        if type(node.value) is ast.Name:
-            self.looked_up.add((node.value.id, node.attr))
+            listed = {str(one.value) for one in constants}
+            self.used |= listed
+            self.bare |= listed
         return node
 
     def _call(self, node: ast.Call) -> ast.Call:
@@ -202,7 +313,7 @@ def _parts(node: ast.AST) -> list[object]:
     for field in node._fields:
         value = getattr(node, field, None)
         if type(value) is list:
-            value = [one for one in value if type(one) not in _IDLE or not _idle(one)]
+            value = _working(value)
             parts += [f"{field}=[", *value, "]"] if value else ()
         elif value is not None and field not in _IMPLIED:
             parts += (f"{field}=", value)
@@ -210,11 +321,82 @@ def _parts(node: ast.AST) -> list[object]:
     return parts
 
 
+def _working(nodes: list) -> list:
+    """Nodes, or values of a field, without those that do nothing."""
+    return [one for one in nodes if type(one) not in _IDLE or not _idle(one)]
+
+
 def _idle(node: ast.stmt) -> bool:
     """True if a statement does nothing: strings, ``pass``, code only for type checkers."""
     if isinstance(node, ast.If):
         return _name(node.test) == "TYPE_CHECKING" and not node.orelse
     return isinstance(node, ast.Pass) or isinstance(getattr(node, "value", None), ast.Constant)
+
+
+def bound_by(statement: ast.stmt) -> Iterator[str]:
+    """Names that a statement gives values to; of a compound one also names within functions."""
+    if isinstance(statement, _DEFINITION):
+        yield statement.name
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (one.bound for one in _imports(node))
+        elif isinstance(node, (*_DEFINITION, ast.ExceptHandler)):
+            yield node.name or ""
+
+
+def acts(statement: ast.stmt) -> bool:
+    """True if a statement may do more than give names their values; in doubt, it may."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        of = statement.args
+        return _decorated(statement) or any(map(_calls, [*of.defaults, *of.kw_defaults]))
+    if isinstance(statement, ast.ClassDef):
+        made = statement.keywords or any(map(_calls, statement.bases))
+        return bool(made) or _decorated(statement) or any(map(acts, _working(statement.body)))
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return not all(map(_plain, targets)) or _calls(statement.value)
+    return True
+
+
+def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """True if a decorator may do more than change what it decorates."""
+    names = (_dotted(getattr(one, "func", one)) for one in node.decorator_list)
+    return not all(name in _DECORATORS or name.endswith(".setter") for name in names)
+
+
+def _plain(target: ast.expr) -> bool:
+    """True of a name, or several."""
+    return isinstance(target, ast.Name) or (
+        isinstance(target, ast.Tuple) and all(map(_plain, target.elts))
+    )
+
+
+def _calls(node: ast.expr | None) -> bool:
+    """True if computing a value calls what is not known to do nothing else."""
+    waiting: list[ast.AST] = [node] if node is not None else []
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, ast.Call) and _dotted(one.func) not in _MAKERS:
+            return True
+        if isinstance(one, ast.NamedExpr | ast.Await):
+            return True
+        waiting.extend(_outside(one))
+    return False
+
+
+def _outside(node: ast.AST) -> Iterator[ast.AST]:
+    """Parts of an expression that are computed with it: not what a lambda returns."""
+    return ast.iter_child_nodes(node.args if isinstance(node, ast.Lambda) else node)
+
+
+def _dotted(node: ast.AST) -> str:
+    """A name with its dots; empty of what is none."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:

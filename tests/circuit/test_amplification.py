@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from examples import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 from notebook_loops import notebook_rates, small_circuit
 
@@ -141,7 +142,7 @@ cases = given(
 
 
 class TestAnyWeights:
-    @settings(max_examples=25, deadline=None)
+    @at_most(25)
     @cases
     def test_linear_neurons(self, kind, n, scale, seed):
         made = as_circuit(drawn(kind, n, scale, np.random.default_rng(seed)))
@@ -154,14 +155,14 @@ class TestAnyWeights:
         else:
             assert error <= TOLERANCE
 
-    @settings(max_examples=25, deadline=None)
+    @at_most(25)
     @cases
     def test_units_that_rectify(self, kind, n, scale, seed):
         made = as_circuit(drawn(kind, n, scale, np.random.default_rng(seed)))
         error, found = largest_error(made, SHORT, response="threshold_linear")
         assert error <= TOLERANCE or float(found.stepped_from[0]) == 0
 
-    @settings(max_examples=20, deadline=None)
+    @at_most(20)
     @cases
     def test_single_precision(self, kind, n, scale, seed):
         """Propagated in float64, so as near to the truth as float32 can say."""

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
-UNITS |= {"inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
+UNITS |= {"Hz", "inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
 IDS = "filters.exclude"
 """A key whose numbers have no unit."""
 

@@ -56,8 +56,8 @@ class TestEveryMistakeAtOnce:
             "simulation.connectivity.rank: there is no such key (got 3)",
             "simulation.dt: Input should be greater than 0 (got -1)",
             "simulation.n_neuron: there is no such key; did you mean 'n_neurons'? (got 30)",
-            "training.target: there is no 'speed'; expected one of 'drift' or 'finite_difference' "
-            "(got 'speed')",
+            "training.target: there is no 'speed'; expected one of 'drift', 'finite_difference' or "
+            "'estimated' (got 'speed')",
             "training.network.hidden: Input should be a valid integer, got a number with a "
             "fractional part (got 2.5)",
             "trainning: there is no such key; did you mean 'training'? (got {})",

@@ -96,7 +96,7 @@ class TestWhatMayBeSwept:
     @pytest.mark.parametrize(
         ("system", "sweep", "message"),
         [
-            ("assembly", {"system": ["assembly"]}, "sweep.system is of none of the sections ['si"),
+            ("assembly", {"system": ["assembly"]}, "sweep.system is of none of the sections ['so"),
             ("assembly", {"sweep.a": [1]}, "sweep.sweep.a is of none of the sections"),
             ("assembly", {"reference.a.b": [1]}, "sweep.reference.a.b is of none of the sections"),
             ("connectome", {"simulation.noise": [1]}, "of none of the sections ['connectome', 'n"),

@@ -1,6 +1,7 @@
 """The engine that fits: mini-batches, schedules, what is kept, saving and going on."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,7 +23,7 @@ SAMPLES = 10
 MIXED = {
     "epochs": 8,
     "batch_size": 3,
-    "schedule": "cosine",
+    "learning_rate_schedule": "cosine",
     "train": ("slopes", "biases", "strengths", "tau"),
     "learning_rate": 0.03,
 }
@@ -208,7 +209,14 @@ def test_samples_without_targets_are_not_drawn(W, inputs, table):
 
 def test_schedules_of_the_learning_rate(W, inputs, table):
     def rates(schedule):
-        run = started(W, inputs, table, schedule=schedule, train=("slopes",), batch_size=None)
+        run = started(
+            W,
+            inputs,
+            table,
+            learning_rate_schedule=schedule,
+            train=("slopes",),
+            batch_size=None,
+        )
         return exhausted(run).history["learning_rate"]
 
     assert rates("constant") == [0.03] * 8
@@ -218,9 +226,32 @@ def test_schedules_of_the_learning_rate(W, inputs, table):
     np.testing.assert_allclose(rates("warmup"), [0.003, *cosine[1:]])
 
 
+def test_the_schedule_of_the_learning_rate_has_an_earlier_name(W, inputs, table):
+    plan = Plan(epochs=3, schedule="cosine")
+    assert plan == Plan(epochs=3, learning_rate_schedule="cosine")
+    assert (plan.schedule, Plan(epochs=3).schedule) == ("cosine", "constant")
+    assert replace(plan, epochs=4) == Plan(epochs=4, learning_rate_schedule="cosine")
+    assert replace(plan, learning_rate_schedule="constant") == Plan(epochs=3)
+    with pytest.raises(TypeError, match="multiple values for keyword argument"):
+        Plan(epochs=3, schedule="cosine", learning_rate_schedule="linear")
+    with pytest.raises(ArgumentError, match="learning_rate_schedule is 'step', expected one of"):
+        Plan(epochs=3, schedule="step")
+
+
+def test_a_state_of_before_is_gone_on_from(W, inputs, table):
+    begun = started(W, inputs, table, learning_rate_schedule="cosine")
+    state = begun.state()
+    state["options"]["schedule"] = state["options"].pop("learning_rate_schedule")
+    started(W, inputs, table, learning_rate_schedule="cosine").load_state(state)
+    with pytest.raises(ArgumentError, match="learning_rate_schedule"):
+        started(W, inputs, table, learning_rate_schedule="linear").load_state(state)
+
+
 def test_the_learning_rate_is_that_of_the_schedule(W, inputs, table):
     """The first step of Adam moves each parameter with a gradient by the rate."""
-    run = started(W, inputs, table, batch_size=None, schedule="warmup", train=("slopes",))
+    run = started(
+        W, inputs, table, batch_size=None, learning_rate_schedule="warmup", train=("slopes",)
+    )
     before = run.network.slope.clone()
     run.advance()
     assert (run.network.slope - before).abs().max().item() == pytest.approx(0.003, rel=1e-3)
@@ -234,7 +265,7 @@ def halfway(W, inputs, table):
 
 
 PASSING = {"train": ("slopes",), "held_out": [0, 1, 2], "learning_rate": 0.1, "penalty": 0.0,
-           "schedule": "constant", "epochs": 20}  # fmt: skip
+           "learning_rate_schedule": "constant", "epochs": 20}  # fmt: skip
 
 
 def test_the_best_epoch_is_kept(W, inputs, halfway):
@@ -290,7 +321,7 @@ def test_mini_batches_fit(W, inputs, table):
     network = build(W)
     result = fit(
         network, inputs, table, generator=seeded(), epochs=40, batch_size=4, learning_rate=0.2,
-        schedule="cosine", penalty=0.0, train=("slopes",), error="squared",
+        learning_rate_schedule="cosine", penalty=0.0, train=("slopes",), error="squared",
     )  # fmt: skip
     assert result["error"][-1] < 0.01 * result["error"][0]
     assert result["slope"].sel(group=["a", "b", "c"]).values == pytest.approx([3, 7, 4], abs=0.2)
@@ -303,7 +334,7 @@ def test_strengths_are_fitted(W, inputs):
     truth.log_strengths.data += 0.4 * torch.randn(len(truth.log_strengths), generator=seeded())
     result = fit(
         network, inputs, does(truth, inputs), generator=seeded(), epochs=100, learning_rate=0.1,
-        schedule="cosine", penalty=0.0, train=["strengths"], error="squared",
+        learning_rate_schedule="cosine", penalty=0.0, train=["strengths"], error="squared",
     )  # fmt: skip
     assert result["held_out_error"][-1] < 0.01 * result["error"][0]
     planted = np.log(parameters_of(truth)["strength"])
@@ -359,7 +390,10 @@ def test_nothing_else_is_changed(W, inputs, table):
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        ({"schedule": "step"}, r"schedule is 'step', expected one of \['constant'"),
+        (
+            {"learning_rate_schedule": "step"},
+            r"learning_rate_schedule is 'step', expected one of \['constant'",
+        ),
         ({"error": "huber"}, "error is 'huber', expected one of"),
         ({"keep": "first"}, "keep is 'first', expected one of"),
         ({"train": ("slope",)}, "train is 'slope', expected one of"),

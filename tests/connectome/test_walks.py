@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ngpipe.connectome import count_paths, enumerate_paths
@@ -39,7 +40,7 @@ def test_loops_are_those_that_come_back_before_the_end():
     assert count_paths(TABLE, loop_mode="both") == (6, 3)
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(st.integers(0, 999), st.integers(1, 4))
 def test_counts_are_those_of_the_list(seed, hops):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,33 @@ SIDE = 6
 """Driven neurons along each side of the unit square; the others lie on a circle beside it."""
 SAMPLES = np.arange(30, T, 97)
 """Frames at which the input was learned: none of those that panels ask for."""
+ONE_STEP = {"model": 0.99, "persistence": 0.8, "autoregression": 0.9, "alone": 0.85}
+PREDICTORS = tuple(ONE_STEP)
+DIAGNOSIS = {
+    "n_frames": 700,
+    "n_neurons": N,
+    "stretches": 3,
+    "directions": 23.0,
+    "condition_number": 1e4,
+    "expected_r2": 0.31,
+    "at_most": 0.31,
+    "noise_share": 0.02,
+    "coherent": 0.1,
+    "held_out": 0.25,
+    "identified": "no",
+}
+
+
+def forecasts(n: int, starts: int = 12) -> dict:
+    """Errors of forecasts over n leads: those of the model smallest, up to lead 25."""
+    lead = np.arange(1, n + 1)
+    error = {name: (1 - r2) * lead / 10 for name, r2 in ONE_STEP.items()}
+    error["model"] = np.where(lead <= 25, error["model"], 1.0)
+    stacked = np.stack([error[name] for name in PREDICTORS])
+    return {
+        "forecast_error": (("predictor", "start", "lead"), np.stack([stacked] * starts, axis=1)),
+        "forecast_variance": (("start", "lead"), np.ones((starts, n))),
+    }
 
 
 def positions() -> np.ndarray:
@@ -50,6 +77,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             "psi": (("type", "x"), np.tanh(np.tile(x, (3, 1)))),
         },
         coords={"time": time, "x": x},
+        attrs={"dt": 0.01},
     )
     recovery = xr.Dataset(
         {
@@ -59,6 +87,10 @@ def material(kind: str, **changes) -> AssemblyMaterial:
                 ("post", "pre"),
                 np.abs(noisy) > 0.3,
                 {"false_discovery": 0.05},
+            ),
+            "connectivity_halves": (
+                ("half", "post", "pre"),
+                weights + 0.3 * rng.normal(size=(2, N, N)),
             ),
             "latent": (("neuron", "component"), rng.normal(size=(N, 2))),
             "neuron_type": (("neuron",), types),
@@ -74,9 +106,11 @@ def material(kind: str, **changes) -> AssemblyMaterial:
         {
             "activity": (("time", "neuron"), activity),
             "activity_hat": (("time", "neuron"), activity + 0.1),
+            **forecasts(40),
         },
-        coords={"time": time},
+        coords={"time": time, "predictor": list(PREDICTORS), "lead": time[1:41]},
     )
+    history = xr.Dataset(attrs=DIAGNOSIS)
     for dataset, schema in [
         (simulation, schemas.SIMULATION),
         (recovery, schemas.RECOVERY),
@@ -99,6 +133,9 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             ("input", "slope", 1.234),
             ("input_sqrt", "r2", 0.8123),
             ("input_sqrt", "slope", 1.345),
+            ("halves", "correlation", 0.9172),
+            ("halves", "correlation_connected", 0.9583),
+            *(("prediction", f"r2_{name}", r2) for name, r2 in ONE_STEP.items()),
             ("rollout_400", "r2", 0.8765),
             ("rollout_400", "slope", 0.9),
         ],
@@ -115,6 +152,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
         "metrics": metrics,
         "learning_curve": curve,
         "training": training,
+        "history": history,
     }
     how = {"spec": spec, "style": Style(dpi=60)}
     how.update({name: changes.pop(name) for name in how if name in changes})

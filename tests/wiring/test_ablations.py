@@ -70,9 +70,11 @@ class TestReciprocal:
 
     @pytest.mark.parametrize("remove", ["random", "weaker"])
     def test_chance_decides_where_nothing_else_does(self, remove, rng):
-        """Two neurons of equal weights: each direction stays about half the time."""
-        one = Connectome(np.array([[0, 5], [5, 0]]), pd.DataFrame({"id": [0, 1]}))
-        stays = [dense(without_reciprocal(one, rng, remove=remove))[0, 1] > 0 for _ in range(400)]
+        """Pairs of equal weights: each direction stays about half the time."""
+        pairs = np.kron(np.eye(20), [[0, 5], [5, 0]])
+        one = Connectome(pairs, pd.DataFrame({"id": range(40)}))
+        drawn = [dense(without_reciprocal(one, rng, remove=remove)) for _ in range(20)]
+        stays = [after[::2, 1::2].diagonal() > 0 for after in drawn]
         assert np.mean(stays) == pytest.approx(0.5, abs=0.1)
 
     def test_both_directions_go(self, rng):

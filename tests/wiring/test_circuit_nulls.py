@@ -1,5 +1,7 @@
 """Nulls of a circuit: what the table of nulls says each keeps, and that the rest changes."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,16 +124,21 @@ LACKING = {"signs": "sign", "types": "cell_type", "positions": "'x'"}
 """What a message names where a connectome lacks what a null needs."""
 
 
+@cache
+def five_samples(name: str) -> tuple[Connectome, list[Connectome]]:
+    """A connectome and five samples of a null, the same for all that is measured."""
+    given_one = signed_connectome(1)
+    children = np.random.default_rng(0).spawn(5)
+    return given_one, [NULLS[name].draw(given_one, child) for child in children]
+
+
 class TestEveryNull:
     @pytest.mark.parametrize("measure", MEASURES)
     @pytest.mark.parametrize("name", NULLS)
     def test_it_keeps_what_it_says_and_nothing_else(self, name, measure):
-        given_one = signed_connectome(1)
+        given_one, samples = five_samples(name)
         before = MEASURES[measure](given_one)
-        drawn = [
-            MEASURES[measure](NULLS[name].draw(given_one, child))
-            for child in np.random.default_rng(0).spawn(5)
-        ]
+        drawn = [MEASURES[measure](sample) for sample in samples]
         if measure in KEEPS[name]:
             assert all(found == before for found in drawn)
         else:

@@ -8,17 +8,16 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import at_most
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ngpipe.wiring.columns import label, labels
 from ngpipe.wiring.sources.synapses import PHASE1, Filters, from_synapses
 from ngpipe.wiring.sources.tables import Connectome, read
 
-few = settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
+few = at_most(
+    25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 SIGNED = ("int64", "Int64", "int64[pyarrow]")

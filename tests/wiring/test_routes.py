@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from examples import at_most
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ngpipe.errors import ConnectomeError
@@ -70,7 +71,7 @@ def rows(found: Paths) -> dict[tuple[int, int, int], tuple[float, float]]:
     }
 
 
-few_examples = settings(max_examples=30)
+few_examples = at_most(30)
 random_cases = given(st.integers(0, 999), st.integers(1, 4))
 
 

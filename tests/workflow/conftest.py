@@ -1,5 +1,7 @@
 """Fixtures of the workflow tests; what a study is stands in studies.py."""
 
+import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -33,10 +35,22 @@ def study(tmp_path: Path, project: Path) -> Study:
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Study:
-    """A study with both figures made; shared, so only to be read and copied."""
-    study = make_study(tmp_path_factory.mktemp("finished") / "study", project)
-    study.snakemake()
-    return study
+    """A study with both figures made; shared, so only to be read and copied.
+
+    It is made once for all processes of pytest-xdist: the first that asks makes it, and the others
+    wait. They find their temporary directories in the same one.
+    """
+    parent = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        parent = parent.parent
+    directory, begun = parent / "finished", parent / "unfinished"
+    with (parent / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            shutil.rmtree(begun, ignore_errors=True)  # of one that failed
+            make_study(begun, project).snakemake()
+            begun.rename(directory)
+    return Study(directory, project)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_figure_is_made_by_slurm_jobs(finished: Study, slurm: Path) -> None:
     assert not finished.planned("results/Other/")
     finished.ngpipe("verify", "results/Other/")
     assert asked(finished, r"gres:gpu:(\d)") == ["1", "", "", "", "", ""]
-    assert asked(finished, r"mem=(\w+)")[0] == "6000M"
+    assert asked(finished, r"mem=(\w+)")[0] == "4000M"
 
 
 def test_points_of_a_sweep_are_slurm_jobs_and_their_links_are_not(
@@ -90,6 +90,6 @@ def test_points_of_a_sweep_are_slurm_jobs_and_their_links_are_not(
 def test_every_attempt_is_one_job_with_more_memory(study: Study, slurm: Path) -> None:
     study.edit("experiments/small.yaml", "noise: 0.5", "noise: 0.5\n  initial_std: 1.0e+38")
     submit(study, "results/runs/small/simulation.zarr", rc=1)
-    assert asked(study, r"mem=(\w+)") == ["4000M", "8000M", "12000M"]
+    assert asked(study, r"mem=(\w+)") == ["1500M", "3000M", "4500M"]
     log = study.path("logs", "small", "simulate.log").read_text()
     assert log.count("ngpipe simulate:") == 1

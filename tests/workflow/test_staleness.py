@@ -62,14 +62,19 @@ def unused_experiment(study: Study) -> None:
     study.path("config", "experiments", "new.yaml").write_text("simulation: {n_neurons: 3}\n")
 
 
-def edit(source: str) -> Callable[[Study], None]:
-    """A change of one source file that Python sees, though nothing else does."""
+def edit(source: str, line: str = "len(str())") -> Callable[[Study], None]:
+    """A change of one source file: a line more, which may do something, as far as one can see."""
 
     def change(study: Study) -> None:
         path = study.project / "src" / "ngpipe" / source
-        path.write_text(path.read_text() + "SOMETHING = 1\n")
+        path.write_text(f"{path.read_text()}{line}\n")
 
     return change
+
+
+def source(file: str, old: str, new: str) -> Callable[[Study], None]:
+    """A change of one function of a source file."""
+    return lambda study: study.edit_source(file, old, new)
 
 
 def config(name: str, old: str, new: str) -> Callable[[Study], None]:
@@ -109,6 +114,16 @@ OF_THE_SOURCE: dict[str, tuple[Callable[[Study], None], dict[str, int]]] = {
     "source of a metric": (edit("metrics/connectivity.py"), SCORED),
     "source of two panels": (edit("figures/assembly/traces.py"), {"panel": 2, "figure": 2}),
     "source of all pages": (edit("figures/drawing/headlines.py"), PAGES),
+    "source of one panel": (
+        source("figures/assembly/traces.py", '"rollout from a held', '"rollout after a held'),
+        {"panel": 1, "figure": 1},
+    ),
+    "source that two panels use": (
+        source("figures/assembly/traces.py", "n: int) -> None:", "n: int = 0) -> None:"),
+        {"panel": 2, "figure": 2},
+    ),
+    "a name that nothing uses": (edit("dynamics/integrate.py", "SOMETHING = 1"), NONE),
+    "a new class of errors": (edit("errors.py", "class OddError(NgpipeError): ..."), NONE),
     "source of panels of other systems": (edit("figures/circuit/times.py"), NONE),
     "source of nulls": (edit("wiring/nulls/swaps.py"), NONE),
     "config of another system": (edit("config/circuit/experiment.py"), NONE),

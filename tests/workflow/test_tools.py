@@ -11,7 +11,7 @@ import pytest
 import yaml
 from studies import ROOT, Study, copy_project, make_study
 
-from ngpipe import store
+from ngpipe import provenance
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.study import sections
@@ -64,15 +64,15 @@ def test_conda_environments_are_the_dependencies_of_the_project() -> None:
 
 def test_conda_environments_need_no_installed_ngpipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """There jobs find the source by PYTHONPATH, so it has no metadata to ask for a version."""
-    known = store.metadata.version
+    known = provenance.metadata.version
 
     def version(name: str) -> str:
         if name == "ngpipe":
             raise PackageNotFoundError(name)
         return known(name)
 
-    monkeypatch.setattr(store.metadata, "version", version)
-    assert store.versions()["ngpipe"]
+    monkeypatch.setattr(provenance.metadata, "version", version)
+    assert provenance.versions()["ngpipe"]
 
 
 def test_jobs_find_python_without_an_activated_environment(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe import store
@@ -23,6 +23,12 @@ from ngpipe.assembly.sessions import Sessions
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
 from ngpipe.schemas import assembly as schemas
+
+TARGETS = {"drift": "drift", "estimated": "rate"}
+"""Variables that hold the targets which are not differences of activity."""
+
+OF_ACTIVITY = {"activity", "activity_hat", "visited", "x"}
+"""Variables of results that have the unit of activity."""
 
 
 class Stored:
@@ -37,7 +43,8 @@ class Stored:
 
     def __init__(self, variable: xr.DataArray, device: torch.device) -> None:
         self._variable = variable
-        self._length = variable.encoding["chunks"][0]
+        # What is in memory has no chunks.
+        self._length = variable.encoding.get("chunks", variable.shape)[0]
         self.shape, self.device = variable.shape, device
 
     def __len__(self) -> int:
@@ -71,6 +78,10 @@ class Opened:
     labels: xr.Dataset
     """Coordinates of the neurons: their names and whatever else the store says of each."""
     path: Path
+    units: str = "1"
+    """Unit of activity."""
+    tau_seconds: float | None = None
+    """Unit of time of the model [s], if the recording says it."""
 
     @property
     def left_out(self) -> int:
@@ -118,6 +129,10 @@ class Opened:
         for dim, meaning in (("post", "receiving neuron"), ("pre", "sending neuron")):
             if labels is not None and dim in named.dims:
                 named = named.assign_coords({dim: (dim, labels.values, {"long_name": meaning})})
+        for name in OF_ACTIVITY & set(map(str, named.variables)):
+            named[name].attrs["units"] = self.units
+        if self.tau_seconds is not None:
+            named = named.assign_attrs(tau_seconds=self.tau_seconds)
         return named.assign_attrs(recording=survey.text(self.identity))
 
 
@@ -145,11 +160,28 @@ def opened(
         DeviceError: the recording does not fit the device.
     """
     dataset = store.read(simulation, schemas.SIMULATION)
+    return checked(dataset, simulation, cfg, device, in_memory=in_memory)
+
+
+def checked(
+    dataset: xr.Dataset,
+    simulation: Path,
+    cfg: Training,
+    device: torch.device,
+    *,
+    in_memory: bool = False,
+) -> Opened:
+    """The same of a dataset at hand; ``simulation`` is its name in errors."""
     dt, broken = sampling.interval(dataset, simulation), sampling.breaks(dataset, simulation)
     if cfg.target == "drift" and "drift" not in dataset:
         raise StoreError(
             f"{simulation} holds no exact drift, as is usual for recordings; set "
             "training.target: finite_difference"
+        )
+    if cfg.target == "estimated" and "rate" not in dataset:
+        raise StoreError(
+            f"{simulation} holds no estimated rate; set source.observation.rate and import the "
+            "recording again, or set training.target: finite_difference"
         )
     sites = _sites(dataset, simulation, device) if cfg.input == "field" else None
     known = _known(dataset, simulation, cfg, device) if cfg.input == "known" else None
@@ -158,7 +190,7 @@ def opened(
     arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
     recording = Recording(
         arrays["activity"],
-        arrays.get("drift"),
+        arrays.get(TARGETS.get(cfg.target, "")),
         dt=dt,
         held_out=cfg.held_out,
         in_blocks=cfg.held_out_as == "blocks",
@@ -166,9 +198,19 @@ def opened(
         known_input=known,
         stretches=survey.stretches(found.finite, broken),
         sessions=_sessions(found, cfg, simulation),
+        reach=_reach(dataset, simulation) if cfg.target == "estimated" else None,
+        state_noise=_state_noise(dataset, simulation, device),
     )
     _check_enough(recording, found, dataset, simulation)
-    return Opened(recording, found.identity, _labels(dataset), simulation)
+    tau = dataset.attrs.get("tau_seconds")
+    return Opened(
+        recording,
+        found.identity,
+        _labels(dataset),
+        simulation,
+        units=str(dataset["activity"].attrs.get("units", "1")),
+        tau_seconds=None if tau is None else float(tau),
+    )
 
 
 def _sessions(found: survey.Survey, cfg: Training, path: Path) -> Sessions | None:
@@ -203,7 +245,7 @@ def _sessions(found: survey.Survey, cfg: Training, path: Path) -> Sessions | Non
 def _arrays(
     dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device, *, in_memory: bool
 ) -> dict[str, Any]:
-    names = ["activity", "drift"] if cfg.target == "drift" else ["activity"]
+    names = ["activity", *([TARGETS[cfg.target]] if cfg.target in TARGETS else [])]
     arrays = {name: Stored(dataset[name], device) for name in names}
     if not in_memory:
         return arrays
@@ -215,6 +257,27 @@ def _arrays(
             f"{path} needs {gigabytes:.1f} GB on {device}, which has less free; use "
             "--device cpu, or a recording of fewer frames"
         ) from error
+
+
+def _reach(dataset: xr.Dataset, path: Path) -> tuple[int, int]:
+    """Frames before and after each that its rate is from."""
+    reach = np.atleast_1d(dataset["rate"].attrs.get("reach", ()))
+    if reach.shape != (2,) or reach.dtype.kind not in "iu" or reach.min() < 0:
+        raise StoreError(
+            f"{path}: the attribute `reach` of `rate` is {reach.tolist()}, expected two numbers of "
+            "frames, before and after each, that its rate is from; add it, so that no rate that "
+            "shares frames with held-out ones is trained on"
+        )
+    return int(reach[0]), int(reach[1])
+
+
+def _state_noise(
+    dataset: xr.Dataset, path: Path, device: torch.device
+) -> Float[Tensor, " neuron"] | None:
+    if "activity_noise" not in dataset:
+        return None
+    found = store.values(dataset, "activity_noise", schemas.SIMULATION, where=path)
+    return torch.from_numpy(found.astype("float64")).nan_to_num().to(device)
 
 
 def _labels(dataset: xr.Dataset) -> xr.Dataset:

@@ -16,7 +16,8 @@ from ngpipe.errors import StoreError
 AGREE = 0.01
 """Share of dt by which the typical spacing of `time` may differ from it: rounding."""
 JITTER = 0.05
-"""Share of dt by which one spacing may differ from it; a longer one is a gap."""
+"""Share of dt by which one spacing may differ from it; a longer one is a gap. The attribute
+`jitter` of a store takes its place."""
 
 Breaks = Bool[np.ndarray, " pair"]
 """Breaks between frames k and k + 1: true where they are not dt apart."""
@@ -59,7 +60,8 @@ def breaks(dataset: xr.Dataset, path: Path) -> Breaks:
         if name in dataset:
             found |= _changes(dataset[name], path)
     if "time" in dataset.coords:
-        found |= _gaps(dataset["time"], found, dt, path)
+        jitter = float(dataset.attrs.get("jitter", JITTER))
+        found |= _gaps(dataset["time"], found, dt, jitter, path)
     return found
 
 
@@ -73,7 +75,7 @@ def _changes(segment: xr.DataArray, path: Path) -> Breaks:
     return segment.values[1:] != segment.values[:-1]
 
 
-def _gaps(time: xr.DataArray, known: Breaks, dt: float, path: Path) -> Breaks:
+def _gaps(time: xr.DataArray, known: Breaks, dt: float, jitter: float, path: Path) -> Breaks:
     """Spacings longer than dt; of those inside a segment, each must be as long as dt at least."""
     spacing, precision = _spacings(time, path)
     inside = spacing[~known]
@@ -86,14 +88,14 @@ def _gaps(time: xr.DataArray, known: Breaks, dt: float, path: Path) -> Breaks:
             "frame to frame (median; seconds, if it is a date); correct whichever is wrong, and "
             "give both in one unit"
         )
-    short = np.flatnonzero(~known & (spacing < (1 - JITTER) * dt - precision))
+    short = np.flatnonzero(~known & (spacing < (1 - jitter) * dt - precision))
     if len(short):
         raise StoreError(
             f"{path}: `time` goes on by {spacing[short[0]]:g} from frame {short[0]} to the next, "
             f"where `dt` is {dt:g} ({len(short)} such places); put the frames in order and on an "
             "even grid, or, where a trial begins, say so by a coordinate `segment` over time"
         )
-    return spacing > (1 + JITTER) * dt + precision
+    return spacing > (1 + jitter) * dt + precision
 
 
 def _typical(time: xr.DataArray, path: Path) -> float:

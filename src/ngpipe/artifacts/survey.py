@@ -22,6 +22,9 @@ RESOLUTION = 1e-5
 BLOCK_BYTES = 64 * 2**20
 """Read at once, if the store does not say its chunks."""
 
+LONG = ("activity", "drift", "rate")
+"""Variables over time and neurons."""
+
 Identity = Mapping[str, str]
 """SHA-256 of the values of every variable that training sees, by name."""
 
@@ -47,8 +50,8 @@ class Survey:
 def seen(cfg: Training) -> list[str]:
     """Variables of a recording that training sees: none of them is the truth."""
     names = ["activity", "time", "segment", "session"]
-    if cfg.target == "drift":
-        names.append("drift")
+    names += {"drift": ["drift"], "estimated": ["rate"]}.get(cfg.target, [])
+    names.append("activity_noise")
     if cfg.input == "field":
         names += ["driven", "position"]
     if cfg.input == "known":
@@ -68,7 +71,7 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
         names: what of it training sees, as :func:`seen` says.
 
     Raises:
-        StoreError: activity or drift does not hold real numbers, or a session lies in several
+        StoreError: activity or its rate does not hold real numbers, or a session lies in several
             pieces.
     """
     n, neurons = dataset["activity"].shape
@@ -77,8 +80,8 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
     seen = np.zeros((session.max() + 1, neurons), dtype=bool)
     finite, absent = np.ones(n, dtype=bool), np.zeros(neurons, dtype=np.int64)
     low, high = np.full(neurons, np.inf), np.full(neurons, -np.inf)
-    identity = identified(dataset, set(names) - {"activity", "drift"})
-    for name in ("activity", "drift"):
+    identity = identified(dataset, set(names) - set(LONG))
+    for name in LONG:
         if name not in names or name not in dataset:
             continue
         _check_numbers(dataset[name], path)
@@ -139,7 +142,7 @@ def _missing(
 ) -> tuple[Bool[np.ndarray, " time"], Int[np.ndarray, " neuron"]]:
     """Frames that have all values of the neurons that their session sees, and those without."""
     finite, absent = np.ones(len(session), dtype=bool), np.zeros(seen.shape[1], dtype=np.int64)
-    for name in {"activity", "drift"} & names & set(map(str, dataset.variables)):
+    for name in set(LONG) & names & set(map(str, dataset.variables)):
         for start, block in _blocks(dataset[name]):
             part = slice(start, start + len(block))
             with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""Origin of a recording: written by `simulate`, or the user's own. Its content decides.
+"""Origin of a recording: written by a stage, or the user's own. Its content decides.
 
 Imports no torch: what draws and verifies asks here as well.
 """
@@ -22,13 +22,13 @@ from ngpipe.study.stages import Foreign, Study
 def foreign(
     directory: Path, experiment: AnyExperiment, *, simulated: bool = False
 ) -> Foreign | None:
-    """Digests of the recording in a directory; None if `simulate` wrote it for this config.
+    """Digests of the recording in a directory; None if a stage wrote it for this config.
 
     Args:
         directory: of the results of the experiment.
         experiment: its config.
-        simulated: whether a simulation of an earlier config or source will do, as Snakemake may
-            have been told to regard one as up to date.
+        simulated: whether one that a stage wrote for an earlier config or source will do, as
+            Snakemake may have been told to regard one as up to date.
 
     Raises:
         StoreError: the recording is not of the size that the config says.
@@ -37,7 +37,9 @@ def foreign(
     if not isinstance(experiment, Experiment) or not path.is_dir():
         return None
     written = ownership.written_under(path)
-    if written is not None and (simulated or written == stages.key_of(experiment, "simulate")):
+    if written is not None and (
+        simulated or written == stages.key_of(experiment, stages.first_of(experiment))
+    ):
         return None
     dataset = store.read(path, schemas.SIMULATION)
     check_size(dataset, experiment, path)
@@ -62,6 +64,8 @@ def check_size(dataset: xr.Dataset, experiment: Experiment, path: Path) -> None:
     Raises:
         StoreError: naming both sizes.
     """
+    if experiment.source.kind == "recording":
+        return
     cfg, (n_frames, n_neurons) = experiment.simulation, dataset["activity"].shape
     if (n_neurons, n_frames) != (cfg.n_neurons, cfg.n_frames):
         raise StoreError(

@@ -198,7 +198,7 @@ class AssemblyGNN(nn.Module):
         """The same rate with W worked out once: for the many single frames of a rollout."""
         weights = self.connectivity.detach()
 
-        def drift(t: float, x: Activity) -> Rate:
+        def drift(t: float | Float[Tensor, " batch"], x: Activity) -> Rate:
             sums = [v @ weights.T for v in self.sent(x).unbind(-1)]
             return self._act(self.scales.rate * self.phi_of(x), self._received(sums), self.omega(t))
 

@@ -21,8 +21,20 @@ NOT_TOLD = "no: no connection is called present, so phi* may have absorbed what 
 
 
 @torch.no_grad()
-def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Dataset:
-    """All that was recovered, as ``schemas.RECOVERY`` describes it."""
+def read_out(
+    model: AssemblyGNN,
+    recording: Recording,
+    cfg: Recovery,
+    halves: Float[Tensor, "half post pre"] | None = None,
+) -> xr.Dataset:
+    """All that was recovered, as ``schemas.RECOVERY`` describes it.
+
+    Args:
+        model: the trained model.
+        recording: what it was trained on.
+        cfg: the recovery section of the config.
+        halves: W of either half of the training frames, in the scale of the model [1/tau].
+    """
     visited = recording.visited(cfg.visited)
     x = torch.linspace(
         float(visited[:, 0].min()), float(visited[:, 1].max()), cfg.grid, device=visited.device
@@ -57,6 +69,9 @@ def read_out(model: AssemblyGNN, recording: Recording, cfg: Recovery) -> xr.Data
             "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
         },
     )
+    if halves is not None:
+        of_halves = (halves * scales.connectivity).float().cpu().numpy()
+        recovered["connectivity_halves"] = ("half", "post", "pre"), of_halves
     return xr.merge(
         [
             recovered,
@@ -72,6 +87,31 @@ def types_told(types: Int[np.ndarray, " neuron"], certainty: dict[str, tuple]) -
     if types.max() > 0 and "connected" in certainty and not certainty["connected"][1].any():
         return NOT_TOLD
     return "yes"
+
+
+def agreed_on(told: str, n_types: int, solver: int | None) -> str:
+    """The verdict on types, once it is known how many the closed form has distinguished.
+
+    Args:
+        told: ``yes``, or why groups of neurons may be no types.
+        n_types: number of groups.
+        solver: number that the closed form has distinguished; None if it was not asked.
+    """
+    if told != "yes" or solver is None or solver == n_types:
+        return told
+    return (
+        f"no: the closed form distinguished {solver} types before the networks were fitted to it; "
+        "compare both with recovery.n_types"
+    )
+
+
+def types_in_words(recovery: xr.Dataset) -> str:
+    """The number of types, or why it is not known."""
+    n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
+    if told != "yes":
+        why = told.removeprefix("no: ")
+        return f"{n} groups of neurons by their phi*; whether they are types is unknown: {why}"
+    return f"{n} types" if n > 1 else "one type"
 
 
 def _features(

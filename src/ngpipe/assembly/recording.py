@@ -53,7 +53,7 @@ class Recording:
 
     activity: Trajectory | Series
     rate: Trajectory | Series | None
-    """Exact rate [1/tau]; None: finite differences of activity take its place."""
+    """Rate [1/tau], exact or estimated; None: finite differences of activity take its place."""
     dt: float
     held_out: float
     in_blocks: bool = False
@@ -66,6 +66,23 @@ class Recording:
     """Sessions and the neurons that each of them sees; None: every frame sees all neurons."""
     units: Scales | None = None
     """Units of activity and rate, if those of a larger recording are to serve."""
+    reach: tuple[int, int] | None = None
+    """Frames before and after each that an estimated rate and its activity are from; None of an
+    exact rate and of finite differences."""
+    state_noise: Float[Tensor, " neuron"] | None = None
+    """Standard deviation of the measurement noise of activity [1]; None: there is none."""
+
+    @property
+    def exact(self) -> bool:
+        """True if the rate is the exact one."""
+        return self.rate is not None and self.reach is None
+
+    @property
+    def memory(self) -> int:
+        """Frames from one to the next whose state and target share no measured frame with it."""
+        if self.reach is not None:
+            return sum(self.reach) + 1
+        return 2 if self.rate is None else 1
 
     @property
     def n_neurons(self) -> int:
@@ -123,9 +140,10 @@ class Recording:
     def training_frames(self) -> FrameIndices:
         """Frames to train on: neither they nor their targets are held out."""
         free = torch.ones(self.n_usable, dtype=torch.bool)
+        # A finite difference reaches one frame ahead; estimates share no measured frame.
+        before, after = (int(self.rate is None), 0) if self.reach is None else [self.memory - 1] * 2
         for block in self.blocks:
-            # A finite difference reaches one frame ahead.
-            free[max(0, block.start - (self.rate is None)) : block.stop] = False
+            free[max(0, block.start - before) : block.stop + after] = False
         return self.usable[free]
 
     @cached_property
@@ -192,6 +210,26 @@ class Recording:
         each = -(-n // self.sessions.n_sessions)
         parts = [self.training_frames[session == k] for k in range(self.sessions.n_sessions)]
         return torch.cat([_spread(part, each) for part in parts])
+
+    def pairs(self, n: int) -> Int[Tensor, " pair"]:
+        """Earlier of about ``n`` pairs of training frames, ``memory`` apart."""
+        return _spread(self._followed(self.training_frames, self.training_frames), n)
+
+    def judging_pairs(self, n: int) -> Int[Tensor, " pair"]:
+        """The same of pairs of which at least the earlier is held out for the choice of a model."""
+        held_out = self._frames_of(self.blocks[1::2])
+        return _spread(self._followed(held_out, self.usable), n)
+
+    def _followed(
+        self, frames: FrameIndices, known: Int[Tensor, " known"]
+    ) -> Int[Tensor, " followed"]:
+        """Those of the frames after which, ``memory`` later, one of the known follows."""
+        later = frames + self.memory
+        if self.stretches is not None:
+            stops = torch.tensor([s.stop for s in self.stretches])
+            stop = stops[torch.searchsorted(stops, frames, right=True)]
+            return frames[torch.isin(later, known) & (later < stop)]
+        return frames[torch.isin(later, known)]
 
     def informative_sample(self, n: int) -> FrameIndices:
         """About ``n`` training frames, evenly spaced unless activity rests in part of them.
@@ -288,6 +326,7 @@ class Recording:
             activity=SomeNeurons(self.activity, neurons),
             rate=None if self.rate is None else SomeNeurons(self.rate, neurons),
             known_input=known,
+            state_noise=None if self.state_noise is None else self.state_noise[neurons],
             stretches=self._stretches_of(session),
             sessions=None,
             units=self.scales(),

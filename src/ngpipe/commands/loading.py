@@ -4,7 +4,7 @@ import importlib
 import sys
 from types import ModuleType
 
-from ngpipe.keys import check_closure
+from ngpipe.keys import check_closure, step_module
 
 
 def step(name: str, *drawn: str) -> ModuleType:
@@ -15,7 +15,7 @@ def step(name: str, *drawn: str) -> ModuleType:
         drawn: modules that it is to load by name.
     """
     before = set(sys.modules)
-    module = importlib.import_module(f"ngpipe.steps.{name}")
+    module = importlib.import_module(step_module(name))
     for other in drawn:
         importlib.import_module(other)
     check_closure(name, *drawn, loaded=set(sys.modules) - before)

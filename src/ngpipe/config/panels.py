@@ -34,6 +34,8 @@ class PanelKind:
     """Further options that it heeds."""
     columns: int = 1
     """Columns that it takes on a page without a mosaic, 1 to 3."""
+    truth: bool = False
+    """True if it cannot be drawn of a recording whose truth is not known."""
     movie: bool = False
     """True if it also becomes a movie."""
     draws: str = ""
@@ -45,6 +47,11 @@ class PanelKind:
     def function(self) -> str:
         """Name of the function that draws it."""
         return self.draws or self.name
+
+    @property
+    def roots(self) -> tuple[str, str]:
+        """Code of its module that draws it: its function, and the class of its material."""
+        return f"{self.module}:{self.function}", f"{self.module}:MATERIAL"
 
 
 @cache

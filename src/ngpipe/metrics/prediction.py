@@ -8,6 +8,9 @@ import xarray as xr
 
 from ngpipe.metrics.tidy import agreement, scores
 
+PREDICTORS = ("model", "persistence", "autoregression", "alone")
+"""Predictors whose forecasts are scored."""
+
 
 def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
     """Across neurons at given frames after the start, and over time within each neuron.
@@ -39,3 +42,28 @@ def score_drift(rollout: xr.Dataset) -> pd.DataFrame:
     seen = ~np.isnan(truth)
     truth, estimate = truth[seen], estimate[seen]
     return scores("drift_held_out", agreement(estimate, truth), len(truth))
+
+
+def score_forecasts(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
+    r"""Forecasts of held-out activity by the model and three baselines.
+
+    Quantity ``prediction`` is one frame ahead, ``prediction_<f>`` f frames ahead, as far as
+    held-out stretches reach. Metrics are ``r2_<predictor>``, with the mean over training frames
+    :math:`\bar x_i` as what explains nothing:
+
+    .. math:: R^2 = 1 - \sum (\hat x_i - x_i)^2 / \sum (x_i - \bar x_i)^2
+
+    over all starts and neurons; NaN if the forecast from some start has diverged.
+    """
+    error, variance = rollout["forecast_error"], rollout["forecast_variance"].sum("start")
+    tables = []
+    ahead = {"prediction": 1} | {f"prediction_{frame}": frame for frame in at}
+    for quantity, frames in ahead.items():
+        if not 0 < frames <= rollout.sizes["lead"]:
+            continue
+        missed = error.isel(lead=frames - 1).sum("start", skipna=False)
+        total = float(variance.isel(lead=frames - 1))
+        explained = 1 - missed / total if total else missed * np.nan
+        values = {f"r2_{name}": float(explained.sel(predictor=name)) for name in PREDICTORS}
+        tables.append(scores(quantity, values, rollout.sizes["start"] * rollout.sizes["neuron"]))
+    return pd.concat(tables, ignore_index=True)

@@ -15,6 +15,10 @@ _COORDINATES = {
     "session": ("1", "session of the frame"),
     "neuron": ("1", "name of the neuron"),
     "bound": ("1", "lower and upper end"),
+    "half": ("1", "half of the training frames"),
+    "predictor": ("1", "what forecasts"),
+    "start": ("1", "number of the frame that a forecast starts from"),
+    "lead": ("tau", "time since the start of a forecast"),
 }
 _PAIR = ("pair", "x")
 """A transfer function of receiver and sender: pairs of types, the sender's runs fastest."""
@@ -23,6 +27,16 @@ SIMULATION = Schema(
     {
         "activity": Variable(("time", "neuron"), "1", "activity x"),
         "drift": Variable(("time", "neuron"), "1/tau", "exact rate dx/dt before noise", False),
+        "rate": Variable(
+            ("time", "neuron"), "1/tau", "rate dx/dt estimated from a recording", False
+        ),
+        "recorded": Variable(("time", "neuron"), "1", "signal in the units of its file", False),
+        "activity_noise": Variable(
+            ("neuron",), "1", "standard deviation of the measurement noise of activity", False
+        ),
+        "rate_noise": Variable(
+            ("neuron",), "1/tau", "standard deviation that this noise gives the rate", False
+        ),
         "connectivity": Variable(
             ("post", "pre"), "1/tau", "effective coupling g_i W_ij, row i receives", False
         ),
@@ -65,6 +79,9 @@ RECOVERY = Schema(
         "pairs_seen": Variable(
             ("post", "pre"), "1", "training frames that see both neurons of a pair", False
         ),
+        "connectivity_halves": Variable(
+            ("half", "post", "pre"), "1/tau", "W of either half of the training frames", False
+        ),
         "latent": Variable(
             ("neuron", "component"), "1", "latent vector a_i", or_dims=("neuron", "latent")
         ),
@@ -84,6 +101,12 @@ ROLLOUT = Schema(
         ),
         "drift": Variable(("sample", "neuron"), "1/tau", "target rate dx/dt, held out"),
         "drift_hat": Variable(("sample", "neuron"), "1/tau", "predicted rate dx/dt, held out"),
+        "forecast_error": Variable(
+            ("predictor", "start", "lead"), "1", "mean squared error of a forecast", False
+        ),
+        "forecast_variance": Variable(
+            ("start", "lead"), "1", "mean squared deviation of activity from its mean", False
+        ),
     },
     _COORDINATES,
 )

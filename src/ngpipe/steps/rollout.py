@@ -8,6 +8,7 @@ import torch
 from ngpipe import store
 from ngpipe.artifacts import model_file
 from ngpipe.artifacts.progress import say
+from ngpipe.assembly.forecasts import forecasts
 from ngpipe.assembly.rollout import roll_out, summary, warning
 from ngpipe.config.assembly.training import Training
 from ngpipe.schemas import assembly as schemas
@@ -32,7 +33,9 @@ def run(
     """
     provenance = store.Provenance("rollout", key, {"n_frames": n_frames}, str(device))
     model, found = model_file.read_beside(directory, training, device)
-    dataset = found.labelled(roll_out(model, found.recording, n_frames))
+    run_of = roll_out(model, found.recording, n_frames)
+    ahead = forecasts(model, found.recording, n_frames)
+    dataset = found.labelled(run_of.merge(ahead))
     notes, told = found.notes(), warning(dataset)
     if told is not None:
         say(f"rollout: {told}")

@@ -10,7 +10,7 @@ import xarray as xr
 from ngpipe import store
 from ngpipe.artifacts import survey
 from ngpipe.errors import StoreError
-from ngpipe.metrics import connectivity, external, neurons, prediction
+from ngpipe.metrics import connectivity, external, neurons, prediction, stability
 from ngpipe.metrics.reference import Reference, beside
 from ngpipe.schemas import assembly as schemas
 
@@ -47,6 +47,7 @@ def run(
             *_against_truth(recovery, truth),
             prediction.score_drift(rollout),
             prediction.score_rollout(rollout, at),
+            *_without_truth(recovery, rollout, at),
         ],
         ignore_index=True,
     )
@@ -57,6 +58,18 @@ def run(
     curve_path = directory / "learning_curve.csv"
     store.write_csv(curve, curve_path)
     store.write_table(table, directory / "metrics.csv", provenance, beside=[curve_path])
+
+
+def _without_truth(
+    recovery: xr.Dataset, rollout: xr.Dataset, at: tuple[int, ...]
+) -> list[pd.DataFrame]:
+    """Forecasts beside baselines, and W of the halves, as far as they were made."""
+    tables = []
+    if "forecast_error" in rollout:
+        tables.append(prediction.score_forecasts(rollout, at))
+    if "connectivity_halves" in recovery:
+        tables.append(stability.score_halves(recovery))
+    return tables
 
 
 def _check_of_one(results: Mapping[str, xr.Dataset], truth: xr.Dataset, recorded: Path) -> None:

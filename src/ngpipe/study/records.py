@@ -35,8 +35,8 @@ class Memory:
 class Stage:
     """One stage of a system.
 
-    Its module in ``ngpipe.steps`` has a function ``run(*parts, directory, key=...)``. Parts of an
-    experiment are named by the path of their keys, as ``rollout.at``.
+    Its module (:func:`ngpipe.keys.step_module`) has a function ``run(*parts, directory, key=...)``.
+    Parts of an experiment are named by the path of their keys, as ``rollout.at``.
     """
 
     does: str
@@ -44,7 +44,7 @@ class Stage:
     outputs: tuple[str, ...]
     """Its outputs in results/runs/<experiment>/."""
     above: tuple[str, ...]
-    """Stages whose results it reads."""
+    """Stages whose results it reads; of each experiment those that it has."""
     reads: tuple[str, ...]
     """Parts of the config that its key covers."""
     takes: tuple[str, ...] | None = None
@@ -60,6 +60,8 @@ class Stage:
     memory: Memory = field(default_factory=Memory)
     gpu: bool = False
     """True if it gains from a GPU, and asks a cluster for one."""
+    source: str | None = None
+    """Kind of `source` of the experiments that have it; None: all experiments of its system."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -78,7 +80,6 @@ _WIRE = Stage(
         *("connectome.source.path", "connectome.source.neurons.path"),
         *("connectome.source.synapses.path", "connectome.source.cells.path"),
     ),
-    memory=Memory(4000),
 )
 
 SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
@@ -91,12 +92,21 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             files=("simulation.connectivity.path", "simulation.input.path"),
             computes=True,
             minutes=60,
-            memory=Memory(2000, pair=16),
+            memory=Memory(1500, pair=16),
+            source="simulated",
+        ),
+        "import": Stage(
+            "read the recording of an experiment, in the place of `simulate`",
+            outputs=("simulation.zarr", "simulation.json"),
+            above=(),
+            reads=("source",),
+            files=("source.files", "source.truth"),
+            source="recording",
         ),
         "train": Stage(
             "train the model, resuming from its checkpoint",
             outputs=("model.safetensors", "training.csv", "training.zarr", "training.json"),
-            above=("simulate",),
+            above=("simulate", "import"),
             reads=("training",),
             computes=True,
             options={
@@ -104,7 +114,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             },
             threads=8,
             minutes=240,
-            memory=Memory(3500, pair=100, value=8),
+            memory=Memory(4000, pair=180, value=8),
             gpu=True,
         ),
         "recover": Stage(
@@ -114,7 +124,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("recovery",),
             takes=("recovery", "training"),
             computes=True,
-            memory=Memory(3000, pair=32),
+            memory=Memory(1500, pair=250),
         ),
         "rollout": Stage(
             "predict held-out activity",
@@ -123,14 +133,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("rollout.n_frames",),
             takes=("rollout.n_frames", "training"),
             computes=True,
-            memory=Memory(3000, pair=8, value=8),
+            memory=Memory(1700, pair=32),
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
             outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
             above=("recover", "rollout"),
             reads=("reference", "rollout.at"),
-            memory=Memory(1500, pair=100),
+            memory=Memory(1200, pair=100),
         ),
     },
     "connectome": {
@@ -144,7 +154,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "search": Stage(
@@ -155,7 +165,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "attribute": Stage(
@@ -166,7 +176,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
             gpu=True,
         ),
         "control": Stage(
@@ -177,7 +187,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             takes=(WHOLE,),
             computes=True,
             minutes=120,
-            memory=Memory(6000),
+            memory=Memory(2000),
         ),
         "tabulate": Stage(
             "write responses, active paths and effects as tables",
@@ -187,7 +197,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             ),
             above=("attribute", "control"),
             reads=("paths", "reference"),
-            memory=Memory(4000),
+            memory=Memory(1500),
         ),
     },
     "circuit": {
@@ -201,13 +211,14 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=2,
             minutes=60,
-            memory=Memory(4000),
+            memory=Memory(1500),
         ),
         "motifs": Stage(
             "count motifs of a connectome and of nulls",
             outputs=("motifs.csv", "motifs.json", "mixing.csv"),
             above=("wire",),
             reads=("motifs",),
+            memory=Memory(700),
         ),
         "compare": Stage(
             "measure responses of a circuit and compare them",
@@ -215,6 +226,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             above=("respond",),
             reads=("measures", "reference"),
             takes=("measures", "reference", "impulse", "conditions"),
+            memory=Memory(700),
         ),
     },
 }

@@ -23,8 +23,8 @@ def covered(stage: Stage, experiment: AnyExperiment) -> dict[str, object]:
 
 
 def size(experiment: AnyExperiment) -> tuple[int, int]:
-    """Neurons and frames of an assembly; 0 and 0 of what is known only once it is wired."""
-    if not isinstance(experiment, Experiment):
+    """Neurons and frames of a simulated assembly; 0 and 0 of what is known only once it is read."""
+    if not isinstance(experiment, Experiment) or experiment.source.kind != "simulated":
         return 0, 0
     return experiment.simulation.n_neurons, experiment.simulation.n_frames
 
@@ -37,7 +37,8 @@ def files(stage: Stage, experiment: AnyExperiment) -> list[Path]:
         if named is None:
             named = _carried(_part(experiment, path.rpartition(".")[0]))
         if named is not None:
-            found.append(Path(str(named)))
+            several = named if isinstance(named, tuple) else (named,)
+            found += [Path(str(one)) for one in several]
     return found
 
 

@@ -26,7 +26,7 @@ METRICS = {"metrics.csv"}
 
 @dataclass(frozen=True)
 class Foreign:
-    """Digests of a recording that `simulate` did not write; they stand for its key."""
+    """Digests of a recording that no stage wrote; they stand for the key of its first stage."""
 
     seen: str
     """Digest of what training sees."""
@@ -202,7 +202,14 @@ def every_stage() -> list[str]:
 
 def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
     """Stages of an experiment, in the order in which they run."""
-    return SYSTEMS[experiment.system]
+    kind = getattr(getattr(experiment, "source", None), "kind", None)
+    found = SYSTEMS[experiment.system].items()
+    return {name: stage for name, stage in found if stage.source in (None, kind)}
+
+
+def first_of(experiment: AnyExperiment) -> str:
+    """The stage that an experiment begins with."""
+    return next(iter(stages_of(experiment)))
 
 
 def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> dict[str, str]:
@@ -210,14 +217,14 @@ def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> d
 
     Args:
         experiment: its config.
-        recording: digests of its recording, if `simulate` did not write it.
+        recording: digests of its recording, if no stage of ngpipe wrote it.
     """
     keys: dict[str, str] = {}
     for name, stage in stages_of(experiment).items():
-        if recording is not None and name == "simulate":
+        if recording is not None and not stage.above:
             keys[name] = recording.seen
             continue
-        upstream = [keys[above] for above in stage.above]
+        upstream = [keys[above] for above in stage.above if above in keys]
         if recording is not None and name == "score":
             upstream.append(recording.whole)
         section, files = sections.covered(stage, experiment), sections.files(stage, experiment)
@@ -253,11 +260,11 @@ def making(experiment: AnyExperiment, files: Collection[str]) -> list[str]:
 
 def chain_of(experiment: AnyExperiment, last: Iterable[str]) -> set[str]:
     """Some stages of an experiment, and all that these are made from."""
-    found, todo = set(), list(last)
+    found, todo, stages = set(), list(last), stages_of(experiment)
     while todo:
         name = todo.pop()
         found.add(name)
-        todo.extend(stages_of(experiment)[name].above)
+        todo.extend(above for above in stages[name].above if above in stages)
     return found
 
 
@@ -301,8 +308,9 @@ def panel_key(
     spec: Panel, style: Style, above: Iterable[str], step: Literal["panel", "movie"] = "panel"
 ) -> str:
     """Key of a panel or its movie, made from the results with the keys ``above``."""
-    content = [spec.model_dump(mode="json"), style.model_dump(mode="json")]
-    return chain_key(step, content, above, drawn=[KINDS[spec.kind].module])
+    kind = KINDS[spec.kind]
+    content = [spec.model_dump(mode="json"), style.model_dump(mode="json"), list(kind.reads)]
+    return chain_key(step, content, above, drawn=kind.roots)
 
 
 def confirm(stage: str, planned: str | None, now: str) -> None:

@@ -7,7 +7,7 @@ from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.base import OBSERVED
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
-from ngpipe.config.figures import Panel
+from ngpipe.config.figures import KINDS, Panel
 from ngpipe.config.nulls import exchanging
 from ngpipe.config.systems import AnyExperiment
 from ngpipe.errors import ConfigError
@@ -28,13 +28,16 @@ def lacks(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
 
 
 def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
-    """Frames of the rollout that are not scored, and of the recording that are not there."""
+    """Frames of the rollout that are not scored, and what is not there of the recording."""
     if panel.kind == "rollout_scatter":
         if panel.frame not in experiment.rollout.at:
             yield (
                 f".frame: {panel.frame} is not among rollout.at of experiment {panel.of}, "
                 f"{list(experiment.rollout.at)}; add it there"
             )
+        return
+    if experiment.source.kind == "recording":
+        yield from _truth_missing(panel, experiment)
         return
     n_frames = experiment.simulation.n_frames
     for frame in (panel.frame or 0, *(panel.at or ())):
@@ -43,6 +46,15 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
                 f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
                 f"({n_frames}); name an earlier one"
             )
+
+
+def _truth_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
+    """The truth, which is not known of a recording unless its config names it."""
+    if KINDS[panel.kind].truth and getattr(experiment.source, "truth", None) is None:
+        yield (
+            f".kind: {panel.kind} compares with the truth, which is not known of the recording "
+            f"{panel.of}; leave the panel out, or name a store with the truth in source.truth"
+        )
 
 
 def _parts_missing(panel: Panel, experiment: ConnectomeExperiment) -> Iterator[str]:

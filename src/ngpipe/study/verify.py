@@ -48,7 +48,8 @@ class Remedy:
         commands = []
         if experiment is not None and stage is not None:
             known = list(self.stages[experiment])
-            later = [name for name in known[known.index(stage) :] if name != "simulate"]
+            from_here = known[known.index(stage) :]
+            later = [name for name in from_here if name not in ("simulate", "import")]
             commands = [f"ngpipe {name} config/experiments/{experiment}.yaml" for name in later]
         return f"run: {'; '.join([*commands, *self.by_hand])}"
 

@@ -15,7 +15,7 @@ from ngpipe import store
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import columns, stored
 from ngpipe.wiring import edges as edge_lists
-from ngpipe.wiring.edges import Layout
+from ngpipe.wiring.layout import Layout
 from ngpipe.wiring.origin import Origin
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Connectome:
                 the edges, sorted by id.
             unit: of the weights.
             origin: where the table comes from.
-            **layout: names and rules, the fields of :class:`ngpipe.wiring.edges.Layout`:
+            **layout: names and rules, the fields of :class:`ngpipe.wiring.layout.Layout`:
                 ``pre``, ``post``, ``weight``, ``sign``, ``duplicates``, ``unknown`` and others.
 
         Raises:

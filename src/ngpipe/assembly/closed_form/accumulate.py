@@ -30,7 +30,7 @@ def solve_rows(
         gram: of what is sent.
     """
     size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.phi.n))
-    padding = smoothness(equations.phi, gram.moment.device)
+    padding = smoothness(equations, gram.moment.device)
     for block in rows.split(size):
         yield block, Rows(gram, block, moments(equations, transfer, block), padding)
 

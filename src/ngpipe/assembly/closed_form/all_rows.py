@@ -12,6 +12,7 @@ from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared
 from ngpipe.assembly.closed_form.chosen_frames import Equations
 from ngpipe.assembly.closed_form.evidence import diagnosed, evidence
 from ngpipe.assembly.closed_form.problem import Problem
+from ngpipe.assembly.closed_form.regressor_noise import without_noise
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
@@ -64,7 +65,9 @@ def _solve(
     equations: Equations,
 ) -> Float[Tensor, " row"]:
     """Rows that see one psi, into the solution; returns their held-out mean squares."""
-    return torch.cat([left for *_, left in _blocks(problem, solution, fit, members, equations)])
+    gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
+    blocks = _blocks(problem, solution, fit, members, equations, gram)
+    return torch.cat([left for *_, left in blocks])
 
 
 def _solve_with_errors(
@@ -79,7 +82,8 @@ def _solve_with_errors(
     q = uncertainty.inflation(equations, fit.transfer, members, fit.ridge)
     solution.inflation = max(solution.inflation, q)
     typical = uncertainty.typical(members, problem.recording.n_neurons)
-    for normal, found, left in _blocks(problem, solution, fit, members, equations):
+    gram, sender_noise = without_noise(problem, fit, members, equations)
+    for normal, found, left in _blocks(problem, solution, fit, members, equations, gram):
         noise = uncertainty.noise_variance(normal.gram, found, n, left)
         solution.noise[normal.rows] = noise
         solution.error[normal.rows] = uncertainty.standard_errors(
@@ -89,6 +93,7 @@ def _solve_with_errors(
         spectra.append(normal.spectrum(typical))
     seen = evidence(problem, solution, members)
     told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
+    told = replace(told, sender_noise=sender_noise.size, removed=sender_noise.removed)
     solution.told(told)
     error, weights = solution.error[members], solution.weights[members]
     solution.error[members] = diagnosis.widened(error, weights, told, q)
@@ -101,9 +106,9 @@ def _blocks(
     fit: Fit,
     members: Int[Tensor, " row"],
     equations: Equations,
+    gram: Gram,
 ) -> Iterator[tuple[Rows, RowFit, Float[Tensor, " block"]]]:
     """Rows that see one psi, into the solution block by block; with their held-out mean squares."""
-    gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
     held_out = replace(problem.held_out, phi=fit.phi)
     own, done = None, 0
     if problem.cfg.network.one_type:

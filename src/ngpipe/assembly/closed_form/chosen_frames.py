@@ -18,8 +18,9 @@ CHUNK_ELEMENTS = 2**22
 STRETCH_BYTES = 256 * 2**20
 """Memory for the columns of the equations at a stretch of frames."""
 
-TINY, SMOOTH = 1e-13, 1e-9
-"""Weights on the size and on the roughness of phi, relative to its basis' mean square."""
+TINY, SMOOTH, STIFF = 1e-13, 1e-9, 1e-4
+"""Weights on the size and on the roughness of phi, relative to its basis' mean square; the last
+where rates are noisy, which few frames at the ends of activity would turn into a wild phi."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Frames:
     times: Float[Tensor, " frame"]
     omega: Float[Tensor, "frame neuron"] | None = None
     mode: str | None = None
+    stiffness: float = SMOOTH
+    """Weight on the roughness of phi."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -131,10 +134,10 @@ class Frames:
         )
 
 
-def smoothness(phi: Spline, device: torch.device) -> Float[Tensor, "basis basis"]:
+def smoothness(equations: "Frames | Source", device: torch.device) -> Float[Tensor, "basis basis"]:
     """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
-    eye = torch.eye(phi.n, dtype=torch.float64, device=device)
-    return TINY * eye + SMOOTH * phi.roughness(eye[0, 0])
+    eye = torch.eye(equations.phi.n, dtype=torch.float64, device=device)
+    return TINY * eye + equations.stiffness * equations.phi.roughness(eye[0, 0])
 
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
@@ -154,6 +157,11 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    @property
+    def stiffness(self) -> float:
+        """Weight on the roughness of phi."""
+        return SMOOTH if self.recording.exact else STIFF
 
     @property
     def n_neurons(self) -> int:
@@ -195,7 +203,7 @@ class Source:
                 "and the equations of the closed form are divided by it; leave such frames out, "
                 "or set training.solver: gradient"
             )
-        return Frames(x, rate, self.phi, times, omega, self.mode)
+        return Frames(x, rate, self.phi, times, omega, self.mode, self.stiffness)
 
 
 Equations = Frames | Source

@@ -76,6 +76,10 @@ class Diagnosis:
     motion: float = 1.0
     exact: int = 0
     blocks: int = 1
+    sender_noise: float = 0.0
+    """Share of measurement noise in the mean square of what a neuron sends; 0 if none is known."""
+    removed: float = 0.0
+    """Share of this noise that was taken out of the equations of W."""
 
     def frames_for(self, missing: float) -> float:
         """Frames after which noise would leave 1 - R2 of W at ``missing``."""
@@ -105,8 +109,29 @@ class Diagnosis:
         return replace(self, expected_r2=expected, at_most=least)
 
     @property
+    def identified(self) -> str:
+        """``yes`` or ``no``: whether the recording determines W; ``unknown`` if nothing tells."""
+        if math.isnan(self.expected_r2):
+            return "unknown"
+        return "yes" if self.at_most >= POOR else "no"
+
+    @property
     def sentence(self) -> str:
         """The same in words, with what to do about it."""
+        return f"{self._on_frames}{self._on_noise}"
+
+    @property
+    def _on_noise(self) -> str:
+        """Sentence on measurement noise of activity; empty if none is known."""
+        if not self.sender_noise:
+            return ""
+        begins = f". Measurement noise is {self.sender_noise:.1%} of what neurons seem to send"
+        if self.removed:
+            return f"{begins}; {self.removed:.0%} of it was taken out of the equations of W"
+        return f"{begins}; taking it out would not help on held-out frames, so W may be too small"
+
+    @property
+    def _on_frames(self) -> str:
         says = (
             f"{self.n_frames:,} frames excite {self.directions:.0f} of the {self.n_neurons - 1} "
             f"directions of a row (condition number {self.condition_number:.0e}); "

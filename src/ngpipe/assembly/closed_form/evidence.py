@@ -29,16 +29,15 @@ def evidence(problem: Problem, solution: Solution, members: Int[Tensor, " row"])
     def left(frames: Frames) -> Float[Tensor, "frame row"]:
         return residual(replace(frames, phi=solution.phi), transfer, own, rows)
 
-    known = problem.everything.chosen
-    first = known[:-1][known.diff() == 1]
-    first = first[:: max(1, len(first) // PAIRS)]
-    pair = (replace(problem.everything, chosen=frames).read() for frames in (first, first + 1))
+    first = problem.recording.pairs(PAIRS)
+    both = (first, first + problem.recording.memory)
+    pair = (replace(problem.everything, chosen=frames).read() for frames in both)
     target = problem.held_out.target(rows).square().mean()
     return Evidence(
         coherent=coherence(*map(left, pair)) if len(first) else 0.0,
         held_out=float(left(problem.held_out).square().mean() / target.clamp_min(1e-300)),
         motion=float(target / solution.level[rows].mean()),
-        exact=problem.cfg.target == "drift",
+        exact=problem.recording.exact,
         blocks=problem.recording.in_blocks,
     )
 

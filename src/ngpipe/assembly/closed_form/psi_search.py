@@ -64,7 +64,7 @@ def _search(
         rows,
         roughness=problem.settings.roughness,
         report=problem.report,
-        noisy=problem.cfg.target == "finite_difference",
+        noisy=not problem.recording.exact,
         one_phi=problem.cfg.network.one_type,
     )
 

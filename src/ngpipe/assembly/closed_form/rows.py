@@ -29,13 +29,21 @@ class Gram:
     Args:
         moment: C.
         ridge: lambda, relative to the mean diagonal of C.
+        noise: part of the diagonal of C that is measurement noise; it is taken out of C.
 
     Raises:
         DivergenceError: the matrix is not positive: the ridge is too small for the data.
     """
 
-    def __init__(self, moment: Float[Tensor, "pre pre"], ridge: float) -> None:
-        self.moment, self.ridge = moment, ridge
+    def __init__(
+        self,
+        moment: Float[Tensor, "pre pre"],
+        ridge: float,
+        noise: Float[Tensor, " pre"] | None = None,
+    ) -> None:
+        self.noise = torch.zeros_like(moment.diagonal()) if noise is None else noise
+        self.moment, self.ridge = moment - torch.diag(self.noise), ridge
+        moment = self.moment
         self.padding = ridge * float(moment.diagonal().mean())
         padded = moment.clone()
         padded.diagonal().add_(self.padding)
@@ -214,7 +222,10 @@ class Rows:
     ) -> Float[Tensor, " row"]:
         """Mean squared residual that any W and d leave."""
         crossed = torch.einsum("nrk,rk->rn", moments.sent_own, own)
-        products = weights @ gram.moment + 2 * crossed - 2 * moments.sent_target.T
+        # Residuals are of activity as it was measured.
+        products = (
+            weights @ gram.moment + weights * gram.noise + 2 * crossed - 2 * moments.sent_target.T
+        )
         square = (
             moments.target
             + (weights * products).sum(1)

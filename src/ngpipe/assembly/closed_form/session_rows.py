@@ -144,13 +144,13 @@ class Block:
         weight = self.n_frames / noise
         certainty = weight.sum(1)
         matrix, right = self._combined(weight / certainty[:, None])
-        n, phi = self.parts.n_neurons, self.parts.parts[0].equations.phi
+        n = self.parts.n_neurons
         sent, own = matrix[:, :n, :n], matrix[:, n:, n:]
         padding = self.parts.ridge * sent.diagonal(dim1=1, dim2=2).mean(1)
         level = own.diagonal(dim1=1, dim2=2).mean(1)
         plain = matrix.clone()
         sent.diagonal(dim1=1, dim2=2).add_(padding[:, None])
-        own.add_(level[:, None, None] * smoothness(phi, matrix.device))
+        own.add_(level[:, None, None] * smoothness(self.parts.parts[0].equations, matrix.device))
         _forbid(matrix, right, self.rows)
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if failed.any():

@@ -37,8 +37,8 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems: those of the sessions that psi is found on.
     """
     problem = replace(problems[0], recording=recording)
-    if recording.rate is None:
-        # Differences of activity hold its noise: more frames, and rows, than an exact rate needs.
+    if not recording.exact:
+        # Rates from activity hold its noise: more frames, and rows, than an exact rate needs.
         problems = [_for_noise(one, len(problems)) for one in problems]
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
@@ -129,7 +129,7 @@ def _parts(problem: Problem, fit: Fit, transfer: Transfer) -> list[Part]:
 def _chosen(problem: Problem) -> Int[Tensor, " frame"]:
     """Frames that rows are solved from: of an exact rate, as many as are worth while."""
     frames, recording = problem.recording.training_frames, problem.recording
-    if recording.rate is None:
+    if not recording.exact:
         return frames
     unknowns = recording.n_neurons + 4 * problem.settings.fine_basis
     sessions = recording.sessions
@@ -177,16 +177,15 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
     recording = problem.recording
     sessions = recording.sessions
     assert sessions is not None
-    known = recording.training_frames
-    k = sessions.richest(known)[0]
-    known = known[sessions.of_frame[known] == k]
-    first = known[:-1][known.diff() == 1]
-    first = first[:: max(1, len(first) // PAIRS)]
+    k = sessions.richest(recording.training_frames)[0]
+    # Neighbours of one stretch are of one session.
+    first = recording.pairs(PAIRS * sessions.n_sessions)
+    first = first[sessions.of_frame[first] == k]
     members = parts.parts[k].members
     rows = members[:: -(-len(members) // ROWS)]
     left = [
         parts.residual(k, frames, _fit(solution, rows), rows)
-        for chosen in (first, first + 1)
+        for chosen in (first, first + recording.memory)
         for _, frames in _frames(problem, parts, chosen)
     ]
     target = recording.batch(recording.selection_frames(HELD_OUT_FRAMES))[1]
@@ -195,7 +194,7 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
         coherent=coherence(left[0], left[1]) if len(first) else 0.0,
         held_out=solution.held_out,
         motion=level / float(solution.level.mean()),
-        exact=problem.cfg.target == "drift",
+        exact=recording.exact,
         blocks=recording.in_blocks,
     )
 

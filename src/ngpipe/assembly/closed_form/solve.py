@@ -96,7 +96,7 @@ def _begin(problem: Problem, part: str) -> None:
 def _first(problem: Problem) -> tuple[Problem, Fit]:
     """One psi for all; for noisy targets from as many frames as it takes to know W."""
     shared = searched(problem, first_guess(problem), problem.draw(), problem.settings.ridges)
-    if problem.cfg.target == "drift":
+    if problem.recording.exact:
         return problem, shared
     # Differences of activity hold its noise; an exact rate has none, whatever it misses.
     told: Any = all_rows(problem, [shared], problem.one_group, final=True).diagnosis
@@ -130,7 +130,7 @@ def _final_rows(problem: Problem, groups: Groups, before: Solution) -> tuple[Pro
     """Rows without a hidden input with their errors, from as many frames as it takes."""
     some: dict[str, Any] = {"wanted": problem.plain, "before": before, "final": True}
     solution = all_rows(problem, groups.fits, groups.receivers, problem.frames, **some)
-    if solution.diagnosis is None or problem.cfg.target == "drift":
+    if solution.diagnosis is None or problem.recording.exact:
         # What is left of an exact rate is misfit, which more frames do not average out.
         return problem, solution
     larger = problem.for_rows(solution.diagnosis)

@@ -57,7 +57,7 @@ def certainty(
         DivergenceError: the recording has too few frames, or directions, to tell.
     """
     axis = {"unit": model.scales.bend, "reach": model.scales.reach}
-    equations = _equations(model, recording, Spline(PHI_BASIS, **axis))
+    equations = frames_of(model, recording, Spline(PHI_BASIS, **axis))
     n = len(equations)
     if n < FEWEST * (model.n_neurons + PHI_BASIS):
         raise DivergenceError(
@@ -66,10 +66,10 @@ def certainty(
         )
     errors = torch.zeros_like(model.V, dtype=torch.float64)
     weights, seen, told = model.connectivity.double(), _evidence(model, recording), []
-    groups = _receivers(model)
+    groups = receiver_groups(model)
     for k in range(int(groups.max()) + 1):
         members = torch.nonzero(groups == k)[:, 0]
-        transfer = _transfer(model, members, Spline(PSI_BASIS, **axis))
+        transfer = transfer_of(model, members, Spline(PSI_BASIS, **axis))
         gram = Gram(gram_moment(equations, transfer), RIDGE)
         q = uncertainty.inflation(equations, transfer, members, RIDGE)
         typical, spectra = uncertainty.typical(members, model.n_neurons), []
@@ -106,23 +106,23 @@ def _evidence(model: AssemblyGNN, recording: Recording) -> Evidence:
         x, target = recording.batch(frames)
         return (model(recording.times(frames), x) - target).double(), target.double()
 
-    known = recording.training_frames
-    first = known[:-1][known.diff() == 1]
-    first = first[:: max(1, len(first) // PAIRS)]
+    first = recording.pairs(PAIRS)
     error, target = missed(recording.selection_frames(PAIRS))
     level = target.square().mean()
     return Evidence(
-        coherent=coherence(missed(first)[0], missed(first + 1)[0]) if len(first) else 0.0,
+        coherent=coherence(missed(first)[0], missed(first + recording.memory)[0])
+        if len(first)
+        else 0.0,
         held_out=float(error.square().mean() / level.clamp_min(1e-300)),
         motion=float(level) / model.scales.rate**2,
-        exact=recording.rate is not None,
+        exact=recording.exact,
         blocks=recording.in_blocks,
     )
 
 
-def _equations(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:
+def frames_of(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:
     """Frames to solve for, with the input as the model has it."""
-    if model.external is None and recording.rate is None:
+    if model.external is None and not recording.exact:
         return Source(recording, recording.training_frames, phi)
     chosen = recording.training_sample(FRAMES * recording.n_neurons)
 
@@ -134,7 +134,7 @@ def _equations(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equatio
     return Source(recording, chosen, phi, known, model.mode).read()
 
 
-def _receivers(model: AssemblyGNN) -> Int[Tensor, " neuron"]:
+def receiver_groups(model: AssemblyGNN) -> Int[Tensor, " neuron"]:
     """Receivers that see the same psi."""
     if model.gates is None:
         return torch.zeros(model.n_neurons, dtype=torch.long, device=model.latent.device)
@@ -142,7 +142,7 @@ def _receivers(model: AssemblyGNN) -> Int[Tensor, " neuron"]:
     return torch.from_numpy(cluster(gates, Recovery())).to(model.latent.device)
 
 
-def _transfer(model: AssemblyGNN, receivers: Int[Tensor, " row"], spline: Spline) -> Transfer:
+def transfer_of(model: AssemblyGNN, receivers: Int[Tensor, " row"], spline: Spline) -> Transfer:
     """psi* as some receivers see it, of every sender that has one of its own."""
     everyone = torch.arange(model.n_neurons, device=model.latent.device)
     of_senders = model.sees in ("sender", "pair")

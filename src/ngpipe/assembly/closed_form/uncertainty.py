@@ -64,6 +64,7 @@ def standard_errors(
     """
     gram = rows.gram
     variances = (rows.variances() - gram.shrunk / gram.padding).clamp_min(0)
+    variances = variances + gram.inverse.square() @ gram.noise
     sampling = noise[:, None] * variances
     seen = (weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
     missing = (seen / gram.shares.square().mean())[:, None] * gram.shrunk

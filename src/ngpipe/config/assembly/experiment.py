@@ -3,24 +3,34 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.assembly.source import Recorded, Simulated, Source
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
 from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
-SWEPT = ("simulation", "training", "recovery", "rollout")
+SWEPT = ("source", "simulation", "training", "recovery", "rollout")
 """Sections whose keys can be swept."""
 
 
 class Experiment(Swept):
-    """One experiment: what is simulated, how it is learned, read out and compared."""
+    """One experiment: what is simulated or was recorded, how it is learned, read out, compared."""
 
     system: Literal["assembly"] = Field("assembly", description="Name of the system.")
+    source: Source = Field(
+        Simulated(), description="Source of the activity: a simulation, or a recording."
+    )
     simulation: Simulation = Field(Simulation(), description="The simulated assembly.")
     training: Training = Field(Training(), description="Training of the model.")
     recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
@@ -66,6 +76,11 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     """Yield contradictions between sections; absent sections are not compared."""
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
+    source = sections.get("source")
+    if isinstance(source, Recorded):
+        yield from _not_of_a_recording(simulation, training)
+        simulation = None
+    yield from _rates_misunderstood(source, training)
     if simulation and len(simulation.types) > simulation.n_neurons:
         yield (
             f"simulation.types has {len(simulation.types)} types for "
@@ -86,9 +101,53 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _input_misunderstood(simulation, training)
     if simulation and training and rollout:
         yield from _rollout_too_long(simulation.n_frames, training, rollout)
-    late = [frame for frame in rollout.at if frame > rollout.n_frames] if rollout else []
-    if rollout and late:
+    if rollout:
+        yield from _too_late(rollout)
+
+
+def _too_late(rollout: Rollout) -> Iterator[str]:
+    late = [frame for frame in rollout.at if frame > rollout.n_frames]
+    if late:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
+
+
+def _not_of_a_recording(simulation: Simulation | None, training: Training | None) -> Iterator[str]:
+    if simulation and simulation.model_fields_set:
+        yield (
+            f"simulation.{min(simulation.model_fields_set)} is set, but source.kind is "
+            "'recording', of which nothing is simulated; leave the section simulation out"
+        )
+    if training and training.target == "drift":
+        yield (
+            "training.target is 'drift' (the default), the exact rate, which no recording holds; "
+            "set training.target: finite_difference"
+        )
+
+
+def _rates_misunderstood(
+    source: Simulated | Recorded | None, training: Training | None
+) -> Iterator[str]:
+    if source is None or training is None:
+        return
+    if not isinstance(source, Recorded):
+        if training.target == "estimated":
+            yield (
+                "training.target is 'estimated', but rates are estimated only from recordings; set "
+                "training.target to drift or finite_difference"
+            )
+        return
+    rates = source.observation is not None and source.observation.rate is not None
+    if training.target == "estimated" and not rates:
+        yield (
+            "training.target is 'estimated', but source.observation.rate names no estimate; add "
+            "one, such as {kind: savitzky_golay}, or set training.target: finite_difference"
+        )
+    if training.target == "finite_difference" and rates:
+        yield (
+            "source.observation.rate estimates rates, but training.target is 'finite_difference', "
+            "which would take differences of the smoothed state; set training.target: estimated, "
+            "or leave source.observation.rate out"
+        )
 
 
 def _input_misunderstood(simulation: Simulation, training: Training) -> Iterator[str]:
@@ -125,13 +184,17 @@ def _sound_sections(content: object, mistaken: set[object]) -> dict[str, Section
     """The sections without a mistake of their own, each validated alone."""
     if not isinstance(content, Mapping):
         return {}
-    models: dict[str, type[Section]] = {
+    if "source" in mistaken:
+        mistaken = {*mistaken, "simulation"}  # which it may have none of
+    models: dict[str, Any] = {
+        "source": Source,
         "simulation": Simulation,
         "training": Training,
         "rollout": Rollout,
     }
+    default = {"source": {"kind": "simulated"}}
     return {
-        name: model.model_validate(content.get(name, {}))
+        name: TypeAdapter(model).validate_python(content.get(name, default.get(name, {})))
         for name, model in models.items()
         if name not in mistaken
     }

@@ -180,10 +180,11 @@ class Training(Section):
         "matrices. 'closed_form': least squares for W and phi, Gauss-Newton for psi, then networks "
         "fitted to the result. 'closed_form+gradient': the closed form, continued with Adam.",
     )
-    target: Literal["drift", "finite_difference"] = Field(
+    target: Literal["drift", "finite_difference", "estimated"] = Field(
         "drift",
-        description="Training target: the exact rate before noise, as in the paper, or (x(t+dt) - "
-        "x(t))/dt, as for a real recording.",
+        description="Training target: 'drift', the exact rate before noise, as in the paper; "
+        "'finite_difference', (x(t+dt) - x(t))/dt; 'estimated', the rate that the import of a "
+        "recording estimated (source.observation).",
     )
     held_out: Fraction = Field(0.05, description="Fraction of frames never trained on.")
     held_out_as: Literal["tail", "blocks"] = Field(

@@ -32,7 +32,7 @@ import xarray as xr
 from torch import Tensor
 
 from ngpipe.connectome.network import MultilayeredNetwork
-from ngpipe.connectome.optimisation.plan import ERRORS, SCHEDULES, TRAINED, Plan
+from ngpipe.connectome.optimisation.plan import ERRORS, LEARNING_RATE_SCHEDULES, TRAINED, Plan
 from ngpipe.connectome.optimisation.split import Part, split
 from ngpipe.connectome.optimisation.targets import Targets
 from ngpipe.connectome.parameters import parameters_of
@@ -121,9 +121,8 @@ class Fit:
         Raises:
             DivergenceError: a loss that is not finite.
         """
-        rate = self.plan.learning_rate * SCHEDULES[self.plan.schedule](
-            self.epoch / max(self.plan.epochs, 1)
-        )
+        factor = LEARNING_RATE_SCHEDULES[self.plan.learning_rate_schedule]
+        rate = self.plan.learning_rate * factor(self.epoch / max(self.plan.epochs, 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with training_mode(self.network, **self.flags):
@@ -185,7 +184,9 @@ class Fit:
                 targets or another split.
         """
         refuse_other_connectome({"its digest": state["connectome"]}, self.network.connectome_digest)
-        _refuse_other_options(state["options"], self._options())
+        earlier = {"schedule": "learning_rate_schedule"}
+        options = {earlier.get(name, name): value for name, value in state["options"].items()}
+        _refuse_other_options(options, self._options())
         if not torch.equal(state["data"].cpu(), self._data()):
             raise ArgumentError(
                 "the state was taken with other inputs, targets or another split; give the same, "

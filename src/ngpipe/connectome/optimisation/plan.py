@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,7 +22,7 @@ TRAINED = {
 }
 """Parameters that can be trained, and their arguments of ``training_mode``."""
 ERRORS = {"absolute": torch.abs, "squared": torch.square}
-SCHEDULES = {
+LEARNING_RATE_SCHEDULES = {
     "constant": lambda done: 1.0,
     "linear": lambda done: 1 - done,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
@@ -30,6 +32,24 @@ SCHEDULES = {
 after a rise over the first tenth."""
 
 
+Class = TypeVar("Class", bound=type)
+
+
+def _schedule_as_well(plan: Class) -> Class:
+    """Let scripts go on calling ``learning_rate_schedule`` by its earlier name, ``schedule``."""
+    init = plan.__init__  # type: ignore[misc]
+
+    @wraps(init)
+    def renaming(self: Any, *args: Any, **fields: Any) -> None:  # noqa: ANN401
+        earlier = {"learning_rate_schedule": fields.pop("schedule")} if "schedule" in fields else {}
+        init(self, *args, **earlier, **fields)
+
+    plan.__init__ = renaming  # type: ignore[misc]
+    plan.schedule = property(attrgetter("learning_rate_schedule"))  # type: ignore[attr-defined]
+    return plan
+
+
+@_schedule_as_well
 @dataclass(frozen=True)
 class Plan:
     """Plan of a fit.
@@ -44,8 +64,8 @@ class Plan:
     """Samples a step; None: all."""
     learning_rate: float = 0.01
     """Initial learning rate of Adam."""
-    schedule: str = "constant"
-    """A name in :data:`SCHEDULES`."""
+    learning_rate_schedule: str = "constant"
+    """A name in :data:`LEARNING_RATE_SCHEDULES`."""
     penalty: float = 0.01
     """Weight of the distance of the parameters from where they started."""
     train: Sequence[str] = ("slopes", "biases")
@@ -65,7 +85,12 @@ class Plan:
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
         object.__setattr__(self, "train", tuple(self.train))
-        for name, known in (("schedule", SCHEDULES), ("error", ERRORS), ("keep", ("best", "last"))):
+        choices = {
+            "learning_rate_schedule": LEARNING_RATE_SCHEDULES,
+            "error": ERRORS,
+            "keep": ("best", "last"),
+        }
+        for name, known in choices.items():
             _check_choice(name, getattr(self, name), known)
         for name in self.train:
             _check_choice("train", name, TRAINED)

@@ -26,21 +26,23 @@ PANELS = (
     PanelKind(
         "latents",
         system="assembly",
-        shows="latent vectors a_i, coloured by true type",
+        shows="latent vectors a_i, coloured by true type, or by the type found if the true one is "
+        "unknown",
         reads=("simulation.zarr", "recovery.zarr"),
     ),
     PanelKind(
         "phi",
         system="assembly",
-        shows="phi*(a_i, x) of all neurons over the true functions",
+        shows="phi*(a_i, x) of all neurons where they were visited, over the true functions if "
+        "they are known",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
         takes=("reach",),
     ),
     PanelKind(
         "psi",
         system="assembly",
-        shows="psi* over the true function; if it depends on neurons or pairs of types, all "
-        "of them, coloured by true type",
+        shows="psi* over the true function if it is known; if psi* depends on neurons or pairs of "
+        "types, all of them, coloured by type",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
         takes=("reach",),
     ),
@@ -76,7 +78,7 @@ def phi(material: AssemblyMaterial, ax: Axes) -> Axes:
     curves = np.where(inside, learned.values, np.nan)
     _lines(ax, learned["x"].values, curves, type_colors(types, material.style), alpha=0.15)
     _limit(ax, learned, curves, material)
-    ax.set(xlabel="activity $x_i$", ylabel=labelled("$\\phi^*(a_i, x_i)$", learned))
+    ax.set(xlabel=_across("i", learned), ylabel=labelled("$\\phi^*(a_i, x_i)$", learned))
     ax.set_title("update functions")
     _legend(ax, material, "phi", loc="upper right")
     return ax
@@ -99,7 +101,7 @@ def _one_psi(material: AssemblyMaterial, ax: Axes) -> Axes:
     _lines(ax, x, np.unique(learned.values, axis=0), color, alpha=1.0)
     reach = material.spec.reach or min(12.0, float(np.abs(x).max()))
     ax.set(xlim=(-reach, reach), ylim=(-1.25, 1.25))
-    ax.set(xlabel="activity $x_j$", ylabel="$\\psi^*(x_j)$")
+    ax.set(xlabel=_across("j", learned), ylabel="$\\psi^*(x_j)$")
     ax.set_title("transfer function")
     _legend(ax, material, "psi", loc="lower right")
     return ax
@@ -119,7 +121,7 @@ def _psi_of_neurons(material: AssemblyMaterial, ax: Axes) -> Axes:
     _lines(ax, learned["x"].values, curves, colors, alpha=0.15)
     _limit(ax, learned, curves, material)
     index = {"sender": "j", "receiver": "i"}[side]
-    ax.set(xlabel="activity $x_j$", ylabel=f"$\\psi^*(a_{index}, x_j)$")
+    ax.set(xlabel=_across("j", learned), ylabel=f"$\\psi^*(a_{index}, x_j)$")
     ax.set_title(f"transfer functions of {side}s")
     _legend(ax, material, "psi", loc="lower right")
     return ax
@@ -145,7 +147,7 @@ def _psi_of_pairs(material: AssemblyMaterial, ax: Axes) -> Axes:
         _limit(cell, learned, curves, material)
         cell.set_title(f"to type {known_as[receiver] + 1}", fontsize="small", pad=2)
     _legend_of_pairs(ax, material, color)
-    ax.set(xlabel="activity $x_j$", ylabel="$\\psi^*(a_i, a_j, x_j)$")
+    ax.set(xlabel=_across("j", learned), ylabel="$\\psi^*(a_i, a_j, x_j)$")
     ax.set_title("transfer functions of pairs of types")
     return ax
 
@@ -175,6 +177,11 @@ def _cells(ax: Axes, n: int) -> list[Axes]:
     size = float(ax.xaxis.label.get_size())
     ax.xaxis.labelpad, ax.yaxis.labelpad = 2 * size, 3.5 * size  # beyond the ticks of the cells
     return cells
+
+
+def _across(index: str, learned: xr.DataArray) -> str:
+    """Label of the axis of activity, with the unit of the recording."""
+    return labelled(f"activity $x_{index}$", learned["x"])
 
 
 def _psi_of(dataset: xr.Dataset) -> str:

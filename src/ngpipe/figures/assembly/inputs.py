@@ -32,6 +32,7 @@ PANELS = (
     PanelKind(
         "input_map",
         system="assembly",
+        truth=True,
         shows="true Omega of all neurons at their positions, at one frame",
         reads=("simulation.zarr",),
         takes=("frame",),
@@ -46,6 +47,7 @@ PANELS = (
     PanelKind(
         "input_scatter",
         system="assembly",
+        truth=True,
         shows="learned against true Omega of the driven neurons, as a density, with R2 and "
         "slope of Omega and of its square root",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
@@ -53,6 +55,7 @@ PANELS = (
     PanelKind(
         "true_input",
         system="assembly",
+        truth=True,
         shows="the true field Omega(x, y, t) of the driven neurons at some frames",
         reads=("simulation.zarr",),
         takes=("at",),
@@ -61,6 +64,7 @@ PANELS = (
     PanelKind(
         "learned_input",
         system="assembly",
+        truth=True,
         shows="the learned field at the sampled frames nearest to them, on the colour scale "
         "of the true one",
         reads=("simulation.zarr", "recovery.zarr"),
@@ -70,6 +74,7 @@ PANELS = (
     PanelKind(
         "input_movie",
         system="assembly",
+        truth=True,
         shows="true and learned field side by side at one frame, and <name>.gif, a movie of "
         "all samples",
         reads=("simulation.zarr", "recovery.zarr"),

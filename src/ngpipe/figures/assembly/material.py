@@ -9,7 +9,7 @@ import xarray as xr
 
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing.material import Material, Result
-from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION
+from ngpipe.schemas.assembly import RECOVERY, ROLLOUT, SIMULATION, TRAINING
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class AssemblyMaterial(Material):
     metrics: ClassVar[pd.DataFrame] = Result("metrics.csv")
     learning_curve: ClassVar[pd.DataFrame] = Result("learning_curve.csv")
     training: ClassVar[pd.DataFrame] = Result("training.csv")
+    history: ClassVar[xr.Dataset] = Result("training.zarr", TRAINING)
 
     def metric(self, quantity: str, metric: str) -> float:
         """One number of metrics.csv."""
@@ -30,6 +31,23 @@ class AssemblyMaterial(Material):
         if found.empty:
             raise StoreError(f"metrics.csv has no {metric} of {quantity}")
         return float(found.iloc[0])
+
+    @property
+    def recorded(self) -> bool:
+        """True of a recording: it was imported, or its truth is not known."""
+        return "rate_hz" in self.simulation.attrs or "connectivity" not in self.simulation
+
+    def time_unit(self, dataset: xr.Dataset) -> tuple[float, str]:
+        """Unit in which time is drawn, as a multiple of that of the store, and its name.
+
+        Seconds where the store says how long tau is, else the unit of its times.
+        """
+        if "tau_seconds" in dataset.attrs:
+            return float(dataset.attrs["tau_seconds"]), "s"
+        time = dataset.get("time")
+        if time is not None and time.dtype.kind in "mM":
+            return 1.0, "s"
+        return 1.0, "tau" if time is None else str(time.attrs.get("units", "tau"))
 
     def truth(self, name: str) -> xr.DataArray:
         """A true quantity of the simulation.

@@ -25,6 +25,7 @@ PANELS = (
     PanelKind(
         "true_connectivity",
         system="assembly",
+        truth=True,
         shows="true W, with its first 20 x 20 entries enlarged",
         reads=("simulation.zarr",),
     ),
@@ -37,12 +38,14 @@ PANELS = (
     PanelKind(
         "connectivity_scatter",
         system="assembly",
+        truth=True,
         shows="learned against true W, as a density, with R2 and slope",
         reads=("simulation.zarr", "recovery.zarr", "metrics.csv"),
     ),
     PanelKind(
         "calibration",
         system="assembly",
+        truth=True,
         shows="coverage of the intervals of W against their nominal level; inset: z = "
         "(learned - true) / standard error over the standard normal distribution; with false "
         "discoveries and power if some true W are zero",

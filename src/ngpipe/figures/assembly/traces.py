@@ -8,8 +8,9 @@ from matplotlib.lines import Line2D
 
 from ngpipe.config.panels import PanelKind
 from ngpipe.figures.assembly.material import AssemblyMaterial
+from ngpipe.figures.assembly.stretches import mark_cuts, stretches
 from ngpipe.figures.assembly.structure import annotate
-from ngpipe.figures.drawing.material import labelled
+from ngpipe.figures.drawing.material import pretty
 
 MOST_POINTS = 1_500
 """Points a trace is drawn with: more would not be seen."""
@@ -19,7 +20,8 @@ PANELS = (
     PanelKind(
         "activity",
         system="assembly",
-        shows="activity of some neurons, offset",
+        shows="activity of some neurons, offset; gaps stay empty, and strokes mark where the axis "
+        "is cut",
         reads=("simulation.zarr",),
         takes=("frames", "neurons"),
     ),
@@ -43,17 +45,32 @@ MATERIAL = AssemblyMaterial
 
 
 def activity(material: AssemblyMaterial, ax: Axes) -> Axes:
-    """Activity of evenly spaced neurons over the first frames, offset from one another."""
+    """Activity of evenly spaced neurons over the first frames, offset from one another.
+
+    Gaps of a recording stay empty. The axis is cut, visibly, at long gaps and where a session
+    starts time again.
+    """
     source = material.simulation["activity"]
     frames = min(material.spec.frames or 10_000, source.sizes["time"])
     chosen = _spread(source.sizes["neuron"], material.spec.neurons or 40)
     step = max(1, frames // MOST_POINTS)
-    shown = source.isel(time=slice(0, frames, step)).load().isel(neuron=chosen)
+    unit, of_time = material.time_unit(material.simulation)
+    parts = stretches(material.simulation, frames, unit)
+    shown = source.isel(time=slice(0, frames)).load().isel(neuron=chosen)
+    if material.recorded:  # every cell has its own baseline
+        shown = shown - shown.median("time").fillna(0)
+    gap = 2.0 * float(shown[::step].std())
     colors = mpl.colormaps[material.style.activity_colormap](np.linspace(0, 0.92, len(chosen)))
-    gap = 2.0 * float(shown.std())
-    for k, color in enumerate(colors):
-        ax.plot(shown["time"], shown[:, k] + k * gap, color=color, linewidth=0.5, rasterized=True)
-    _finish(ax, shown, gap, len(chosen))
+    for part in parts:
+        values = shown[part.frames].values[::step]
+        for k, color in enumerate(colors):
+            look = {"color": color, "linewidth": 0.5, "rasterized": True}
+            ax.plot(part.time[::step], values[:, k] + k * gap, **look)
+    mark_cuts(ax, parts)
+    _finish(ax, (parts[0].time[0], parts[-1].time[-1]), gap, len(chosen))
+    cut = ", breaks cut short" if any(part.cut for part in parts) else ""
+    ax.set_xlabel(f"time [{pretty(of_time)}]{cut}")
+    _scale_bar(ax, source, gap)
     ax.set_title(f"activity of {len(chosen)} of {source.sizes['neuron']} neurons")
     return ax
 
@@ -66,10 +83,14 @@ def rollout(material: AssemblyMaterial, ax: Axes) -> Axes:
     truth, estimate = (data[n].isel(neuron=chosen).load() for n in ("activity", "activity_hat"))
     gap = 3.0 * float(truth.std())
     color = material.style.learned_color
+    unit, of_time = material.time_unit(material.rollout)
+    time = unit * truth["time"].values
     for k in range(len(chosen)):
-        ax.plot(truth["time"], truth[:, k] + k * gap, color=material.style.truth_color, lw=2.2)
-        ax.plot(truth["time"], estimate[:, k] + k * gap, color=color, lw=0.8)
-    _finish(ax, truth, gap, len(chosen))
+        ax.plot(time, truth[:, k] + k * gap, color=material.style.truth_color, lw=2.2)
+        ax.plot(time, estimate[:, k] + k * gap, color=color, lw=0.8)
+    _finish(ax, (time[0], time[-1]), gap, len(chosen))
+    ax.set_xlabel(f"time [{pretty(of_time)}]")
+    _scale_bar(ax, truth, gap)
     handles = [
         Line2D([], [], color=material.style.truth_color, lw=2.2, label="held out"),
         Line2D([], [], color=color, lw=0.8, label="rollout"),
@@ -98,16 +119,15 @@ def rollout_scatter(material: AssemblyMaterial, ax: Axes) -> Axes:
     return ax
 
 
-def _finish(ax: Axes, shown: xr.DataArray, gap: float, n: int) -> None:
-    ax.set(xlabel=labelled("time", shown["time"]), yticks=[], ylim=(-1.5 * gap, (n + 0.5) * gap))
-    ax.set_xlim(float(shown["time"][0]), float(shown["time"][-1]))
+def _finish(ax: Axes, ends: tuple[float, float], gap: float, n: int) -> None:
+    ax.set(yticks=[], ylim=(-1.5 * gap, (n + 0.5) * gap), xlim=ends)
     ax.spines["left"].set_visible(False)
-    _scale_bar(ax, shown, gap)
 
 
-def _scale_bar(ax: Axes, shown: xr.DataArray, gap: float) -> None:
+def _scale_bar(ax: Axes, source: xr.DataArray, gap: float) -> None:
     """A vertical bar with its length in units of activity, in place of an axis."""
     height = float(f"{2 * gap:.0e}")
+    units = source.attrs.get("units", "1")
     ax.plot(
         [-0.015, -0.015],
         [0, height],
@@ -119,7 +139,7 @@ def _scale_bar(ax: Axes, shown: xr.DataArray, gap: float) -> None:
     ax.text(
         -0.03,
         0,
-        f"{height:g}",
+        f"{height:g}" if units == "1" else f"{height:g} {pretty(units)}",
         rotation=90,
         ha="right",
         va="bottom",

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.dyads import split
-from ngpipe.wiring.edges import check_choice
+from ngpipe.wiring.layout import check_choice
 from ngpipe.wiring.nulls.swaps import ends
 
 REMOVE = ("random", "weaker", "stronger", "both")

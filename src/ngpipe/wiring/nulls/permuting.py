@@ -12,8 +12,9 @@ from scipy.spatial.distance import pdist, squareform
 
 from ngpipe.config.nulls import NullKind
 from ngpipe.errors import ConnectomeError
+from ngpipe.wiring.columns import few
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.edges import check_choice, few
+from ngpipe.wiring.layout import check_choice
 from ngpipe.wiring.nulls import swaps
 from ngpipe.wiring.nulls.drawn import FIXED, Rng, permuted, with_connections
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from ngpipe.config.nulls import NullKind
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.edges import check_choice
+from ngpipe.wiring.layout import check_choice
 from ngpipe.wiring.nulls import swaps
 from ngpipe.wiring.nulls.drawn import permuted, with_connections
 

@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from ngpipe.errors import ConnectomeError
+from ngpipe.wiring.columns import few
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.dyads import split
-from ngpipe.wiring.edges import check_choice, few
+from ngpipe.wiring.layout import check_choice
 
 Edges = tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"], Float[np.ndarray, " edge"]]
 """Sender, receiver and weight of each connection."""

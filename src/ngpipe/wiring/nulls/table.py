@@ -1,8 +1,10 @@
 """All nulls by name: records of :mod:`ngpipe.config.nulls`, with the functions that draw them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+
+import numpy as np
 
 from ngpipe.config.nulls import NullKind
 from ngpipe.wiring.container import Connectome
@@ -43,3 +45,20 @@ NULLS: Mapping[str, Null] = {
     for kind in module.KINDS
 }
 """Every null that needs a connectome and a generator, and nothing else."""
+
+
+def samples(connectome: Connectome, name: str, draws: int, seed: int) -> Iterator[Connectome]:
+    """Samples of a null, drawn as they are asked for; each null has a generator of its own.
+
+    Args:
+        connectome: the one observed.
+        name: of the null.
+        draws: number of samples.
+        seed: of all nulls that are compared with together.
+
+    Raises:
+        ConnectomeError: the connectome lacks what the null needs.
+    """
+    rng = np.random.default_rng([seed, *name.encode()])
+    for _ in range(draws):
+        yield NULLS[name].sample(connectome, rng)

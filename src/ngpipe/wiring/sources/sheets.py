@@ -8,7 +8,7 @@ import pandas as pd
 
 from ngpipe.errors import ConnectomeError
 from ngpipe.wiring import columns, edges
-from ngpipe.wiring.edges import Layout
+from ngpipe.wiring.layout import Layout
 from ngpipe.wiring.origin import Origin
 
 MARGINS = ("total", "totals", "sum", "sums", "grand total")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ngpipe.config.filters import NOTEBOOK, Filters
 from ngpipe.errors import ConnectomeError, StoreError
-from ngpipe.wiring import columns, edges
+from ngpipe.wiring import columns, edges, layout
 from ngpipe.wiring.columns import few
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.origin import Origin
@@ -192,7 +192,7 @@ def from_synapses(
         ConnectomeError: columns that are missing, ids of different or wrong types, a filter whose
             column the release lacks, positions that are none, or no neuron left, with the counts.
     """
-    edges.check_choice("weight", weight, ("size", "synapses"))
+    layout.check_choice("weight", weight, ("size", "synapses"))
     synapses = columns.named(synapses, "the synapse table")
     cells = columns.named(cells, "the cell table")
     _check_columns(synapses, cells, release)

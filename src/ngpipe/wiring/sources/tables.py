@@ -12,7 +12,7 @@ import pandas as pd
 from ngpipe.config.files import GRAPHS, MATRICES, TABLES, TableFile, TextFormat
 from ngpipe.wiring import columns, edges
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.edges import Layout
+from ngpipe.wiring.layout import Layout
 from ngpipe.wiring.matrix import read_matrix
 from ngpipe.wiring.origin import Origin
 from ngpipe.wiring.sources import graph_files, matrix_files, opened, sonata, table_files

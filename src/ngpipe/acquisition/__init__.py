@@ -1,0 +1,1 @@
+"""Activity as laboratories record it: files of many formats, sessions, signals."""

@@ -1,0 +1,268 @@
+"""Panels of how far a recording can be trusted: forecasts, halves, the diagnosis in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from ngpipe.config.panels import PanelKind
+from ngpipe.errors import StoreError
+from ngpipe.figures.assembly.material import AssemblyMaterial
+from ngpipe.figures.assembly.structure import annotate, density_scatter
+from ngpipe.figures.drawing.material import labelled, pretty
+from ngpipe.figures.drawing.row_names import height_of, say_nothing, width_of
+from ngpipe.figures.drawing.style import text_width
+
+NAMES = {
+    "model": "model",
+    "persistence": "no change",
+    "autoregression": "linear autoregression",
+    "alone": "each neuron alone",
+}
+"""Predictors as they are called in panels."""
+LOOKS: Mapping[str, Mapping[str, Any]] = {
+    "persistence": {"color": "0.85", "linewidth": 3.5},
+    "autoregression": {"color": "0.2", "linestyle": "--"},
+    "alone": {"color": "0.45", "linestyle": "-."},
+}
+"""Lines of the baselines: no change is wide, as others may hide it."""
+SHOWN = 0.999
+"""Fraction of weights inside the axes."""
+
+
+PANELS = (
+    PanelKind(
+        "prediction_baselines",
+        system="assembly",
+        shows="error of forecasts of held-out activity over the time since their start, for the "
+        "model (band: quartiles of the starts) and three baselines fitted to the same training "
+        "frames: no change, linear autoregression, each neuron alone",
+        reads=("rollout.zarr",),
+    ),
+    PanelKind(
+        "halves",
+        system="assembly",
+        shows="W from the second half of the training frames against W from the first, with their "
+        "correlation",
+        reads=("recovery.zarr", "metrics.csv"),
+    ),
+    PanelKind(
+        "diagnosis",
+        system="assembly",
+        shows="what the recording can tell of W, in words and numbers",
+        reads=("training.zarr", "recovery.zarr", "rollout.zarr", "metrics.csv"),
+        columns=2,
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""Material of these panels."""
+
+
+def prediction_baselines(material: AssemblyMaterial, ax: Axes) -> Axes:
+    r"""Errors of forecasts of held-out activity, relative to its variance: 1 - R2, over the lead.
+
+    A value of 1 is that of predicting every neuron's mean.
+    """
+    rollout = material.rollout
+    ax.set_title("forecasts of held-out activity")
+    if "forecast_error" not in rollout:
+        say_nothing(ax, "no two held-out frames\nfollow one another")
+        return ax
+    unit, of_time = material.time_unit(rollout)
+    lead, missed = unit * rollout["lead"].values, _missed(rollout)
+    color = material.style.learned_color
+    marker = {"marker": "o", "markersize": 3} if len(lead) < 8 else {}
+    for name, look in LOOKS.items():
+        ax.plot(lead, missed[name], label=NAMES[name], **look, **marker)
+    single = rollout["forecast_error"].sel(predictor="model") / rollout["forecast_variance"].mean(
+        "start"
+    )
+    if single.sizes["start"] > 3:
+        low, high = single.quantile([0.25, 0.75], "start").values
+        ax.fill_between(lead, low, high, color=color, alpha=0.2, linewidth=0)
+    ax.plot(lead, missed["model"], color=color, label=NAMES["model"], **marker)
+    ax.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+    # Beyond that, one has lost the activity; by how much is of no interest.
+    top = min(10.0, 1.5 * max(1.0, float(np.nanmax(list(missed.values())))))
+    ax.set(xscale="log" if len(lead) > 1 else "linear", yscale="log")
+    ax.set_ylim(None, top)
+    ax.set_xlabel(f"time ahead [{pretty(of_time)}]")
+    ax.set_ylabel("error / variance ($1 - R^2$)")
+    handles, labels = ax.get_legend_handles_labels()
+    patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+    ax.legend(handles[-1:] + handles[:-1], labels[-1:] + labels[:-1], loc="best", **patch)
+    return ax
+
+
+def _missed(rollout: xr.Dataset) -> dict[str, Float[np.ndarray, " lead"]]:
+    """Squared error over variance at every lead, of all starts together, by predictor."""
+    variance = rollout["forecast_variance"].mean("start")
+    error = rollout["forecast_error"].mean("start", skipna=False)
+    return {name: (error.sel(predictor=name) / variance).values for name in NAMES}
+
+
+def halves(material: AssemblyMaterial, ax: Axes) -> Axes:
+    """W of the second half of the training frames against that of the first, as a density.
+
+    Raises:
+        StoreError: W was not solved for again.
+    """
+    recovery = material.recovery
+    if "connectivity_halves" not in recovery:
+        raise StoreError(
+            "panel kind 'halves' draws W from either half of the recording, which recovery.zarr of "
+            f"experiment '{material.spec.of}' does not hold: its halves have too few frames, or "
+            "training.target is drift; leave the panel out of the figure"
+        )
+    both = recovery["connectivity_halves"].values
+    first, second = both[:, ~np.eye(both.shape[1], dtype=bool)].astype(np.float64)
+    reach = 1.05 * float(np.nanquantile(np.abs([first, second]), SHOWN)) or 1.0
+    density_scatter(first, second, ax, (-reach, reach))
+    units = recovery["connectivity"]
+    ax.set_xlabel(labelled("$W_{ij}$, first half", units))
+    ax.set_ylabel(labelled("$W_{ij}$, second half", units))
+    lines = [f"r = {material.metric('halves', 'correlation'):.3f}"]
+    called = _found(material, "halves", "correlation_connected")
+    if called is not None:
+        lines.append(f"called: r = {called:.3f}")
+    annotate(ax, "\n".join(lines))
+    ax.set_title("W of the two halves")
+    return ax
+
+
+def diagnosis(material: AssemblyMaterial, ax: Axes) -> Axes:
+    """What the recording can tell of W: one sentence, and the numbers it rests on."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    size = material.style.font_size - 0.5
+    down, width = 1.35 * size / height_of(ax), width_of(ax)
+    y = 1.0
+    for line in _wrapped(_verdict(material), material.style.font_size, width):
+        ax.text(0, y, line, transform=ax.transAxes, va="top", weight="bold")
+        y -= 1.15 * down
+    rows = list(_numbers(material))
+    indent = max(text_width(name, size) for name, _ in rows) + 2 * size
+    for name, value in rows:
+        y -= 0.15 * down
+        ax.text(0, y, name, transform=ax.transAxes, va="top", fontsize=size, color="0.35")
+        for line in _wrapped(value, size, width - indent):
+            where = {"transform": ax.transAxes, "va": "top", "fontsize": size}
+            ax.text(indent / width, y, line, **where)
+            y -= down
+    ax.set_title("what these data tell")
+    return ax
+
+
+def _wrapped(text: str, size: float, width: float) -> list[str]:
+    """Lines of a text of this size that are no wider [pt]; a longer word has its own line."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _verdict(material: AssemblyMaterial) -> str:
+    """What the data identify, in one or two sentences."""
+    about = material.history.attrs
+    if "identified" not in about:
+        return (
+            "The recording is too short to say how well W is known: it has fewer training frames "
+            "than its rows have weights to find."
+        )
+    expected = _r2(about["at_most"])
+    if about["identified"] == "yes":
+        return f"These data identify W: expect an R² of {expected}."
+    if about["identified"] == "unknown":
+        return (
+            "It is unknown whether these data identify W: activity hardly changes in the held-out "
+            "frames, so nothing confirms what was found."
+        )
+    directions, of = about["directions"], about["n_neurons"] - 1
+    return (
+        f"These data do not identify W: expect an R² of {expected}. They identify "
+        f"{directions:.0f} of the {of} directions of a row (sums of weights, not single ones)"
+        f"{_and_forecasts(material)}."
+    )
+
+
+def _and_forecasts(material: AssemblyMaterial) -> str:
+    """The time for which the model forecasts better than every baseline, if it does."""
+    rollout = material.rollout
+    if "forecast_error" not in rollout:
+        return ""
+    missed = _missed(rollout)
+    best = np.min([missed[name] for name in LOOKS], axis=0)
+    worse = np.flatnonzero(~(missed["model"] < best))
+    better = len(best) if not len(worse) else int(worse[0])
+    if not better:
+        return "; the model forecasts even one frame no better than a baseline"
+    unit, of_time = material.time_unit(rollout)
+    until = unit * float(rollout["lead"][better - 1])
+    return f", and activity up to {until:.3g} {pretty(of_time)} ahead, better than all baselines"
+
+
+def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
+    """Names and values of what the verdict rests on, as far as it is known."""
+    about, recovery = material.history.attrs, material.recovery
+    n = recovery.sizes["neuron"]
+    if "n_frames" in about:
+        stretches = int(about.get("stretches", 1))
+        parts = f" in {stretches:,} stretches" if stretches > 1 else ""
+        yield "recording", f"{about['n_frames']:,} training frames{parts}, {n:,} neurons"
+        yield "directions excited", f"{about['directions']:.0f} of {about['n_neurons'] - 1}"
+        yield "noise in W", f"{_percent(about['noise_share'])} of its variance"
+        explained = max(0.0, 1 - about["held_out"])
+        yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
+        if about.get("sender_noise"):
+            yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+    if "connected" in recovery:
+        called, level = recovery["connected"], recovery["connected"].attrs["false_discovery"]
+        count = f"{int((called.values != 0).sum()):,} of {n * (n - 1):,}"
+        yield "connections called", f"{count}, false discoveries ≤ {100 * level:g} %"
+    agreed = _found(material, "halves", "correlation")
+    if agreed is not None:
+        yield "W of the two halves", f"r = {agreed:.3f}"
+    yield "types", _types(recovery)
+    steps = [_found(material, "prediction", f"r2_{name}") for name in NAMES]
+    if None not in steps:
+        missed = {name: 1 - r2 for name, r2 in zip(NAMES, steps, strict=True) if r2 is not None}
+        best = min(LOOKS, key=missed.__getitem__)
+        yield (
+            "one frame ahead",
+            f"error {_percent(missed['model'])} of the variance; best baseline "
+            f"({NAMES[best]}) {_percent(missed[best])}",
+        )
+
+
+def _percent(share: float) -> str:
+    """A share with two digits."""
+    return f"{float(f'{100 * share:.2g}'):.6g} %"
+
+
+def _r2(value: float) -> str:
+    """An R2, with as many digits as tell it from 1."""
+    if value > 0.9995:
+        return "more than 0.999"
+    return f"about {value:.{3 if value > 0.99 else 2}f}"
+
+
+def _types(recovery: xr.Dataset) -> str:
+    n, told = recovery.attrs["n_types"], recovery.attrs.get("types_told", "yes")
+    if told != "yes":
+        return f"unknown ({n} groups): {told.removeprefix('no: ')}"
+    return f"{n} found by phi" if n > 1 else "one: all neurons are alike"
+
+
+def _found(material: AssemblyMaterial, quantity: str, metric: str) -> float | None:
+    """A number of metrics.csv; None if there is none."""
+    table = material.metrics
+    rows = table[(table["quantity"] == quantity) & (table["metric"] == metric)]
+    value = float("nan") if rows.empty else float(rows["value"].iloc[0])
+    return None if np.isnan(value) else value

@@ -1,0 +1,106 @@
+"""Panels of how fast activity changes."""
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from scipy.signal import welch
+
+from ngpipe.config.panels import PanelKind
+from ngpipe.errors import StoreError
+from ngpipe.figures.assembly.material import AssemblyMaterial
+from ngpipe.figures.assembly.stretches import stretches
+from ngpipe.figures.drawing.material import pretty
+
+SEGMENTS = 8
+"""Windows that the longest stretch is divided into, so that its spectrum is averaged."""
+FEWEST, MOST = 16, 4096
+"""Frames of a window."""
+MOST_FRAMES, MOST_NEURONS = 200_000, 500
+"""Frames and neurons looked at."""
+
+
+PANELS = (
+    PanelKind(
+        "spectrum",
+        system="assembly",
+        shows="power spectrum of activity: median and quartiles of the neurons, with the level of "
+        "measurement noise if the store tells it",
+        reads=("simulation.zarr",),
+    ),
+)
+MATERIAL = AssemblyMaterial
+"""Material of these panels."""
+
+
+def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
+    r"""Power spectral density of the neurons, by Welch's method within stretches.
+
+    .. math:: P_i(f), \qquad \int_0^{f_N} P_i\,df = \mathrm{var}(x_i)
+
+    White measurement noise of standard deviation s and frame interval dt has the density
+    :math:`2 s^2 dt` at all frequencies.
+
+    Raises:
+        StoreError: no stretch is long enough.
+    """
+    data = material.simulation
+    unit, of_time = material.time_unit(data)
+    dt = unit * float(data.attrs["dt"])
+    frequency, power = _welch(data, dt)
+    low, middle, high = np.nanquantile(power, [0.25, 0.5, 0.75], axis=1)
+    color = "0.15"
+    ax.fill_between(frequency, low, high, color=color, alpha=0.2, linewidth=0)
+    ax.plot(frequency, middle, color=color, label="median, quartiles")
+    ax.set(xscale="log", yscale="log", xlim=(frequency[0], frequency[-1]))
+    if "activity_noise" in data:
+        level = 2 * float((data["activity_noise"] ** 2).median()) * dt
+        name = "measurement noise"
+        ax.axhline(level, color=material.style.learned_color, lw=0.8, ls="--", label=name)
+    hertz = of_time == "s"
+    ax.set_xlabel("frequency [Hz]" if hertz else f"frequency [1/{pretty(of_time)}]")
+    ax.set_ylabel(f"power density [{_density(data['activity'], 'Hz' if hertz else of_time)}]")
+    ax.legend(loc="upper right", handlelength=1.4)
+    ax.set_title("spectrum of activity")
+    return ax
+
+
+def _welch(
+    data: xr.Dataset, dt: float
+) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, "f neuron"]]:
+    """Frequencies above 0 and the mean density of the longest stretches."""
+    source = data["activity"]
+    n = min(source.sizes["time"], MOST_FRAMES)
+    neurons = np.unique(np.linspace(0, source.sizes["neuron"] - 1, MOST_NEURONS).astype(int))
+    values = source.isel(time=slice(0, n)).load().isel(neuron=neurons).values
+    parts = [run for part in stretches(data, n) for run in _whole(values, part.frames)]
+    longest = max((len(part) for part in parts), default=0)
+    window = min(MOST, max(FEWEST, longest // SEGMENTS))
+    long = [part for part in parts if len(part) >= window]
+    if not long:
+        raise StoreError(
+            f"the longest stretch of the recording without a gap or a missing value has {longest} "
+            f"frames, fewer than the {FEWEST} that a spectrum needs; leave the panel out of the "
+            "figure"
+        )
+    total: np.ndarray = np.zeros(())
+    for part in long:
+        frequency, power = welch(part, fs=1 / dt, nperseg=window, axis=0)
+        total = total + power * len(part)
+    # The mean is taken away, and the density at the last frequency is half of its neighbours'.
+    return frequency[1:-1], total[1:-1] / sum(map(len, long))
+
+
+def _whole(values: np.ndarray, frames: slice) -> list[np.ndarray]:
+    """Runs of frames of a stretch in which no neuron lacks a value."""
+    part = values[frames]
+    finite = np.isfinite(part).all(axis=1)
+    edges = np.flatnonzero(np.diff(finite)) + 1
+    return [run for run in np.split(part, edges) if len(run) and np.isfinite(run[0]).all()]
+
+
+def _density(activity: xr.DataArray, of: str) -> str:
+    """Unit of a power density."""
+    units = activity.attrs.get("units", "1")
+    square = "1" if units == "1" else f"({units})²"
+    return f"{square}/Hz" if of == "Hz" else f"{square}·{pretty(of)}"

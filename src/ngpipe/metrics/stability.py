@@ -1,0 +1,35 @@
+"""Agreement of W between the halves of a recording; needs no truth."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ngpipe.metrics.connectivity import off_diagonal
+from ngpipe.metrics.tidy import scores
+
+
+def score_halves(recovery: xr.Dataset) -> pd.DataFrame:
+    """Agreement of W of the first and of the second half, over the off-diagonal entries.
+
+    Quantity ``halves``: ``correlation``, Pearson's r; ``correlation_connected``, the same of the
+    connections called present (NaN if there are fewer than three).
+
+    Args:
+        recovery: holds ``connectivity_halves (half, post, pre)``.
+    """
+    first, second = (off_diagonal(w) for w in recovery["connectivity_halves"])
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    values = {"correlation": _correlation(first, second)}
+    if "connected" in recovery:
+        called = off_diagonal(recovery["connected"]) != 0
+        values["correlation_connected"] = _correlation(first[called], second[called])
+    return scores("halves", values, len(first))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's r; NaN where there is none."""
+    known = np.isfinite(one) & np.isfinite(other)
+    one, other = one[known], other[known]
+    if len(one) < 3 or not (one.std() and other.std()):
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])

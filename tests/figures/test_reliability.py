@@ -1,0 +1,142 @@
+"""Panels that say how far W can be trusted, where no truth is known."""
+
+import numpy as np
+import pytest
+from drawing import texts
+from synthetic import N, material
+
+from ngpipe.config.figures import KINDS
+from ngpipe.errors import StoreError
+from ngpipe.figures.drawing import compose
+
+RECORDED = ("connectivity_estimates", "prediction_baselines", "halves", "diagnosis", "spectrum")
+
+
+def words(kind: str, **changes) -> str:
+    figure = compose.panel_figure(material(kind, **changes))
+    return " ".join(t.get_text() for t in texts(figure))
+
+
+@pytest.mark.parametrize("kind", RECORDED)
+def test_no_truth_is_read(kind):
+    assert not KINDS[kind].truth
+    blind = material("activity").simulation[["activity"]]
+    reads = KINDS[kind].reads
+    changes = {"simulation": blind} if "simulation.zarr" in reads else {}
+    assert compose.panel_figure(material(kind, **changes)).axes[0].get_title(loc="left")
+
+
+def test_weights_that_are_not_called_are_pale_and_rows_go_by_type():
+    recovery = material("connectivity_estimates").recovery
+    recovery["neuron_type"][:] = np.arange(N) % 2
+    order = np.r_[0:N:2, 1:N:2]
+    ax = compose.panel_figure(material("connectivity_estimates", recovery=recovery)).axes[0]
+    (image,) = ax.child_axes[0].images
+    weights, called = recovery["connectivity"].values, recovery["connected"].values
+    np.testing.assert_allclose(image.get_array(), weights[np.ix_(order, order)])
+    np.testing.assert_array_equal(image.get_alpha() == 1, called[np.ix_(order, order)])
+    assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["1", "2"]
+
+
+def test_calls_are_counted_off_the_diagonal_and_drawn_over_w():
+    recovery = material("connectivity_estimates").recovery
+    off = ~np.eye(N, dtype=bool)
+    called = recovery["connected"].values & off
+    ax = compose.panel_figure(material("connectivity_estimates")).axes[0]
+    title = ax.get_title(loc="left")
+    assert f"{called.sum():,} of {N * (N - 1):,}" in title
+    assert "5 %" in title
+    _, cell = ax.child_axes
+    absent, present = cell.collections
+    assert len(present.get_offsets()) == called.sum()
+    assert len(absent.get_offsets()) == N * (N - 1) - called.sum()
+    x, y = present.get_offsets().T
+    np.testing.assert_allclose(np.sort(x), np.sort(recovery["connectivity"].values[called]))
+    np.testing.assert_allclose(y, np.abs(x) / 0.1)
+
+
+def test_pairs_of_unknown_error_are_left_out():
+    recovery = material("connectivity_estimates").recovery
+    recovery["connectivity_error"][0, 1:5] = np.nan
+    ax = compose.panel_figure(material("connectivity_estimates", recovery=recovery)).axes[0]
+    drawn = sum(len(dots.get_offsets()) for dots in ax.child_axes[1].collections)
+    assert drawn == N * (N - 1) - 4
+
+
+def test_without_errors_the_estimates_say_why_not():
+    recovery = material("halves").recovery.drop_vars("connectivity_error")
+    with pytest.raises(StoreError, match=r"connectivity_estimates.*too short"):
+        compose.panel_figure(material("connectivity_estimates", recovery=recovery))
+
+
+def test_forecast_errors_are_relative_to_the_variance():
+    rollout = material("prediction_baselines").rollout
+    rollout["forecast_variance"][:] = np.linspace(1, 3, 12)[:, None]
+    ax = compose.panel_figure(material("prediction_baselines", rollout=rollout)).axes[0]
+    drawn = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(drawn["no change"].get_ydata()[:2], [0.2 / 20, 0.4 / 20])
+    np.testing.assert_allclose(drawn["model"].get_xdata(), rollout["lead"])
+
+
+def test_one_diverged_start_ends_the_line_of_the_model():
+    rollout = material("prediction_baselines").rollout
+    rollout["forecast_error"][0, 3, 10:] = np.nan
+    ax = compose.panel_figure(material("prediction_baselines", rollout=rollout)).axes[0]
+    (model,) = [line for line in ax.lines if line.get_label() == "model"]
+    assert np.isfinite(model.get_ydata()).sum() == 10
+
+
+def test_without_forecasts_the_panel_says_so():
+    rollout = material("rollout").rollout.drop_dims("lead")
+    assert "follow one another" in words("prediction_baselines", rollout=rollout)
+
+
+def test_halves_say_what_metrics_csv_says():
+    assert "0.917" in words("halves")
+    assert "0.958" in words("halves")
+    recovery = material("halves").recovery.drop_vars("connectivity_halves")
+    with pytest.raises(StoreError, match=r"halves.*training\.target is drift"):
+        compose.panel_figure(material("halves", recovery=recovery))
+
+
+def test_the_diagnosis_says_what_the_data_do_not_identify_and_what_they_do():
+    text = words("diagnosis")
+    assert "do not identify W: expect an R² of about 0.31" in text
+    assert f"23 of the {N - 1} directions" in text
+    assert "activity up to 0.25 tau ahead".replace("tau", "τ") in text
+    assert "700 training frames in 3 stretches, 70 neurons" in text
+    assert "r = 0.917" in text
+    assert "error 1 % of the variance; best baseline (linear autoregression) 10 %" in text
+
+
+@pytest.mark.parametrize(
+    ("identified", "said"),
+    [("yes", "These data identify W"), ("unknown", "unknown whether these data identify W")],
+)
+def test_the_other_verdicts(identified, said):
+    history = material("diagnosis").history.assign_attrs(identified=identified)
+    assert said in words("diagnosis", history=history)
+
+
+def test_a_recording_without_a_diagnosis_is_called_too_short():
+    history = material("diagnosis").history
+    history.attrs = {"recording": "{}"}
+    assert "too short" in words("diagnosis", history=history)
+
+
+def test_a_model_that_forecasts_no_better_than_a_baseline_is_not_praised():
+    rollout = material("rollout").rollout
+    rollout["forecast_error"][0] = 2.0
+    text = words("diagnosis", rollout=rollout)
+    assert "ahead, better" not in text
+    assert "no better than a baseline" in text
+
+
+def test_no_line_of_the_diagnosis_leaves_the_panel():
+    figure = compose.panel_figure(material("diagnosis"))
+    figure.canvas.draw()
+    page = figure.bbox
+    for text in texts(figure):
+        box = text.get_window_extent()
+        assert box.x1 <= page.x1
+        assert box.y0 >= page.y0
