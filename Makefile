@@ -62,6 +62,7 @@ bench: $(VENV)/installed $(VENV)/flyvis
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/connectome.py
 	$(BIN)/python bench/circuit.py
+	$(BIN)/python bench/importing.py
 
 bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py

@@ -236,6 +236,15 @@ def base_results(stage):
     )
 
 
+def own_results(stage):
+    """Input function: results of a stage of the same experiment, if it has this stage."""
+    return lambda wildcards: (
+        run_paths(wildcards.experiment, stages.outputs_of(stage))
+        if stage in stages.stages_of(STUDY.experiments[wildcards.experiment])
+        else []
+    )
+
+
 def swept_runs(wildcards):
     """Input function: all results of an experiment and of all points of its sweep."""
     name = wildcards.experiment

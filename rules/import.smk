@@ -1,6 +1,7 @@
 rule import:
     input:
         files=named_files("import"),
+        recorded=own_results("record"),
     output:
         store=directory("results/runs/{experiment}/simulation.zarr"),
         manifest="results/runs/{experiment}/simulation.json",

@@ -104,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument(
         "--system", choices=SYSTEMS, default=next(iter(SYSTEMS)), help="what it is about"
     )
+    new.add_argument(
+        "--from",
+        dest="recording",
+        type=Path,
+        metavar="FILE",
+        help="a recording of your own, in any format that `ngpipe inspect` reads",
+    )
+    new.add_argument("--series", help="which series of it, as `ngpipe inspect FILE` names them")
     inspect = add(
         "inspect", "print what a run, store or file is, holds and comes from", "inspect.run"
     )

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore, WrapperStore
 
 from ngpipe import ownership
@@ -179,7 +179,7 @@ def foreign(path: Path) -> xr.Dataset:
     with warnings.catch_warnings():
         # Snakemake's time stamp, notes and the like beside the arrays are not our concern.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        raw = _raw(path)
+        raw = xr.open_zarr(_Mended(path), chunks=None, consolidated=False, decode_cf=False)
         attributes = {name: array.attrs for name, array in _arrays(path)}
     variables = {}
     for name in sorted(map(str, raw.variables)):  # the order on disk is no order
@@ -188,14 +188,6 @@ def foreign(path: Path) -> xr.Dataset:
         whole = _whole(variable)
         variables[name] = _kept_whole(variable, f"{path}: '{name}'") if whole else variable
     return xr.decode_cf(xr.Dataset(variables, attrs=raw.attrs))
-
-
-def _raw(path: Path) -> xr.Dataset:
-    options: dict[str, Any] = {"chunks": None, "consolidated": False, "decode_cf": False}
-    try:
-        return xr.open_zarr(path, **options)
-    except TypeError:  # texts of zarr 2
-        return xr.open_zarr(_Mended(path), **options)
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, zarr.Array]]:
@@ -244,9 +236,13 @@ class _Mended(WrapperStore[LocalStore]):
         super().__init__(LocalStore(path, read_only=True))
 
     async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
         """Read a file, or a part of it."""
+        prototype = prototype or default_buffer_prototype()
         found = await self._store.get(key, prototype, byte_range)
         if found is None or not key.endswith(".zarray"):
             return found

@@ -1,6 +1,7 @@
 """NWB in HDF5, written by pynwb: units, orientation, times and labels as they really are."""
 
 import gc
+import sys
 import warnings
 from datetime import UTC, datetime
 
@@ -213,7 +214,7 @@ def test_the_file_is_closed_after_use(tmp_path, rng):
 
 def test_without_pynwb_the_extra_is_named(tmp_path, rng, monkeypatch):
     path = write(tmp_path / "a.nwb", rng.normal(size=(9, 3)), range(3), rate=1.0)
-    monkeypatch.setitem(__import__("sys").modules, "pynwb", None)
+    monkeypatch.setitem(sys.modules, "pynwb", None)
     with pytest.raises(RecordingError, match=r"pynwb, which is not installed.*ngpipe\[nwb\]"):
         read(path)
 

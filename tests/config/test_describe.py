@@ -138,7 +138,9 @@ def test_the_schema_shows_the_same_defaults():
 def test_the_help_of_a_command_gives_unit_default_and_meaning():
     text = describe.describe(Simulation)
     assert text.startswith("config section simulation:\n")
-    assert "  dt [tau] = 0.01\n      Integration step, also the sampling interval.\n" in text
+    assert (
+        "  dt [tau] = 0.01\n      Integration step. Frames are `frame_every` steps apart.\n" in text
+    )
 
 
 def test_every_kind_of_panel_is_explained():

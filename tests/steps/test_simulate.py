@@ -468,3 +468,12 @@ class TestErrors:
         received = rate - (DRIVE * np.tanh(x) - LEAK * x)
         np.testing.assert_allclose(received[:, 1], 10 * 0.5 * np.tanh(x[:, 0]), atol=1e-4)
         assert np.abs(np.delete(received, 1, axis=1)).max() < 1e-4
+
+
+def test_coarser_frames_are_some_of_those_of_every_step(run):
+    fine = run("fine", noise=0.1)
+    coarse = run("coarse", noise=0.1, frame_every=3, n_frames=FRAMES // 3)
+    np.testing.assert_array_equal(coarse["activity"], fine["activity"][::3])
+    np.testing.assert_array_equal(coarse["drift"], fine["drift"][::3])
+    np.testing.assert_allclose(coarse["time"], fine["time"][::3])
+    assert coarse.attrs["dt"] == pytest.approx(3 * DT)

@@ -24,9 +24,9 @@ class Joined:
     sessions: tuple[Series, ...]
     labels: tuple[Label, ...]
     """Neurons of any session, without those that are left out; numbers where files name none."""
-    columns: tuple[Int[np.ndarray, " seen"], ...]
+    columns: tuple[Int[np.ndarray, " _"], ...]
     """Of each session, the columns of its series that are used."""
-    places: tuple[Int[np.ndarray, " seen"], ...]
+    places: tuple[Int[np.ndarray, " _"], ...]
     """And the neuron, an index into ``labels``, that each of them is."""
     rate: float
     """Frames per second [Hz]."""

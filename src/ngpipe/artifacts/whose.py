@@ -64,7 +64,7 @@ def check_size(dataset: xr.Dataset, experiment: Experiment, path: Path) -> None:
     Raises:
         StoreError: naming both sizes.
     """
-    if experiment.source.kind == "recording":
+    if experiment.source.kind != "simulated":
         return
     cfg, (n_frames, n_neurons) = experiment.simulation, dataset["activity"].shape
     if (n_neurons, n_frames) != (cfg.n_neurons, cfg.n_frames):

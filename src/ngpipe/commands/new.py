@@ -8,4 +8,4 @@ from ngpipe.study import new
 
 def run(options: argparse.Namespace) -> None:
     """Write a study that runs, and say how."""
-    sys.stdout.write(new.run(options.directory, options.system))
+    sys.stdout.write(new.run(options.directory, options.system, options.recording, options.series))

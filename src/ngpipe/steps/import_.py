@@ -12,12 +12,13 @@ from ngpipe.acquisition import refusals
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.joined import Joined, joined
 from ngpipe.acquisition.linear_filter import Signal, whole_stretches
+from ngpipe.acquisition.nwb_file import SERIES
 from ngpipe.acquisition.observing import observed
 from ngpipe.artifacts import sampling
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.sampling import Breaks
 from ngpipe.config.assembly.observation import Observation
-from ngpipe.config.assembly.source import Recorded
+from ngpipe.config.assembly.source import Laboratory, Recorded
 from ngpipe.errors import RecordingError, StaleError
 from ngpipe.schemas import assembly as schemas
 
@@ -28,18 +29,20 @@ TRUTH = ("connectivity", "gain", "neuron_type", "phi", "psi")
 """What a store with the truth may hold."""
 
 
-def run(source: Recorded, directory: Path, *, key: str) -> None:
+def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
     """Read a recording, check it, and write it as the store that training reads.
 
     Args:
         source: the section `source` of the config.
-        directory: gets ``simulation.zarr``.
+        directory: gets ``simulation.zarr``; holds what the stage `record` wrote, if it did.
         key: chain key.
 
     Raises:
         RecordingError: the files do not say what is needed, or hold nothing to learn from.
         StaleError: a file changed while it was read.
     """
+    if isinstance(source, Laboratory):
+        source = _written_by_record(source, directory)
     path = directory / "simulation.zarr"
     notes: dict[str, object] = {}
     provenance = store.Provenance("import", key, source.model_dump(), notes=notes)
@@ -62,6 +65,15 @@ def run(source: Recorded, directory: Path, *, key: str) -> None:
                 tally.add(block["activity"])
                 bar.update(len(block["activity"]))
             refusals.check_values(tally, recording)
+
+
+def _written_by_record(source: Laboratory, directory: Path) -> Recorded:
+    """The recording that the stage `record` wrote."""
+    files = sorted(str(path) for path in (directory / "recorded").glob("*.nwb"))
+    shared = {name: getattr(source, name) for name in Laboratory.model_fields}
+    del shared["kind"], shared["recorded_as"]
+    truth = str(directory / "truth.zarr")
+    return Recorded(files=tuple(files), series=SERIES, truth=truth, **shared)
 
 
 def _as_recorded(recording: Joined) -> Blocks:

@@ -4,7 +4,9 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,31 +16,44 @@ from ngpipe.config.figures import Style
 from ngpipe.errors import NgpipeWarning, StoreError
 from ngpipe.figures.drawing.compose import save
 from ngpipe.figures.quicklook import drawable, quick_look
+from ngpipe.steps import recording_lines
 
 Lines = Iterator[str]
 
 ABOUT = ("stage", "key", "command", "device", "wall_seconds", "peak_memory_mb", "digest")
 """Fields of a manifest shown with the result that it describes."""
+DRAWN = 6
+"""Series of a recording that are drawn."""
 _OURS = b"Software\0ngpipe"
 """Mark in a picture that ngpipe drew."""
 
 
 def run(path: Path) -> None:
-    """Describe anything on standard output; of a store also draw ``<store>.look.png`` beside it.
+    """Describe anything on standard output; of a store or a recording also draw a picture.
+
+    The picture ``<name>.look.png`` stands beside it. Of a recording, every series is described
+    with the section `source` of a config that reads it.
 
     Raises:
         StoreError: there is nothing at ``path``, or it is damaged.
     """
     if not path.exists():
         raise StoreError(f"there is nothing at {path}; {ownership.how_to_make(path)}")
-    for line in _lines(path):
+    looks: dict[str, xr.DataArray] = {}
+    recorded = recording_lines.is_recording(path)
+    for line in chain(_lines(path), recording_lines.lines(path, looks) if recorded else ()):
         sys.stdout.write(line + "\n")
-    if _is_store(path):
-        sys.stdout.flush()
-        _look(path)
+    sys.stdout.flush()
+    if _is_store(path) and not _is_bare(path):
+        _look(store.read(path, {}), path.with_name(f"{path.stem}.look.png"))
+    elif looks:
+        shown = xr.Dataset(dict(islice(looks.items(), DRAWN)))
+        _look(shown, path.with_name(f"{path.name}.look.png"))
 
 
 def _lines(path: Path) -> Lines:
+    if _is_bare(path):
+        return iter([f"{path}: a zarr store of NWB, or of arrays whose dimensions have no names"])
     if _is_store(path):
         return _store(path)
     if path.is_dir():
@@ -49,6 +64,23 @@ def _lines(path: Path) -> Lines:
 def _is_store(path: Path) -> bool:
     marks = (".zgroup", ".zattrs", ".zmetadata", "zarr.json")
     return path.is_dir() and (path.suffix == ".zarr" or any((path / m).exists() for m in marks))
+
+
+def _is_bare(path: Path) -> bool:
+    """True of a zarr store that is not laid out for xarray."""
+    if not _is_store(path) or ownership.manifest_of(path) is not None:
+        return False
+    try:
+        arrays = opening.arrays_within(path)
+    except StoreError:
+        return False
+    named = [_names_dimensions(array) for name, array in arrays.items() if "/" not in name]
+    return "nwb_version" in opening.attributes_of(path) or not all(named)
+
+
+def _names_dimensions(array: Any) -> bool:  # noqa: ANN401
+    about = getattr(array.metadata, "dimension_names", None)
+    return "_ARRAY_DIMENSIONS" in array.attrs or about is not None or array.ndim == 0
 
 
 def _store(path: Path) -> Lines:
@@ -187,7 +219,7 @@ def _file(path: Path) -> Lines:
     kind = opening.kind_of_file(path)
     yield f"{path}: {kind}, {_size(path)}"
     if "netCDF" in kind:
-        yield "  ngpipe reads zarr: xarray.open_dataset(path).to_zarr(...) writes it"
+        yield "  stores are zarr: xarray.open_dataset(path).to_zarr(...) writes one"
     yield from _about(path)
 
 
@@ -200,9 +232,8 @@ _KINDS: Mapping[str, Callable[[Path], Lines]] = {
 }
 
 
-def _look(path: Path) -> None:
-    """Draw a store beside it, unless a picture that ngpipe did not draw is in the way."""
-    dataset, picture = store.read(path, {}), path.with_name(f"{path.stem}.look.png")
+def _look(dataset: xr.Dataset, picture: Path) -> None:
+    """Draw a store or a recording, unless a picture of somebody else's is in the way."""
     if not drawable(dataset):
         sys.stdout.write("\nit holds no numbers to draw\n")
         return

@@ -1,16 +1,17 @@
 """Recovery and rollout against the truth -> ``metrics.csv``, ``learning_curve.csv``."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.artifacts import survey
+from ngpipe.artifacts import sampling, survey
 from ngpipe.errors import StoreError
-from ngpipe.metrics import connectivity, external, neurons, prediction, stability
+from ngpipe.metrics import connectivity, external, neurons, oracle, prediction, stability
 from ngpipe.metrics.reference import Reference, beside
 from ngpipe.schemas import assembly as schemas
 
@@ -45,6 +46,7 @@ def run(
     table = pd.concat(
         [
             *_against_truth(recovery, truth),
+            *_oracle(recovery, truth, history, recorded),
             prediction.score_drift(rollout),
             prediction.score_rollout(rollout, at),
             *_without_truth(recovery, rollout, at),
@@ -121,6 +123,36 @@ def _against_truth(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame
     if {"phi", "psi", "neuron_type"} <= set(truth.variables):
         tables.append(neurons.score_functions(recovery, truth))
     return tables
+
+
+def _oracle(
+    recovery: xr.Dataset, truth: xr.Dataset, history: xr.Dataset, recorded: Path
+) -> list[pd.DataFrame]:
+    """What least squares with the true functions reach, if rates were estimated from activity."""
+    needed = {"connectivity", "neuron_type", "phi", "psi", "x"}
+    if not needed <= set(truth.variables) or "external_input" in truth:
+        return []
+    if truth["psi"].attrs.get("of", "activity") not in ("activity", "sender"):
+        return []
+    if json.loads(history.attrs["config"])["target"] == "drift":
+        return []
+    frames = _seen_frames(truth, recorded)
+    return [oracle.score_oracle(frames, truth, recovery["connectivity"])]
+
+
+def _seen_frames(truth: xr.Dataset, recorded: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Activity and its rate, some frames at a time: as estimated, or differences."""
+    dt, n = sampling.interval(truth, recorded), truth.sizes["time"]
+    joined = ~np.append(sampling.breaks(truth, recorded), True)
+    for start in range(0, n, store.block_length(truth.sizes["neuron"])):
+        stop = min(start + store.block_length(truth.sizes["neuron"]), n)
+        x = truth["activity"][start : stop + 1].values.astype(np.float64)
+        if "rate" in truth:
+            yield x[: stop - start], truth["rate"][start:stop].values.astype(np.float64)
+        else:
+            x = x if len(x) > stop - start else np.concatenate([x, np.full_like(x[:1], np.nan)])
+            rate = np.diff(x, axis=0) / dt
+            yield x[:-1], np.where(joined[start:stop, None], rate, np.nan)
 
 
 def _connectivity(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]:

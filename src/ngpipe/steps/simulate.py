@@ -1,5 +1,7 @@
 """Config of a simulation -> ``simulation.zarr``."""
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,37 @@ DISC_CENTRE = (0.5, 1.6)
 
 def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> None:
     """Simulate the assembly a config describes and write its store."""
-    path = directory / "simulation.zarr"
     notes: dict[str, object] = {}
     provenance = store.Provenance("simulate", key, cfg.model_dump(), str(device), notes)
+    write(cfg, directory / "simulation.zarr", provenance, notes, device)
+
+
+def write(
+    cfg: Simulation,
+    path: Path,
+    provenance: store.Provenance,
+    notes: dict[str, object],
+    device: torch.device,
+    labels: Sequence[str] = (),
+) -> None:
+    """Simulate, and write the store of another step.
+
+    Args:
+        cfg: the section `simulation` of the config.
+        path: of the store.
+        provenance: origin of the store, with the same ``notes``.
+        notes: gets what is found on the way.
+        device: where to simulate.
+        labels: names of the neurons, if they have any.
+    """
     types = assembly.type_of_neuron(cfg)
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
     position = _positions(cfg)
     external: ExternalInput | None = None
     if cfg.input is not None:
-        external = external_input(cfg.input, position, n_frames=cfg.n_frames, dt=cfg.dt)
+        external = external_input(
+            cfg.input, position, n_frames=cfg.n_frames * cfg.frame_every, dt=cfg.dt
+        )
     with noting() as shown:
         weights, noted = noted_weights(cfg.connectivity, cfg.n_neurons)
     say_notes("simulate", noted, shown)
@@ -59,7 +83,9 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
 
     parts: list[Any] = [_neurons(cfg, coupling, types, gain, position), _input(cfg, external)]
     dataset: Any = xr.merge(parts)
-    dataset.attrs["dt"] = cfg.dt
+    dataset.attrs["dt"] = cfg.interval
+    if labels:
+        dataset = dataset.assign_coords(neuron=list(labels))
     reach, saturation = 0.0, Saturation(assembly.flat_from(constants))
     with (
         torch.inference_mode(),
@@ -69,7 +95,8 @@ def run(cfg: Simulation, directory: Path, *, key: str, device: torch.device) -> 
         length = store.block_length(cfg.n_neurons)
         for _, x, _ in blocks(frames, cfg.burn_in, length=length, first=-cfg.burn_in):
             bar.update(len(x))
-        for start, x, rate in blocks(frames, cfg.n_frames, length=length):
+        stored = islice(frames, 0, None, cfg.frame_every)
+        for start, x, rate in blocks(stored, cfg.n_frames, length=length):
             out.put("activity", start, x.cpu().numpy())
             out.put("drift", start, rate.cpu().numpy())
             reach = max(reach, float(x.abs().max()))
@@ -116,7 +143,7 @@ def _neurons(
             "phi": (("type", "x"), store.empty(n_types, CURVE_POINTS)),
             "psi": ((dims, "x"), store.empty(len(pairs), CURVE_POINTS), {"of": of}),
         },
-        coords={"time": cfg.dt * np.arange(frames), "x": np.zeros(CURVE_POINTS, np.float32)},
+        coords={"time": cfg.interval * np.arange(frames), "x": np.zeros(CURVE_POINTS, np.float32)},
     )
 
 
@@ -125,7 +152,7 @@ def _input(cfg: Simulation, external: ExternalInput | None) -> xr.Dataset:
     if external is None or cfg.input is None:
         return xr.Dataset()
     driven = np.arange(cfg.n_neurons) < cfg.input.n_inputs
-    shown = external.image(cfg.dt * np.arange(cfg.n_frames))
+    shown = external.image(cfg.interval * np.arange(cfg.n_frames))
     return xr.Dataset(
         {
             "driven": (("neuron",), driven),

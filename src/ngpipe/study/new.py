@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from ngpipe.errors import ConfigError
 from ngpipe.installed import workflow_root
+from ngpipe.study import new_from
 
 System = Literal["assembly", "connectome", "circuit"]
 SYSTEMS: tuple[System, ...] = get_args(System)
@@ -14,16 +15,45 @@ FIGURES = {"assembly": "Tiny", "connectome": "TinyConnectome", "circuit": "TinyC
 """The figure of each system that takes a minute."""
 
 
-def run(directory: Path, system: System) -> str:
+def run(
+    directory: Path, system: System, recording: Path | None = None, series: str | None = None
+) -> str:
     """Write ``config/`` of a study with one figure of a small experiment; says how to make it.
 
     Args:
         directory: the study, new or without a ``config/``.
         system: what it is about.
+        recording: a file or directory with activity, for a study of it.
+        series: its series, where it holds several.
 
     Raises:
         ConfigError: the directory has a ``config/``, or the workflow is not installed.
+        RecordingError: the recording cannot be read, or it is not said which series is meant.
     """
+    root, config = _places(directory)
+    if recording is not None:
+        if system != "assembly":
+            raise ConfigError(
+                f"a recording is for system assembly, not {system}; leave out --system, or --from"
+            )
+        figure, told = new_from.written(directory, recording, series)
+        return f"{told}\n{_how(root, directory, figure, 'import')}"
+    figure = FIGURES[system]
+    text = _block(root / "config" / "config.yaml", figure)
+    names = sorted(set(re.findall(r"\bof: (\w+)", text)))
+    config.mkdir(parents=True)
+    (config / "config.yaml").write_text(
+        f"# Which figure is made of which panels of which experiments.\n\nfigures:\n{text}"
+    )
+    for name in names:
+        _copied(root, f"config/experiments/{name}.yaml", directory)
+    listed = ", ".join(f"experiments/{name}.yaml" for name in names)
+    told = f"{config} holds one figure, {figure}, of the experiment {listed}."
+    return f"{told} {_how(root, directory, figure)}"
+
+
+def _places(directory: Path) -> tuple[Path, Path]:
+    """The workflow, and the directory of configs to be written."""
     root = workflow_root()
     if root is None:
         raise ConfigError(
@@ -35,23 +65,18 @@ def run(directory: Path, system: System) -> str:
         raise ConfigError(
             f"{config} is there already, and nothing in it is overwritten; name another directory"
         )
-    figure = FIGURES[system]
-    text = _block(root / "config" / "config.yaml", figure)
-    names = sorted(set(re.findall(r"\bof: (\w+)", text)))
-    config.mkdir(parents=True)
-    (config / "config.yaml").write_text(
-        f"# Which figure is made of which panels of which experiments.\n\nfigures:\n{text}"
-    )
-    for name in names:
-        _copied(root, f"config/experiments/{name}.yaml", directory)
+    return root, config
+
+
+def _how(root: Path, directory: Path, figure: str, first: str = "simulate") -> str:
+    """The command that makes the figure, and what to do then."""
     snakefile = shlex.quote(str(root / "Snakefile"))
     return (
-        f"{config} holds one figure, {figure}, of the experiment "
-        f"{', '.join(f'experiments/{name}.yaml' for name in names)}. Make it:\n\n"
+        "Make it:\n\n"
         f"    cd {shlex.quote(str(directory))}\n"
         f"    snakemake -s {snakefile} --cores 2 results/{figure}/\n\n"
         "Then change the experiment, and run the same command again. Every key with unit and "
-        "default:\n\n    ngpipe simulate --help    # likewise of each other step\n"
+        f"default:\n\n    ngpipe {first} --help    # likewise of each other step\n"
     )
 
 

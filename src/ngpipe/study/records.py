@@ -60,8 +60,8 @@ class Stage:
     memory: Memory = field(default_factory=Memory)
     gpu: bool = False
     """True if it gains from a GPU, and asks a cluster for one."""
-    source: str | None = None
-    """Kind of `source` of the experiments that have it; None: all experiments of its system."""
+    sources: tuple[str, ...] = ()
+    """Kinds of `source` of the experiments that have it; without, all of its system have it."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -93,15 +93,26 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             minutes=60,
             memory=Memory(1500, pair=16),
-            source="simulated",
+            sources=("simulated",),
+        ),
+        "record": Stage(
+            "simulate an assembly and write it as a laboratory would record it",
+            outputs=("truth.zarr", "truth.json", "recorded", "recorded.json"),
+            above=(),
+            reads=("simulation", "source.recorded_as", "source.tau"),
+            files=("simulation.connectivity.path", "simulation.input.path"),
+            computes=True,
+            minutes=60,
+            memory=Memory(1500, pair=16, value=24),
+            sources=("laboratory",),
         ),
         "import": Stage(
             "read the recording of an experiment, in the place of `simulate`",
             outputs=("simulation.zarr", "simulation.json"),
-            above=(),
+            above=("record",),
             reads=("source",),
             files=("source.files", "source.truth"),
-            source="recording",
+            sources=("recording", "laboratory"),
         ),
         "train": Stage(
             "train the model, resuming from its checkpoint",

@@ -24,7 +24,7 @@ def covered(stage: Stage, experiment: AnyExperiment) -> dict[str, object]:
 
 def size(experiment: AnyExperiment) -> tuple[int, int]:
     """Neurons and frames of a simulated assembly; 0 and 0 of what is known only once it is read."""
-    if not isinstance(experiment, Experiment) or experiment.source.kind != "simulated":
+    if not isinstance(experiment, Experiment) or experiment.source.kind == "recording":
         return 0, 0
     return experiment.simulation.n_neurons, experiment.simulation.n_frames
 

@@ -36,7 +36,7 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
                 f"{list(experiment.rollout.at)}; add it there"
             )
         return
-    if experiment.source.kind == "recording":
+    if experiment.source.kind != "simulated":
         yield from _truth_missing(panel, experiment)
         return
     n_frames = experiment.simulation.n_frames
@@ -50,7 +50,7 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
 
 def _truth_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
     """The truth, which is not known of a recording unless its config names it."""
-    if KINDS[panel.kind].truth and getattr(experiment.source, "truth", None) is None:
+    if KINDS[panel.kind].truth and getattr(experiment.source, "truth", "") is None:
         yield (
             f".kind: {panel.kind} compares with the truth, which is not known of the recording "
             f"{panel.of}; leave the panel out, or name a store with the truth in source.truth"

@@ -60,8 +60,13 @@ class Contents:
     """Arrays of one dimension, by name: times, labels, trials."""
 
 
-def described(contents: Contents, source: Recorded) -> Series:
+def described(contents: Contents, source: Recorded, *, in_order: bool = True) -> Series:
     """The activity that the config names, as it describes it.
+
+    Args:
+        contents: of the file.
+        source: the section of the config.
+        in_order: frames will be read in order, and all of them. False: only some will be read.
 
     Raises:
         RecordingError: it is not there, or contradicts the config or itself, or nobody says which
@@ -81,7 +86,7 @@ def described(contents: Contents, source: Recorded) -> Series:
         found.name,
         values.shape[0],
         values.shape[1] if found.keep is None else len(found.keep),
-        block=_block(values, found),
+        block=_block(values, found, in_order=in_order),
         units=found.units,
         rate=found.rate if times is None else None,
         times=found.times if times is None else times,
@@ -219,8 +224,10 @@ def _time_axis(
     )
 
 
-def _block(values: Chunked, found: Candidate) -> Callable[[int, int], np.ndarray]:
-    raw = by_frames(values)
+def _block(
+    values: Chunked, found: Candidate, *, in_order: bool
+) -> Callable[[int, int], np.ndarray]:
+    raw = by_frames(values if in_order else replace(values, chunks=None))
 
     def block(start: int, stop: int) -> np.ndarray:
         part = converted(found, raw(start, stop))

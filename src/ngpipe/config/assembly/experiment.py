@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
-from ngpipe.config.assembly.source import Recorded, Simulated, Source
+from ngpipe.config.assembly.source import Laboratory, Recorded, Simulated, Source
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
 from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
@@ -77,30 +77,15 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     simulation, training = sections.get("simulation"), sections.get("training")
     rollout = sections.get("rollout")
     source = sections.get("source")
-    if isinstance(source, Recorded):
-        yield from _not_of_a_recording(simulation, training)
-        simulation = None
+    if source is not None and source.kind != "simulated":
+        yield from _not_of_a_recording(simulation, training, source.kind)
     yield from _rates_misunderstood(source, training)
-    if simulation and len(simulation.types) > simulation.n_neurons:
-        yield (
-            f"simulation.types has {len(simulation.types)} types for "
-            f"{simulation.n_neurons} neurons; lower one or raise the other"
-        )
-    elif simulation and 0 in (counts := simulation.neurons_of_types()):
-        k = counts.index(0)
-        yield (
-            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
-            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
-        )
-    if simulation and simulation.input and simulation.input.n_inputs > simulation.n_neurons:
-        yield (
-            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
-            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
-        )
-    if simulation and training and training.input != "none":
-        yield from _input_misunderstood(simulation, training)
-    if simulation and training and rollout:
-        yield from _rollout_too_long(simulation.n_frames, training, rollout)
+    if simulation and getattr(source, "kind", "simulated") != "recording":
+        yield from _impossible(simulation)
+        if training and training.input != "none":
+            yield from _input_misunderstood(simulation, training)
+        if training and rollout:
+            yield from _rollout_too_long(simulation.n_frames, training, rollout)
     if rollout:
         yield from _too_late(rollout)
 
@@ -111,8 +96,30 @@ def _too_late(rollout: Rollout) -> Iterator[str]:
         yield f"rollout.at {late} lies beyond rollout.n_frames ({rollout.n_frames})"
 
 
-def _not_of_a_recording(simulation: Simulation | None, training: Training | None) -> Iterator[str]:
-    if simulation and simulation.model_fields_set:
+def _impossible(simulation: Simulation) -> Iterator[str]:
+    """More types or inputs than there are neurons."""
+    if len(simulation.types) > simulation.n_neurons:
+        yield (
+            f"simulation.types has {len(simulation.types)} types for "
+            f"{simulation.n_neurons} neurons; lower one or raise the other"
+        )
+    elif 0 in (counts := simulation.neurons_of_types()):
+        k = counts.index(0)
+        yield (
+            f"simulation.types.{k}.share ({simulation.types[k].share:g}) gives this type none of "
+            f"the {simulation.n_neurons} neurons; raise it, or simulation.n_neurons"
+        )
+    if simulation.input and simulation.input.n_inputs > simulation.n_neurons:
+        yield (
+            f"simulation.input.n_inputs ({simulation.input.n_inputs}) exceeds "
+            f"simulation.n_neurons ({simulation.n_neurons}); lower one or raise the other"
+        )
+
+
+def _not_of_a_recording(
+    simulation: Simulation | None, training: Training | None, kind: str
+) -> Iterator[str]:
+    if kind == "recording" and simulation and simulation.model_fields_set:
         yield (
             f"simulation.{min(simulation.model_fields_set)} is set, but source.kind is "
             "'recording', of which nothing is simulated; leave the section simulation out"
@@ -125,11 +132,11 @@ def _not_of_a_recording(simulation: Simulation | None, training: Training | None
 
 
 def _rates_misunderstood(
-    source: Simulated | Recorded | None, training: Training | None
+    source: Simulated | Recorded | Laboratory | None, training: Training | None
 ) -> Iterator[str]:
     if source is None or training is None:
         return
-    if not isinstance(source, Recorded):
+    if isinstance(source, Simulated):
         if training.target == "estimated":
             yield (
                 "training.target is 'estimated', but rates are estimated only from recordings; set "

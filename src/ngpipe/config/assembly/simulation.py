@@ -72,11 +72,19 @@ class Simulation(Section):
     input: Input | None = Field(
         None, description="External input Omega_i(t) of the first neurons. Null: none."
     )
-    n_frames: Count = Field(100_000, description="Frames stored, one per step.")
+    n_frames: Count = Field(100_000, description="Frames stored.")
+    frame_every: Count = Field(
+        1,
+        description="Integration steps from one stored frame to the next, for a recording that is "
+        "sampled more coarsely than it is integrated.",
+        json_schema_extra=unit("steps"),
+    )
     burn_in: Annotated[int, Field(ge=0, json_schema_extra=unit("frames"))] = Field(
         1_000, description="Steps run and discarded before the first stored frame."
     )
-    dt: Duration = Field(0.01, description="Integration step, also the sampling interval.")
+    dt: Duration = Field(
+        0.01, description="Integration step. Frames are `frame_every` steps apart."
+    )
     initial_std: ActivityLevel = Field(
         5.0, description="Standard deviation of the normal initial activity."
     )
@@ -88,6 +96,11 @@ class Simulation(Section):
     seed: Seed = Field(
         42, description="Seed of initial state, noise, positions and shuffled types."
     )
+
+    @property
+    def interval(self) -> float:
+        """Time from one stored frame to the next [tau]."""
+        return self.dt * self.frame_every
 
     @model_validator(mode="after")
     def _fine_enough(self) -> "Simulation":

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ngpipe.config.assembly.observation import Observation
-from ngpipe.config.base import Positive, Seconds, Section, unit
+from ngpipe.config.base import Count, Positive, Seconds, Section, Seed, Weight, unit
 
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]
+Share = Annotated[float, Field(ge=0, lt=1, json_schema_extra=unit("1"))]
 Rate = Annotated[float, Field(gt=0, json_schema_extra=unit("Hz"))]
 
 
@@ -79,4 +80,43 @@ class Recorded(Section):
         return values
 
 
-Source = Annotated[Simulated | Recorded, Field(discriminator="kind")]
+class RecordedAs(Section):
+    """Losses on the way from an assembly to a file."""
+
+    decay: Seconds | None = Field(
+        None, description="Decay time of the calcium indicator. Null: activity itself is recorded."
+    )
+    noise: Weight = Field(
+        0.0, description="Standard deviation of the measurement noise, relative to the signal's."
+    )
+    dropped: Share = Field(0.0, description="Fraction of the frames that are lost at random.")
+    sessions: Count = Field(1, description="Sessions of equal length, one file each.")
+    lacking: Share = Field(
+        0.0, description="Fraction of the cells that are not found in the last session."
+    )
+    seed: Seed = Field(0, description="Seed of noise, lost frames and lost cells.")
+
+    @model_validator(mode="after")
+    def _found_somewhere(self) -> "RecordedAs":
+        if self.lacking and self.sessions == 1:
+            raise ValueError("cells that the last session lacks need another; set sessions: 2")
+        return self
+
+
+class Laboratory(Section):
+    """The assembly of the section `simulation`, recorded as a laboratory would and read back."""
+
+    kind: Literal["laboratory"] = Field(
+        "laboratory",
+        description="Selects a simulation that is written as NWB files, with the losses of a "
+        "recording, and imported from there; the truth stays known.",
+    )
+    recorded_as: RecordedAs = Field(RecordedAs(), description="Losses on the way to the file.")
+    jitter: Positive = Field(0.05, description="As of a recording.")
+    tau: Seconds = Field(
+        1.0, description="Unit of time of the model; with `simulation` it gives the frame rate."
+    )
+    observation: Observation | None = Field(None, description="As of a recording.")
+
+
+Source = Annotated[Simulated | Recorded | Laboratory, Field(discriminator="kind")]
