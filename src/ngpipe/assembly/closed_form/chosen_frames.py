@@ -136,8 +136,15 @@ class Frames:
 
 def smoothness(equations: "Frames | Source", device: torch.device) -> Float[Tensor, "basis basis"]:
     """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
-    eye = torch.eye(equations.phi.n, dtype=torch.float64, device=device)
-    return TINY * eye + equations.stiffness * equations.phi.roughness(eye[0, 0])
+    return size_and_roughness(equations.phi, equations.stiffness, device)
+
+
+def size_and_roughness(
+    phi: Spline, stiffness: float, device: torch.device
+) -> Float[Tensor, "basis basis"]:
+    """Quadratic form of a small weight on the size of functions and another on their roughness."""
+    eye = torch.eye(phi.n, dtype=torch.float64, device=device)
+    return TINY * eye + stiffness * phi.roughness(eye[0, 0])
 
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]

@@ -11,6 +11,11 @@ noise of this session, and biases nothing (regression calibration; Carroll et al
 error in nonlinear models", chapter 4). One session cannot tell the weight of a sender that it does
 not see; sessions that see others can. A row is solved from all sessions that see its neuron, each
 weighed by n_k / s_ik^2, so that sessions that lack much of its input count less.
+
+Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
+of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
+weights: 0 leaves least squares as it is, 1 is what a sender would get that was seen and did as
+little. Held-out frames choose a.
 """
 
 from collections.abc import Iterator, Sequence
@@ -70,17 +75,27 @@ class Parts:
         n_neurons: number of all neurons.
         ridge: relative to the mean diagonal of the Gram matrix.
         known: what unseen senders are expected to send, if that is known already.
+        shrinkage: a.
     """
 
     def __init__(
-        self, parts: Sequence[Part], n_neurons: int, ridge: float, known: Completion | None = None
+        self,
+        parts: Sequence[Part],
+        n_neurons: int,
+        ridge: float,
+        known: Completion | None = None,
+        shrinkage: float = 0.0,
     ) -> None:
+        self.shrinkage = shrinkage
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
         seen = [part.seen() for part in parts]
         self.completion = known or completion(seen, n_neurons, ridge)
         self.predictions = [self.completion.prediction(s.members)[0][1:] for s in seen]
+        missed = [self.completion.prediction(s.members)[1][1:, 1:] for s in seen]
         pairs = zip(self.predictions, seen, strict=True)
-        self.grams = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
+        self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
+        """Mean of products of what is expected to be sent, in every session."""
+        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
@@ -194,7 +209,7 @@ class Block:
                 continue
             w, d = found[here, :n], found[here, n:]
             crossed = torch.einsum("nrk,rk->rn", now.sent_own, d)
-            products = w @ self.parts.grams[k] + 2 * crossed - 2 * now.sent_target.T
+            products = w @ self.parts.plain[k] + 2 * crossed - 2 * now.sent_target.T
             square[here, k] = (
                 now.target
                 + (w * products).sum(1)

@@ -1,5 +1,6 @@
 """Recovery from sessions that each see some of the neurons: psi from one, W and phi from all."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +27,10 @@ from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
 from ngpipe.errors import DivergenceError
 
+SHRINKAGES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""a that are tried."""
+SHRINKAGE_ROWS, SHRINKAGE_FRAMES = 32, 2_000
+"""Rows and held-out frames that choose a."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -66,7 +71,7 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     recording = problem.recording
     everyone = torch.arange(recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    parts = Parts(_parts(problem, fit, transfer), recording.n_neurons, fit.ridge)
+    parts = _shrunk(problem, Parts(_parts(problem, fit, transfer), len(everyone), fit.ridge), fit)
     q = _inflation(parts, everyone) if final else 1.0
     wanted = uncertainty.typical(everyone, recording.n_neurons)
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
@@ -79,6 +84,7 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         blocks.append((found.padding.mean(), found.n.sum(), len(found.rows)))
         problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
     solution.inflation = q
+    problem.report("unseen senders", shrinkage=parts.shrinkage)
     solution.held_out = _held_out(problem, parts, solution)
     if final:
         n_frames = int(sum(float(n) for _, n, _ in blocks) / len(everyone))
@@ -90,6 +96,33 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     loss = float(solution.mean_square.mean() / solution.level.mean())
     problem.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())
     return solution
+
+
+def _shrunk(problem: Problem, parts: Parts, fit: Fit) -> Parts:
+    """The same with the shrinkage that suits held-out frames best."""
+    everyone = torch.arange(parts.n_neurons, device=problem.device)
+    rows = everyone[:: -(-len(everyone) // SHRINKAGE_ROWS)]
+    chosen = problem.recording.selection_frames(SHRINKAGE_FRAMES)
+    held_out = _frames(problem, parts, chosen)
+    best, least = parts, math.inf
+    for share in SHRINKAGES:
+        now = Parts(parts.parts, parts.n_neurons, fit.ridge, parts.completion, share)
+        missed, n = 0.0, 0
+        fits = torch.cat([_unknowns(block.solve()) for block in now.blocks(rows)])
+        for k, frames in held_out:
+            here = torch.isin(rows, parts.parts[k].members)
+            if here.any():
+                found = fits[here]
+                own = RowFit(found[:, : len(everyone)], found[:, len(everyone) :], found[:, 0])
+                missed += float(now.residual(k, frames, own, rows[here]).square().sum())
+                n += len(frames) * int(here.sum())
+        if n and missed / n < least:
+            best, least = now, missed / n
+    return best
+
+
+def _unknowns(found: BlockFit) -> Float[Tensor, "row unknown"]:
+    return torch.cat([found.fit.weights, found.fit.own], 1)
 
 
 def _told(problem: Problem, solution: Solution, told: Diagnosis) -> None:
@@ -151,7 +184,9 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
     halves = zip(*(part.halves() for part in parts.parts), strict=True)
     try:
         found = [
-            solved(Parts(half, parts.n_neurons, parts.ridge, parts.completion), rows)
+            solved(
+                Parts(half, parts.n_neurons, parts.ridge, parts.completion, parts.shrinkage), rows
+            )
             for half in halves
         ]
     except DivergenceError:
