@@ -15,7 +15,7 @@ weighed by n_k / s_ik^2, so that sessions that lack much of its input count less
 Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
 of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
 weights: 0 leaves least squares as it is, 1 is what a sender would get that was seen and did as
-little. Held-out frames choose a.
+little. The more frames there are, the smaller is a.
 """
 
 from collections.abc import Iterator, Sequence

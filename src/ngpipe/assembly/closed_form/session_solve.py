@@ -1,6 +1,5 @@
 """Recovery from sessions that each see some of the neurons: psi from one, W and phi from all."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,10 +26,8 @@ from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
 from ngpipe.errors import DivergenceError
 
-SHRINKAGES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""a that are tried."""
-SHRINKAGE_ROWS, SHRINKAGE_FRAMES = 32, 2_000
-"""Rows and held-out frames that choose a."""
+SHRINKAGE = 50.0
+"""a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -71,7 +68,9 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     recording = problem.recording
     everyone = torch.arange(recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    parts = _shrunk(problem, Parts(_parts(problem, fit, transfer), len(everyone), fit.ridge), fit)
+    shrinkage = _shrinkage(problem, fit)
+    each = _parts(problem, fit, transfer)
+    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage)
     q = _inflation(parts, everyone) if final else 1.0
     wanted = uncertainty.typical(everyone, recording.n_neurons)
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
@@ -98,31 +97,11 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     return solution
 
 
-def _shrunk(problem: Problem, parts: Parts, fit: Fit) -> Parts:
-    """The same with the shrinkage that suits held-out frames best."""
-    everyone = torch.arange(parts.n_neurons, device=problem.device)
-    rows = everyone[:: -(-len(everyone) // SHRINKAGE_ROWS)]
-    chosen = problem.recording.selection_frames(SHRINKAGE_FRAMES)
-    held_out = _frames(problem, parts, chosen)
-    best, least = parts, math.inf
-    for share in SHRINKAGES:
-        now = Parts(parts.parts, parts.n_neurons, fit.ridge, parts.completion, share)
-        missed, n = 0.0, 0
-        fits = torch.cat([_unknowns(block.solve()) for block in now.blocks(rows)])
-        for k, frames in held_out:
-            here = torch.isin(rows, parts.parts[k].members)
-            if here.any():
-                found = fits[here]
-                own = RowFit(found[:, : len(everyone)], found[:, len(everyone) :], found[:, 0])
-                missed += float(now.residual(k, frames, own, rows[here]).square().sum())
-                n += len(frames) * int(here.sum())
-        if n and missed / n < least:
-            best, least = now, missed / n
-    return best
-
-
-def _unknowns(found: BlockFit) -> Float[Tensor, "row unknown"]:
-    return torch.cat([found.fit.weights, found.fit.own], 1)
+def _shrinkage(problem: Problem, fit: Fit) -> float:
+    """a: the unknowns of a row for its frames, so that it vanishes in long recordings."""
+    recording = problem.recording
+    frames = recording.pairs_seen().diagonal().double().mean()
+    return min(1.0, SHRINKAGE * (recording.n_neurons + fit.phi.n) / max(1.0, float(frames)))
 
 
 def _told(problem: Problem, solution: Solution, told: Diagnosis) -> None:
