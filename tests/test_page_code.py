@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ngpipe import keys
@@ -41,6 +42,20 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
 
 
+def activity_file(directory: Path) -> np.ndarray:
+    """Activity of ten neurons under noise, as a table that readers may have; returns their W."""
+    rng, n, dt = np.random.default_rng(0), 10, 0.05
+    weights = rng.normal(size=(n, n))
+    x, rows = 2 * rng.normal(size=n), []
+    for _ in range(4000):
+        rows.append(x)
+        x = x + dt * (weights @ np.tanh(x) - x) + 0.2 * rng.normal(size=n)
+    times = pd.Index(np.round(dt * np.arange(4000), 2), name="time")
+    table = pd.DataFrame(rows, index=times, columns=[f"n{k}" for k in range(n)])
+    table.to_csv(directory / "activity.csv")
+    return weights
+
+
 def run(code: list[str], directory: Path) -> dict:
     """Values of all expressions of some blocks, run one after the other as a reader would."""
     (directory / "config").mkdir()
@@ -53,13 +68,26 @@ def run(code: list[str], directory: Path) -> dict:
         env={"PYTHONPATH": str(keys.PACKAGE.parent), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])  # the page may print
 
 
 def told(text: str, claim: str) -> list[float]:
     """The numbers of a claim, which must stand on the page."""
     assert claim in text
     return [float(number) for number in re.findall(r"\d+\.?\d*(?:e-?\d+)?", claim)]
+
+
+def test_your_own_activity(tmp_path):
+    """The first page and that of the library: from a table to W and a picture."""
+    weights = activity_file(tmp_path)
+    first = blocks("../README.md")[1]
+    short = '"closed_form", "closed_form": {"distil_steps": 400}'
+    values = run([first.replace('"closed_form"', short), "W.values"], tmp_path)["values"]
+    off = ~np.eye(len(weights), dtype=bool)
+    learned = np.array(values["W.values"][0])
+    assert np.corrcoef(learned[off], weights[off])[0, 1] ** 2 > 0.9
+    assert (tmp_path / "found.png").stat().st_size > 10_000
+    assert blocks("api.md")[0].splitlines()[:5] == first.splitlines()[:5]
 
 
 def test_the_page_on_networks(tmp_path):

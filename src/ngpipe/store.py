@@ -354,16 +354,22 @@ def _manifest(dataset: xr.Dataset, written: Path, provenance: Provenance) -> dic
     }
 
 
-def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
-    """The same dataset with units and long names, the resolved config and the version."""
-    described = _with_coordinates(dataset, schema).copy()
-    for name, variable in described.variables.items():
+def described(dataset: xr.Dataset, schema: Schema) -> xr.Dataset:
+    """The same dataset with the units and long names of its schema, as it has in a store."""
+    found = _with_coordinates(dataset, schema).copy()
+    for name, variable in found.variables.items():
         if name in schema:
             units, long_name = schema[str(name)].units, schema[str(name)].long_name
         else:
             units, long_name = schema.coordinates.get(str(name), ("1", str(name)))
-        described[name].attrs = {"long_name": long_name, "units": units, **variable.attrs}
-    described.attrs = {
+        found[name].attrs = {"long_name": long_name, "units": units, **variable.attrs}
+    return found
+
+
+def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr.Dataset:
+    """The same dataset with units and long names, the resolved config and the version."""
+    found = described(dataset, schema)
+    found.attrs = {
         "Conventions": "CF-1.11",
         "title": f"ngpipe {provenance.stage}",
         "source": f"ngpipe {version_of('ngpipe')}",
@@ -371,7 +377,7 @@ def _describe(dataset: xr.Dataset, schema: Schema, provenance: Provenance) -> xr
         "key": provenance.key,
         **dataset.attrs,
     }
-    return described
+    return found
 
 
 def _encoding(variable: xr.Variable) -> dict[str, object]:

@@ -98,3 +98,17 @@ def test_a_missing_value_parts_a_stretch_and_too_short_ones_are_refused():
     data = recording(0.1 * np.arange(100), values)
     with pytest.raises(StoreError, match=r"9 frames, fewer than the 16"):
         compose.panel_figure(material("spectrum", simulation=data))
+
+
+def test_neurons_that_a_session_lacks_are_left_out_of_its_part_alone():
+    """One neuron is ten times as loud in the session that has it."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4000, 3)) * [1.0, 1.0, 10.0]
+    values[:2000, 2], values[2000:, 0] = np.nan, np.nan
+    session = ("time", np.arange(4000) // 2000)
+    data = recording(0.1 * np.arange(4000), values, session=session)
+    ax = compose.panel_figure(material("spectrum", simulation=data)).axes[0]
+    (median,) = ax.lines
+    np.testing.assert_allclose(median.get_ydata().mean(), 2 * 0.05, rtol=0.2)
+    top = ax.collections[0].get_paths()[0].vertices[:, 1].max()
+    assert top > 2 * 0.05 * 20

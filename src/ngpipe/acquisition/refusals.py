@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from ngpipe.acquisition.joined import Joined, Label
 from ngpipe.errors import RecordingError
@@ -13,26 +13,54 @@ SHOWN = 8
 """Neurons named in a message."""
 
 
-def check_shape(recording: Joined) -> None:
+@dataclass(frozen=True)
+class Remedies:
+    """Words of remedies: where a recording comes from decides what to change."""
+
+    axes: str = "set source.axes"
+    series: str = "name another series in source.series"
+    segment: str = "source.segment must name the trial of each frame"
+    leave_out: str = "leave them out with source.drop: [{names}]"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Facts of a recording that decide whether it is refused, and the words for that."""
+
+    where: str
+    """Name of the recording in messages."""
+    labels: Sequence[Label]
+    n_frames: int
+    segment: Shaped[np.ndarray, " frame"] | None = None
+    """Trial of every frame; None: there is but one."""
+    remedies: Remedies = field(default_factory=Remedies)
+
+
+def subject(recording: Joined) -> Subject:
+    """What is looked at of a recording from files."""
+    where = ", ".join(str(s.path) for s in recording.sessions)
+    return Subject(where, recording.labels, recording.n_frames, recording.segment)
+
+
+def check_shape(recording: Subject) -> None:
     """Refuse a recording that is all but certainly turned round, or too short.
 
     Raises:
         RecordingError: more neurons than frames, no neuron, or a trial for each frame.
     """
-    n, frames = len(recording.labels), recording.n_frames
-    where = ", ".join(str(s.path) for s in recording.sessions)
+    n, frames, where = len(recording.labels), recording.n_frames, recording.where
     if n == 0:
         raise RecordingError(f"{where}: source.drop leaves no neuron; drop fewer")
     if n >= frames:
         raise RecordingError(
             f"{where}: {n} neurons and {frames} frames; expected more frames than neurons. If the "
-            "axes are exchanged, set source.axes; if not, the recording is too short to say "
-            "anything of W"
+            f"axes are exchanged, {recording.remedies.axes}; if not, the recording is too short to "
+            "say anything of W"
         )
     if recording.segment is not None and len(set(recording.segment.tolist())) > frames // 2:
         raise RecordingError(
             f"{where}: {len(set(recording.segment.tolist()))} trials in {frames} frames, so hardly "
-            "two frames follow one another; source.segment must name the trial of each frame"
+            f"two frames follow one another; {recording.remedies.segment}"
         )
 
 
@@ -78,30 +106,28 @@ class Tally:
         self._last, self._frames = block[-1], self._frames + len(block)
 
 
-def check_values(tally: Tally, recording: Joined) -> None:
+def check_values(tally: Tally, recording: Subject) -> None:
     """Refuse neurons of which nothing can be learned, and numbers that are no activity.
 
     Raises:
         RecordingError: naming the neurons.
     """
-    named = f"{', '.join(str(s.path) for s in recording.sessions)}: "
-    labels = recording.labels
     if tally.rising.all():
         raise RecordingError(
-            f"{named}all values are whole numbers that rise from frame to frame, as indices or "
-            "times do, expected activity; name another series in source.series"
+            f"{recording.where}: all values are whole numbers that rise from frame to frame, as "
+            f"indices or times do, expected activity; {recording.remedies.series}"
         )
     empty = tally.finite == 0
     if empty.any():
-        raise _leave_out(named, labels, empty, "have no value at any frame")
+        raise _leave_out(recording, empty, "have no value at any frame")
     still = tally.low == tally.high
     if still.any():
         what = f"never change (the first is {tally.low[still][0]:g} throughout)"
-        raise _leave_out(named, labels, still, what)
+        raise _leave_out(recording, still, what)
     twins = _twins(tally)
     if twins.any():
         raise _leave_out(
-            named, labels, twins, "repeat the activity of an earlier neuron, value by value"
+            recording, twins, "repeat the activity of an earlier neuron, value by value"
         )
 
 
@@ -114,13 +140,12 @@ def _twins(tally: Tally) -> Bool[np.ndarray, " neuron"]:
     return found
 
 
-def _leave_out(
-    where: str, labels: Sequence[Label], which: Bool[np.ndarray, " neuron"], what: str
-) -> RecordingError:
-    names = [labels[k] for k in np.flatnonzero(which).tolist()]
+def _leave_out(recording: Subject, which: Bool[np.ndarray, " neuron"], what: str) -> RecordingError:
+    names = [recording.labels[k] for k in np.flatnonzero(which).tolist()]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     listed = ", ".join(map(str, names[:SHOWN]))
+    remedy = recording.remedies.leave_out.format(names=", ".join(map(str, names)))
     return RecordingError(
-        f"{where}{len(names)} neurons {what}, so nothing can be learned about them: {listed}"
-        f"{more}; leave them out with source.drop: [{', '.join(map(str, names))}]"
+        f"{recording.where}: {len(names)} neurons {what}, so nothing can be learned about them: "
+        f"{listed}{more}; {remedy}"
     )

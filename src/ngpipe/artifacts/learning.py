@@ -64,6 +64,8 @@ class Learned:
     """Accuracy of W to expect; None if a recording does not hold it."""
     rows: list[Row]
     """Losses during training, as in training.csv."""
+    held_out_loss: float
+    """Mean squared error on held-out frames over the mean squared rate of training frames."""
     warnings: list[str]
     """Doubts about the model, each beginning with "warning: "."""
 
@@ -95,7 +97,7 @@ def learn(
             f"training.batch_frames (now {cfg.batch_frames}) or training.closed_form.frames "
             f"(now {cfg.closed_form.frames:g}), whichever solver it was, or use --device cpu"
         ) from error
-    return Learned(model, told, rows, warnings)
+    return Learned(model, told, rows, trainer.best.loss, warnings)
 
 
 def tell_gaps(found: Opened) -> None:

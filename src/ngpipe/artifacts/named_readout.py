@@ -42,7 +42,7 @@ def _halves(
 
     What is left of an exact rate is misfit, the same in both halves: that they agree says nothing.
     """
-    if recording.rate is not None:
+    if recording.exact:
         return None
     of_solver = training_log.get("ridge", pd.Series(dtype=float)).dropna()
     ridge = RIDGE if of_solver.empty else float(of_solver.iloc[-1])

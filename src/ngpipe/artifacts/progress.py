@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from tqdm import tqdm
 
 FIRST, GROWTH, LONGEST = 2.0, 1.5, 60.0
 """Seconds before the first line, factor from one interval to the next, longest interval."""
+_SILENCED = ContextVar("silenced", default=False)
 SILENCE = 10.0
 """Seconds without a word after which a step says that it is still at work."""
 
@@ -92,7 +94,7 @@ Bar = Lines | _Bar
 
 def progress(total: int, description: str, *, unit: str, initial: int = 0) -> Bar:
     """A progress display on standard error, of the kind that suits it."""
-    if not sys.stderr.isatty():
+    if _SILENCED.get() or not sys.stderr.isatty():
         return Lines(total, description, unit=unit, initial=initial)
     return _Bar(
         total=total,
@@ -119,7 +121,18 @@ def duration(seconds: float) -> str:
 def say(text: str) -> None:
     """A line on standard error, above a bar if there is one."""
     _Said.last = time.monotonic()
-    tqdm.write(text, file=sys.stderr)
+    if not _SILENCED.get():
+        tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def silenced(silent: bool) -> Iterator[None]:
+    """Say nothing inside the block, if so wanted."""
+    token = _SILENCED.set(silent)
+    try:
+        yield
+    finally:
+        _SILENCED.reset(token)
 
 
 def say_notes(step: str, notes: Iterable[str], shown: Collection[str]) -> None:

@@ -32,7 +32,7 @@ def interval(dataset: xr.Dataset, path: Path) -> float:
     given = dataset.attrs.get("dt")
     beside = ""
     if "time" in dataset.coords and len(dataset["time"]) > 1:
-        beside = f"; the typical spacing of its `time` is {_typical(dataset['time'], path):g}"
+        beside = f"; the typical spacing of its `time` is {typical(dataset['time'], path):g}"
     if given is None:
         raise StoreError(
             f"{path} does not say its sampling interval; set the store's attribute `dt` [tau]"
@@ -98,7 +98,12 @@ def _gaps(time: xr.DataArray, known: Breaks, dt: float, jitter: float, path: Pat
     return spacing > (1 + jitter) * dt + precision
 
 
-def _typical(time: xr.DataArray, path: Path) -> float:
+def typical(time: xr.DataArray, path: Path) -> float:
+    """Median time between two frames, of dates in seconds.
+
+    Raises:
+        StoreError: a frame without a time, or something else than times.
+    """
     return float(np.median(_spacings(time, path)[0]))
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.arrays import Activity, Rate
-from ngpipe.assembly.closed_form.chosen_frames import SMOOTH, size_and_roughness
+from ngpipe.assembly.closed_form.chosen_frames import STIFF, TINY
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import STRETCH, FrameIndices, Recording
 
@@ -126,7 +126,7 @@ def _alone(recording: Recording, frames: FrameIndices) -> Baseline:
         square += basis.mT @ basis
         right += (basis.mT @ rate.T[..., None])[..., 0]
     level = square.diagonal(dim1=1, dim2=2).mean(1)
-    rough = size_and_roughness(spline, SMOOTH, square.device)
-    padded = square + level[:, None, None] * rough
+    smooth = TINY * torch.eye(BASIS).to(square) + STIFF * spline.roughness(square)
+    padded = square + level[:, None, None] * smooth
     coefficients = torch.linalg.solve(padded, right).float()
     return lambda x: spline.read(coefficients, x)

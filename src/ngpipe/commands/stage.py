@@ -4,18 +4,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ngpipe.artifacts import whose
 from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
-from ngpipe.errors import DeviceError
 from ngpipe.ownership import claim
 from ngpipe.study import sections, stages
 from ngpipe.study.records import stage_called
-
-if TYPE_CHECKING:
-    import torch
 
 _OF_RECORDINGS = ("train", "recover", "rollout", "score")
 
@@ -36,7 +31,9 @@ def run(options: argparse.Namespace) -> None:
     module, stage = step(name), stage_called(name)
     more = {option: getattr(options, option) for option in stage.options}
     if stage.computes or options.device != "auto":
-        device = _device(options.device)
+        from ngpipe.artifacts.devices import device_called
+
+        device = device_called(options.device)
         more |= {"device": device} if stage.computes else {}
     if "torch" in sys.modules:
         _limit_threads(options.threads)
@@ -49,27 +46,3 @@ def _limit_threads(threads: int | None) -> None:
 
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(min(threads or available or 1, available or 1))
-
-
-def _device(name: str) -> "torch.device":
-    """The device asked for.
-
-    Raises:
-        DeviceError: the device is unknown or absent.
-    """
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices that "
-            "torch can use; use --device cpu, or install a CUDA build of torch"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
-    return device

@@ -47,7 +47,8 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
     notes: dict[str, object] = {}
     provenance = store.Provenance("import", key, source.model_dump(), notes=notes)
     with _sessions(source) as recording:
-        refusals.check_shape(recording)
+        subject = refusals.subject(recording)
+        refusals.check_shape(subject)
         dataset = _dataset(recording, source)
         breaks = sampling.breaks(dataset, Path(", ".join(source.files)))
         _tell(recording, notes)
@@ -64,7 +65,7 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
                     out.put(name, start, values)
                 tally.add(block["activity"])
                 bar.update(len(block["activity"]))
-            refusals.check_values(tally, recording)
+            refusals.check_values(tally, subject)
 
 
 def _written_by_record(source: Laboratory, directory: Path) -> Recorded:

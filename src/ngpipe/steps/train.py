@@ -83,7 +83,7 @@ def _write(
     solved = learned.rows[-1]["step"] - trainer.step
     notes: dict[str, object] = {
         "selected_step": solved + trainer.best.step,
-        "held_out_loss": trainer.best.loss,
+        "held_out_loss": learned.held_out_loss,
     }
     notes |= provenance.notes
     if (told := learned.diagnosis) is not None:

@@ -106,9 +106,11 @@ class Frames:
             rate = rate - self.omega[:, rows]
         return rate / self.divisor(rows)
 
-    def own(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "frame row basis"]:
-        """Basis of phi of some rows."""
-        basis = self.phi.basis(self.x[:, rows].double())
+    def own(
+        self, rows: Int[Tensor, " row"], shift: Float[Tensor, " row"] | float = 0.0
+    ) -> Float[Tensor, "frame row basis"]:
+        """Basis of phi of some rows, at their activity or that far from it."""
+        basis = self.phi.basis(self.x[:, rows].double() + shift)
         divisor = self.divisor(rows)
         return basis if isinstance(divisor, float) else basis / divisor[..., None]
 
@@ -134,15 +136,10 @@ class Frames:
         )
 
 
-def smoothness(equations: "Frames | Source", device: torch.device) -> Float[Tensor, "basis basis"]:
-    """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
-    return size_and_roughness(equations.phi, equations.stiffness, device)
-
-
-def size_and_roughness(
-    phi: Spline, stiffness: float, device: torch.device
+def smoothness(
+    phi: Spline, device: torch.device, stiffness: float = SMOOTH
 ) -> Float[Tensor, "basis basis"]:
-    """Quadratic form of a small weight on the size of functions and another on their roughness."""
+    """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
     eye = torch.eye(phi.n, dtype=torch.float64, device=device)
     return TINY * eye + stiffness * phi.roughness(eye[0, 0])
 

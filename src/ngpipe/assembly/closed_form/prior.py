@@ -120,7 +120,7 @@ class Prior:
         self, moments: Moments, rows: Int[Tensor, " row"], support: Bool[Tensor, "row pre"]
     ) -> RowFit:
         """Least squares on the weights that are left."""
-        padding = smoothness(self.equations, self.plain.moment.device)
+        padding = smoothness(self.equations.phi, self.plain.moment.device, self.equations.stiffness)
         weights = torch.zeros_like(support, dtype=torch.float64)
         own = torch.zeros_like(moments.own_target)
         for k in range(len(rows)):

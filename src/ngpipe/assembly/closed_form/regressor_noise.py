@@ -22,18 +22,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, residual
+from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, own_noise, residual
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Transfer, smoothness
 from ngpipe.assembly.closed_form.problem import Problem
-from ngpipe.assembly.closed_form.rows import Gram, Rows
+from ngpipe.assembly.closed_form.rows import SAFE, Gram, Rows
 from ngpipe.assembly.closed_form.transfer import Fit
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Shares a that are tried."""
-SAFE = 0.95
-"""Part of the largest share that leaves C - a D positive; no more is taken out."""
-ROWS, PAIRS = 32, 4_000
-"""Rows of W that choose a, and pairs of frames whose residuals are multiplied."""
+ROWS = 128
+"""Most rows of W that choose a."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +80,20 @@ def without_noise(
     noise = sent_noise(equations, fit.transfer, sd.to(plain.moment))
     most = SAFE * _positive_until(plain, noise)
     rows = members[:: -(-len(members) // ROWS)]
-    first = problem.recording.judging_pairs(PAIRS)
-    both = (first, first + problem.recording.memory)
+    both = problem.recording.judging_pairs()
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
     found = moments(equations, fit.transfer, rows)
-    padding = smoothness(equations, problem.device)
+    padding = smoothness(equations.phi, problem.device, equations.stiffness)
+    own = own_noise(equations, rows, sd)
 
-    def missed(gram: Gram) -> float:
-        fitted = Rows(gram, rows, found, padding).solve()
+    def missed(share: float) -> float:
+        fitted = Rows(grams[share], rows, found, padding, own_noise=share * own).solve()
         early, late = (residual(frames, fit.transfer, fitted, rows) for frames in pair)
         return float((early * late).mean())
 
-    shares = sorted({min(share, most) for share in SHARES}) if len(first) else [0.0]
+    shares = sorted({min(share, most) for share in SHARES}) if len(both[0]) else [0.0]
     grams = {share: Gram(plain.moment, fit.ridge, share * noise) for share in shares}
-    best = min(shares, key=lambda share: missed(grams[share]))
+    best = min(shares, key=missed)
     size = float((noise / plain.moment.diagonal()).mean())
     return grams[best], SenderNoise(size, best)
 

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from ngpipe.errors import DivergenceError
 
+SAFE = 0.95
+"""Part of the largest share of noise that leaves a matrix positive; no more is taken out."""
+
 Sent = Float[Tensor, "frame pre"]
 Own = Float[Tensor, "frame row column"]
 
@@ -164,6 +167,8 @@ class Rows:
             square.
         shared: weight of every row, if all rows are to have the same coefficients of their own
             columns.
+        own_noise: part of the moments of the own columns that is measurement noise of the neuron;
+            it is taken out as far as that leaves them independent of what is sent.
 
     Raises:
         DivergenceError: the own columns of a row are not independent of what is sent.
@@ -176,6 +181,7 @@ class Rows:
         moments: Moments,
         padding: Float[Tensor, "column column"],
         shared: Float[Tensor, " row"] | None = None,
+        own_noise: Float[Tensor, "row column column"] | None = None,
     ) -> None:
         self.gram, self.rows, self.moments, self.shared = gram, rows, moments, shared
         crossed = moments.sent_own
@@ -188,7 +194,11 @@ class Rows:
         self.eliminated = self._allowed(half[:, n_rows:].view(n, n_rows, columns).permute(1, 2, 0))
         level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
         self._own = moments.own_own + level[:, None, None] * padding
-        self.reduced = self._together(self._own - self.eliminated @ self.eliminated.mT)
+        reduced = self._own - self.eliminated @ self.eliminated.mT
+        if own_noise is not None:
+            freed = _freed(reduced, own_noise)
+            self._own, reduced = self._own + freed - reduced, freed
+        self.reduced = self._together(reduced)
         self.schur, failed = torch.linalg.cholesky_ex(self.reduced)
         if failed.any():
             raise DivergenceError(
@@ -295,3 +305,16 @@ class Rows:
         solved = torch.cholesky_solve(both, self.schur)
         moment = more.own_own - half @ half.mT - left.mT @ solved[..., :m]
         return moment, right - (left.mT @ solved[..., m:])[..., 0]
+
+
+def _freed(
+    reduced: Float[Tensor, "row column column"], noise: Float[Tensor, "row column column"]
+) -> Float[Tensor, "row column column"]:
+    """Every row's matrix minus its noise, along each direction as much as leaves it positive."""
+    factor, failed = torch.linalg.cholesky_ex(reduced)
+    half = torch.linalg.solve_triangular(factor, noise, upper=False)
+    inside = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    inside = torch.where((failed > 0)[:, None, None], 0.0, inside)
+    share, direction = torch.linalg.eigh(inside)
+    turned = factor @ (direction * (1 - share.clamp_max(SAFE)).sqrt()[:, None, :])
+    return torch.where((failed > 0)[:, None, None], reduced, turned @ turned.mT)

@@ -184,7 +184,7 @@ class Search:
     def at(self, transfer: Transfer, ridge: float) -> _State:
         """The best rows for a psi, and their loss: mean squared error relative to the level."""
         gram = Gram(gram_moment(self.frames, transfer), ridge)
-        padding = smoothness(self.frames, self.level.device)
+        padding = smoothness(self.frames.phi, self.level.device, self.frames.stiffness)
         shared = 1 / self.level if self.one_phi else None
         found = moments(self.frames, transfer, self.rows)
         rows = Rows(gram, self.rows, found, padding, shared)

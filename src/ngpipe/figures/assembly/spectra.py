@@ -11,6 +11,7 @@ from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
 from ngpipe.figures.assembly.stretches import stretches
 from ngpipe.figures.drawing.material import pretty
+from ngpipe.figures.drawing.ticks import log_axis
 
 SEGMENTS = 8
 """Windows that the longest stretch is divided into, so that its spectrum is averaged."""
@@ -38,8 +39,8 @@ def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
 
     .. math:: P_i(f), \qquad \int_0^{f_N} P_i\,df = \mathrm{var}(x_i)
 
-    White measurement noise of standard deviation s and frame interval dt has the density
-    :math:`2 s^2 dt` at all frequencies.
+    Measurement noise of standard deviation s has a mean density of :math:`2 s^2 dt`, which is its
+    density at every frequency if it is white.
 
     Raises:
         StoreError: no stretch is long enough.
@@ -53,10 +54,12 @@ def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
     ax.fill_between(frequency, low, high, color=color, alpha=0.2, linewidth=0)
     ax.plot(frequency, middle, color=color, label="median, quartiles")
     ax.set(xscale="log", yscale="log", xlim=(frequency[0], frequency[-1]))
-    if "activity_noise" in data:
-        level = 2 * float((data["activity_noise"] ** 2).median()) * dt
-        name = "measurement noise"
+    level = 2 * dt * _noise(data) ** 2
+    if level > 0:
+        name = "measurement noise, mean"
         ax.axhline(level, color=material.style.learned_color, lw=0.8, ls="--", label=name)
+    log_axis(ax, "x")
+    log_axis(ax, "y")
     hertz = of_time == "s"
     ax.set_xlabel("frequency [Hz]" if hertz else f"frequency [1/{pretty(of_time)}]")
     ax.set_ylabel(f"power density [{_density(data['activity'], 'Hz' if hertz else of_time)}]")
@@ -73,30 +76,43 @@ def _welch(
     n = min(source.sizes["time"], MOST_FRAMES)
     neurons = np.unique(np.linspace(0, source.sizes["neuron"] - 1, MOST_NEURONS).astype(int))
     values = source.isel(time=slice(0, n)).load().isel(neuron=neurons).values
-    parts = [run for part in stretches(data, n) for run in _whole(values, part.frames)]
-    longest = max((len(part) for part in parts), default=0)
+    runs = [run for part in stretches(data, n) for run in _whole(values, part.frames)]
+    longest = max((run.stop - run.start for run, _ in runs), default=0)
     window = min(MOST, max(FEWEST, longest // SEGMENTS))
-    long = [part for part in parts if len(part) >= window]
-    if not long:
+    runs = [(run, seen) for run, seen in runs if run.stop - run.start >= window]
+    if not runs:
         raise StoreError(
             f"the longest stretch of the recording without a gap or a missing value has {longest} "
             f"frames, fewer than the {FEWEST} that a spectrum needs; leave the panel out of the "
             "figure"
         )
-    total: np.ndarray = np.zeros(())
-    for part in long:
-        frequency, power = welch(part, fs=1 / dt, nperseg=window, axis=0)
-        total = total + power * len(part)
+    total, frames = np.zeros((window // 2 + 1, values.shape[1])), np.zeros(values.shape[1])
+    for run, seen in runs:
+        frequency, power = welch(values[run][:, seen], fs=1 / dt, nperseg=window, axis=0)
+        total[:, seen] += power * (run.stop - run.start)
+        frames[seen] += run.stop - run.start
+    total[:, frames == 0] = np.nan
     # The mean is taken away, and the density at the last frequency is half of its neighbours'.
-    return frequency[1:-1], total[1:-1] / sum(map(len, long))
+    return frequency[1:-1], total[1:-1] / np.maximum(frames, 1)
 
 
-def _whole(values: np.ndarray, frames: slice) -> list[np.ndarray]:
-    """Runs of frames of a stretch in which no neuron lacks a value."""
-    part = values[frames]
-    finite = np.isfinite(part).all(axis=1)
-    edges = np.flatnonzero(np.diff(finite)) + 1
-    return [run for run in np.split(part, edges) if len(run) and np.isfinite(run[0]).all()]
+def _whole(values: np.ndarray, frames: slice) -> list[tuple[slice, np.ndarray]]:
+    """Runs of frames of a stretch in which no neuron that it has lacks a value; these neurons."""
+    finite = np.isfinite(values[frames])
+    seen = finite.any(axis=0)
+    if not seen.any():
+        return []
+    whole = finite[:, seen].all(axis=1).astype(int)
+    edges = np.diff(whole, prepend=0, append=0)
+    starts, stops = (frames.start + np.flatnonzero(edges == sign) for sign in (1, -1))
+    return [(slice(a, b), seen) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+def _noise(data: xr.Dataset) -> float:
+    """Standard deviation of the measurement noise of the typical neuron; NaN if it is not known."""
+    if "activity_noise" not in data:
+        return float("nan")
+    return float(data["activity_noise"].median())
 
 
 def _density(activity: xr.DataArray, of: str) -> str:

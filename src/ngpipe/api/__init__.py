@@ -1,0 +1,1 @@
+"""The pipeline as functions of arrays at hand: no config, no files."""
