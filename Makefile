@@ -79,12 +79,13 @@ clean-results:
 	@printf 'remove results/, checkpoints/ and .snakemake/ (%s)? [y/N] ' "$$(du -sh results 2>/dev/null | cut -f1)"; \
 	read answer; [ "$$answer" = y ] && rm -rf results checkpoints logs benchmarks .snakemake
 
-# Connectomes that a package carries: its data file is read, nothing of it is imported. Without
+# Connectomes and responses that a package carries: its data file is read, nothing of it is imported. Without
 # the package the step looks further, and says what there is to do.
 OpticLobe: $(VENV)/flyvis
 Worm: $(VENV)/cect
+WormActivity: $(VENV)/cect $(VENV)/wormneuroatlas
 
-$(VENV)/flyvis $(VENV)/cect: $(VENV)/installed
+$(VENV)/flyvis $(VENV)/cect $(VENV)/wormneuroatlas: $(VENV)/installed
 	-$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(@F) && touch $@
 
 # Any other target is a figure.

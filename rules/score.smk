@@ -1,5 +1,6 @@
 rule score:
     input:
+        files=named_files("score"),
         simulation=ancient("results/runs/{experiment}/simulation.zarr"),
         simulated="results/runs/{experiment}/simulation.json",
         history=ancient("results/runs/{experiment}/training.zarr"),
@@ -12,6 +13,7 @@ rule score:
         metrics="results/runs/{experiment}/metrics.csv",
         manifest="results/runs/{experiment}/metrics.json",
         curve="results/runs/{experiment}/learning_curve.csv",
+        agreement="results/runs/{experiment}/agreement.csv",
     log:
         "logs/{experiment}/score.log",
     benchmark:

@@ -24,6 +24,7 @@ ROOMS = {
     "circuit": (
         "circuit|metrics.circuit|wiring.nulls.(ablations|motifs)|config.circuit|schemas.circuit|figures.circuit"
     ),
+    "atlas": "wiring.sources.functional_atlas|config.atlas|schemas.atlas|figures.atlas",
 }
 """Modules below ngpipe that belong to one system."""
 STAGES = [(system, stage) for system, stages in SYSTEMS.items() for stage in stages]

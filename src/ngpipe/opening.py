@@ -230,7 +230,10 @@ def _kept_whole(variable: xr.Variable, where: str) -> xr.Variable:
 
 
 class _Mended(WrapperStore[LocalStore]):
-    """A store whose arrays of text zarr 3 can open: zarr 2 gave them the fill value 0."""
+    """A store whose arrays of bytes zarr 3 can open: zarr 2 gave them the fill value 0.
+
+    It stops at the first such array when it lists a group. hdmf-zarr writes dates so.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(LocalStore(path, read_only=True))
@@ -247,7 +250,8 @@ class _Mended(WrapperStore[LocalStore]):
         if found is None or not key.endswith(".zarray"):
             return found
         about = json.loads(found.to_bytes())
-        if about.get("dtype") != "|O" or about.get("fill_value") != 0:
+        filters = [one.get("id") for one in about.get("filters") or ()]
+        if "vlen-bytes" not in filters or about.get("fill_value") != 0:
             return found
         return prototype.buffer.from_bytes(json.dumps(about | {"fill_value": ""}).encode())
 

@@ -13,10 +13,10 @@ SERIES = "processing/ophys/Fluorescence/roi"
 TABLE = "processing/ophys/ImageSegmentation/PlaneSegmentation"
 
 
-def text(group, name, words):
-    """A column of text as zarr 2 writes it: objects, with the fill value 0."""
-    array = group.create_array(name, shape=len(words), chunks=(len(words),), dtype=str)
-    array[:] = np.array(words)
+def text(group, name, words, dtype=str):
+    """A column of text or bytes as zarr 2 writes it: objects, with the fill value 0."""
+    array = group.create_array(name, shape=len(words), chunks=(len(words),), dtype=dtype)
+    array[:] = np.array(words, dtype=object)
     place = group.store.root / group.path / name / ".zarray"
     about = json.loads(place.read_text()) | {"fill_value": 0}
     place.write_text(json.dumps(about))
@@ -28,6 +28,7 @@ def path(tmp_path):
     root = zarr.open_group(tmp_path / "a.nwb.zarr", mode="w", zarr_format=2)
     root.attrs.update(nwb_version="2.11.0", neurodata_type="NWBFile", namespace="core")
     text(root, "session_description", ["s"])
+    text(root, "session_start_time", [b"2026-01-01"], dtype=zarr.dtype.VariableLengthBytes())
     rows = root.create_group(TABLE)
     rows.attrs.update(colnames=["label", "pixel_mask"], neurodata_type="PlaneSegmentation")
     text(rows, "label", ["N0", "N1", "N2", "N3"])
@@ -100,3 +101,9 @@ def test_times_that_contradict_themselves_are_refused(path, about, words):
     series(zarr.open_group(path, mode="a"), "acquisition/bad", **about)
     with pytest.raises(RecordingError, match=words):
         read(path, series="acquisition/bad")
+
+
+def test_zarr_alone_cannot_open_its_dates(path):
+    """Else the tests above would not see the bytes at which zarr 3 stops."""
+    with pytest.raises(TypeError, match="Expected a string"):
+        zarr.open_array(path / "session_start_time", mode="r")

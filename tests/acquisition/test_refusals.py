@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from ngpipe.acquisition.joined import Joined
-from ngpipe.acquisition.refusals import Tally, check_shape, check_values
+from ngpipe.acquisition.refusals import Subject, Tally, check_shape, check_values, subject
 from ngpipe.acquisition.series import Series
 from ngpipe.errors import RecordingError
 
 
-def recording(n, frames=100, segment=None) -> Joined:
+def recording(n, frames=100, segment=None) -> Subject:
     values = np.zeros((frames, n))
     labels = tuple(f"n{k}" for k in range(n))
     session = Series(
         Path("a.npy"), "", frames, n, lambda a, b: values[a:b], labels=labels, segments=segment
     )
     every = np.arange(n)
-    return Joined((session,), labels, (every,), (every,), rate=10.0, tau=1.0)
+    return subject(Joined((session,), labels, (every,), (every,), rate=10.0, tau=1.0))
 
 
 def tallied(values, length=3) -> Tally:

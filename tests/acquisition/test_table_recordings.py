@@ -115,6 +115,11 @@ def test_empty_cells_are_no_values(tmp_path, values):
         ("t,a,n\n0,1,x\n1,2,y\n", {"time": "t", "labels": "n"}, "leave source.labels out"),
         ("t,a\n0,1\n1,2\n", {"time": "s"}, "has no array 's'"),
         ("t\n0\n1\n", {"time": "t"}, "no column of numbers is left"),
+        (
+            "time_s,a\n0,1\n1,2\n2,0\n",
+            {"axes": "time_neuron"},
+            "'time_s' would be taken for a neuron.*set source.time: time_s",
+        ),
     ],
 )
 def test_a_table_that_does_not_fit_is_told(tmp_path, content, source, words):

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from ngpipe.config import describe
 from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.assembly.simulation import Simulation
+from ngpipe.config.atlas.experiment import AtlasExperiment
 from ngpipe.config.base import fields_of, models_in
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
@@ -22,7 +23,7 @@ from ngpipe.config.filters import NOTEBOOK
 from ngpipe.config.nulls import null_kinds
 
 ROOT = Path(__file__).parents[2]
-MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, Figures)
+MODELS = (Experiment, ConnectomeExperiment, CircuitExperiment, AtlasExperiment, Figures)
 KEYS = [(model, key) for model in MODELS for key in describe.keys(model)]
 UNITS = {"1", "1/tau", "1 or 1/tau", "tau", "activity", "frames", "steps", "columns", "pt"}
 UNITS |= {"Hz", "inch", "1/inch", "s", "synapses", "unit of the connectome", "of the key"}
@@ -166,6 +167,7 @@ def test_they_are_generated_where_they_belong(tmp_path):
     found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     assert found == {
         "config/README.md",
+        "workflow/schemas/atlasexperiment.schema.json",
         "workflow/schemas/circuitexperiment.schema.json",
         "workflow/schemas/connectomeexperiment.schema.json",
         "workflow/schemas/experiment.schema.json",

@@ -184,7 +184,7 @@ def run_directory(tmp_path):
 )
 def test_what_a_store_does_not_hold_has_no_rows(run_directory, left_out, quantities):
     directory = run_directory(*left_out)
-    score.run({}, (2,), directory, key="k")
+    score.run({}, (2,), None, directory, key="k")
     table = store.read_csv(directory / "metrics.csv")
     assert set(table["quantity"]) & {"interval", "connected"} == quantities
     if "interval" in quantities:

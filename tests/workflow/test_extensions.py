@@ -218,4 +218,4 @@ def test_a_system_that_no_one_registered_is_an_error(study: Study) -> None:
     path = study.path("config", "experiments", "small.yaml")
     path.write_text(f"system: clock\n{path.read_text()}")
     told = study.snakemake("-n", rc=1)
-    assert "system is 'clock', expected one of ['assembly', 'connectome', 'circuit']" in told
+    assert "system is 'clock', expected one of ['assembly', 'connectome', 'circuit', " in told

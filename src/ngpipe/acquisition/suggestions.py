@@ -1,6 +1,5 @@
 """Series in a file of activity, each with the section `source` of a config that reads it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,13 @@ import numpy as np
 import yaml
 
 from ngpipe.acquisition.formats.contents import Candidate, Contents, described
+from ngpipe.acquisition.formats.naming import NEURONS, TIMES, TRIALS, means, unit_in
 from ngpipe.acquisition.formats.nwb_series import LABELS
-from ngpipe.acquisition.formats.xarray_files import NEURONS, TIMES, TRIALS
 from ngpipe.acquisition.series import Series
 from ngpipe.config.assembly.source import Recorded
 from ngpipe.errors import RecordingError
 
 _NAMING = {*LABELS, *NEURONS, "cell_id", "roi_id", "neuron_id"}
-_UNIT = re.compile(r"^(.*?)[ _]*[\[(]?(ms|us|min|s)[\])]?$")
 ASKED = {
     "axes": "time_neuron or neuron_time: the file does not say it",
     "rate": "[Hz] or time: the file does not say it",
@@ -100,8 +98,7 @@ def _time(named: list[str]) -> dict[str, str | None]:
     """Keys for the column of times, with the unit that its name gives."""
     if not named:
         return {}
-    unit = _UNIT.match(named[0].rpartition("/")[2].lower())
-    return {"time": named[0], "time_unit": unit[2] if unit and unit[1] else None}
+    return {"time": named[0], "time_unit": unit_in(named[0])}
 
 
 def _like(
@@ -109,19 +106,12 @@ def _like(
 ) -> list[str]:
     """The first column with one of some names, and an entry for each row or column."""
     for name, column in columns.items():
-        if not _means(name, words):
+        if not means(name, words):
             continue
         values = np.asarray(column())
         if values.ndim == 1 and values.dtype.kind in kinds and len(values) in shape:
             return [name]
     return []
-
-
-def _means(name: str, words: set[str]) -> bool:
-    """True of a name that is one of the words, in a group or not, with a unit or not."""
-    last = re.split(r"[/.]", name)[-1].lower()
-    unit = _UNIT.match(last)
-    return last in words or bool(unit and unit[1] in words)
 
 
 def _yaml(value: object) -> str:

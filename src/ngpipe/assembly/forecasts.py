@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.arrays import Activity, Rate
-from ngpipe.assembly.baselines import baselines, typical_activity
+from ngpipe.assembly.baselines import Baseline, baselines, typical_activity
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 
@@ -54,7 +54,7 @@ def forecasts(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dat
     truth = recording.activity[frames.flatten()].unflatten(0, frames.shape).transpose(0, 1)
     steps: dict[str, Step] = {"model": _of_model(model, recording, starts)}
     for name, rate in baselines(recording).items():
-        steps[name] = lambda _, x, rate=rate: rate(x)
+        steps[name] = _of_rate(rate)
     mean, limit = typical_activity(recording), FAR * recording.scales().reach
     errors = [_errors(step, truth, mean, recording.dt, limit) for step in steps.values()]
     variance = (truth[1:].double() - mean).square().nanmean(-1)
@@ -87,6 +87,10 @@ def _runs(usable: Int[Tensor, " frame"], block: range) -> tuple[Int[Tensor, " ru
     """Frames of a block, parted where they do not follow one another."""
     frames = usable[block.start : block.stop]
     return frames.tensor_split(torch.nonzero(frames.diff() != 1)[:, 0] + 1)
+
+
+def _of_rate(rate: Baseline) -> Step:
+    return lambda _, x: rate(x)
 
 
 def _of_model(model: AssemblyGNN, recording: Recording, starts: Int[Tensor, " start"]) -> Step:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.atlas.experiment import AtlasExperiment
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
 from ngpipe.config.load import content_of, validate
@@ -14,8 +15,9 @@ EXPERIMENTS: dict[str, "type[AnyExperiment]"] = {
     "assembly": Experiment,
     "connectome": ConnectomeExperiment,
     "circuit": CircuitExperiment,
+    "atlas": AtlasExperiment,
 }
-AnyExperiment = Experiment | ConnectomeExperiment | CircuitExperiment
+AnyExperiment = Experiment | ConnectomeExperiment | CircuitExperiment | AtlasExperiment
 
 
 def load_experiment(path: Path) -> AnyExperiment:

@@ -51,6 +51,12 @@ class CelegansSource(Section):
         "with one. Null: the installed package cect (its file, not its code), or a verified "
         "download.",
     )
+    positions: bool = Field(
+        False,
+        description="Give the neurons their positions, `x`, `y` (from head to tail) and `z`, which "
+        "nulls that keep distances need: from the installed package wormneuroatlas (its file, not "
+        "its code), or a verified download.",
+    )
 
 
 class _OwnConnectome(Section):

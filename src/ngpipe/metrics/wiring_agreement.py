@@ -19,85 +19,29 @@ sign      share of the connected pairs whose v, not 0, has the sign of w
 Along one hop w is the weight; along n hops it is the effective connectivity over all paths of 1 to
 n hops, each hop weighed by the share of its receiver's input
 (:mod:`ngpipe.wiring.paths.effective`), and nearly all pairs are connected, so ``presence`` is left
-out. So are ``rank`` and ``sign`` where the connectome has no negative weight. Nulls are connectomes
-drawn whole and then compared over the same pairs.
+out. So are ``rank`` and ``sign`` where connectome or estimate has no negative value. Nulls are
+connectomes drawn whole and then compared over the same pairs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.stats import rankdata
 
 from ngpipe.config.base import OBSERVED
-from ngpipe.errors import ConnectomeError
 from ngpipe.metrics.tidy import scores
 from ngpipe.wiring.container import Connectome
-from ngpipe.wiring.edges import few
 from ngpipe.wiring.nulls.significance import p_value
 from ngpipe.wiring.paths.effective import effective_connectivity
+from ngpipe.wiring.shared_pairs import SharedPairs
 
 MEASURES = ("rank", "rank_size", "presence", "sign")
 COLUMNS = ["null", "hops", "measure", "draw", "value"]
-FEWEST = 10
-"""Pairs below which nothing is compared."""
 
 Pairs = Float[np.ndarray, " pair"]
-
-
-@dataclass(frozen=True)
-class SharedPairs:
-    """Pairs of neurons that an estimate and a connectome both know.
-
-    Attributes:
-        post: index of the receiver in the connectome.
-        pre: likewise of the sender.
-        value: the estimate.
-        counts: ``pairs``; ``not_measured``, pairs of the rows and columns of the estimate without
-            a number; ``unknown_neurons``, its neurons that the connectome lacks.
-    """
-
-    post: Int[np.ndarray, " pair"]
-    pre: Int[np.ndarray, " pair"]
-    value: Pairs
-    counts: Mapping[str, int]
-
-    @classmethod
-    def of(cls, estimate: xr.DataArray, connectome: Connectome) -> "SharedPairs":
-        """Match by name: the coordinates ``post`` and ``pre`` of the estimate, ids of the other.
-
-        Args:
-            estimate: (post, pre), NaN where not known; rows and columns may be other neurons.
-            connectome: with ids.
-
-        Raises:
-            ConnectomeError: no names, a name that stands twice, or too few pairs in common.
-        """
-        places = {dim: _places(estimate, dim, connectome) for dim in ("post", "pre")}
-        names = [estimate[dim].values for dim in ("post", "pre")]
-        values = estimate.transpose("post", "pre").values.astype(np.float64)
-        other = names[0][:, None] != names[1]
-        measured = np.isfinite(values) & other
-        known = (places["post"] >= 0)[:, None] & (places["pre"] >= 0)
-        row, column = np.nonzero(measured & known)
-        lost = {
-            name for dim, own in zip(places, names, strict=True) for name in own[places[dim] < 0]
-        }
-        counts = {
-            "pairs": len(row),
-            "not_measured": int((other & known).sum()) - len(row),
-            "unknown_neurons": len(lost),
-        }
-        if len(row) < FEWEST:
-            raise ConnectomeError(
-                f"estimate and connectome share {len(row)} pairs of neurons, expected at least "
-                f"{FEWEST}; the names of the estimate begin with {few(names[0])}, those of the "
-                f"connectome with {few(connectome.ids)}: give both the same names"
-            )
-        return cls(places["post"][row], places["pre"][column], values[row, column], counts)
 
 
 class _Compared:
@@ -157,7 +101,8 @@ def agreement(
         ConnectomeError: too few pairs in common.
     """
     pairs = SharedPairs.of(estimate, connectome)
-    compared = _Compared(pairs, signed=connectome.is_signed)
+    signed = connectome.is_signed and bool((pairs.value < 0).any())
+    compared = _Compared(pairs, signed=signed)
     drawn = {OBSERVED: [connectome], **samples}
     rows = [
         (null, n, measure, k, value)
@@ -204,22 +149,6 @@ def _against(quantity: str, values: Mapping[str, float], draws: pd.DataFrame) ->
         told[f"{measure}_z"] = (value - mean) / spread if spread > 0 else np.nan
         told[f"{measure}_p"] = p_value(value, null)
     return scores(quantity, told, n)
-
-
-def _places(estimate: xr.DataArray, dim: str, connectome: Connectome) -> Int[np.ndarray, " name"]:
-    """Index in the connectome of each row or column; -1 where it is not there."""
-    if dim not in estimate.coords:
-        raise ConnectomeError(
-            f"the estimate has no names along '{dim}', so it cannot be matched with a connectome; "
-            f"give it the coordinate '{dim}' with the name of each neuron"
-        )
-    names, ids = pd.Index(estimate[dim].values), pd.Index(connectome.ids)
-    if names.has_duplicates:
-        raise ConnectomeError(
-            f"{few(names[names.duplicated()])} stand twice along '{dim}' of the estimate; give "
-            "each neuron one row and one column"
-        )
-    return ids.get_indexer(names)
 
 
 def _standard(ranks: Pairs) -> Pairs:

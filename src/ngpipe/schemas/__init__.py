@@ -7,6 +7,7 @@ from importlib import import_module
 
 _NAMES = {
     "assembly": ("RECOVERY", "ROLLOUT", "SIMULATION", "TRAINING"),
+    "atlas": ("MEASURED",),
     "circuit": ("RESPONSES",),
     "connectome": ("ATTRIBUTION", "CONTROL", "FIT", "STIMULI"),
     "variable": ("Schema", "Variable"),

@@ -71,7 +71,8 @@ def _write_sessions(truth: xr.Dataset, losses: RecordedAs, tau: float, directory
     signal = laboratory.indicated(activity, frame, losses.decay)
     signal = laboratory.measured(signal, losses.noise, generator)
     labels = truth["neuron"].values.tolist()
-    found = laboratory.sessions(*activity.shape, losses, generator)
+    n_frames, n_cells = activity.shape
+    found = laboratory.sessions(n_frames, n_cells, losses, generator)
     for k, session in enumerate(found, start=1):
         path = directory / f"session_{k}.nwb"
         values = signal[np.ix_(session.frames, session.cells)]

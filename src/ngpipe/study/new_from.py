@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.suggestions import Suggestion, files_as, suggested
 from ngpipe.errors import RecordingError, did_you_mean
@@ -11,6 +14,8 @@ NAME, FIGURE = "recording", "Recording"
 """The experiment, and its figure."""
 HELD_OUT = 0.1
 """Share of the frames that is held out."""
+JITTER = 0.05
+"""Share of the usual interval beyond which a longer one is a gap, as `source.jitter`."""
 LONGEST = 200
 """Frames that are predicted, if so many are held out."""
 
@@ -20,17 +25,22 @@ figures:
   {FIGURE}:
     about: connectivity and functions of the neurons of a recording
     panels:
+      diagnosis: {{kind: diagnosis, of: {NAME}}}
       activity: {{kind: activity, of: {NAME}}}
-      learned_connectivity: {{kind: learned_connectivity, of: {NAME}}}
+      spectrum: {{kind: spectrum, of: {NAME}}}
+      estimates: {{kind: connectivity_estimates, of: {NAME}}}
+      halves: {{kind: halves, of: {NAME}}}
       latents: {{kind: latents, of: {NAME}}}
       phi: {{kind: phi, of: {NAME}}}
       psi: {{kind: psi, of: {NAME}}}
+      prediction: {{kind: prediction_baselines, of: {NAME}}}
       rollout: {{kind: rollout, of: {NAME}}}
 """
 _ANALYSIS = """training:
   solver: closed_form
   target: finite_difference
   held_out: {held_out}
+  accept_worse_than_zero: true   # draw the figure even if it says that nothing was learned
 rollout: {{n_frames: {n}, at: [{first}, {n}]}}
 """
 
@@ -83,8 +93,18 @@ def _chosen(found: list[Suggestion], recording: Path, series: str | None) -> Sug
     return one
 
 
+def _longest(times: Float[np.ndarray, " frame"]) -> int:
+    """Frames of the longest stretch without a gap."""
+    steps = np.diff(times)
+    ends = np.flatnonzero(steps > (1 + JITTER) * np.median(steps)) + 1
+    return int(np.diff([0, *ends, len(times)]).max())
+
+
 def _analysis(found: Suggestion) -> str:
     """Sections that suit the length of the recording."""
     frames = max(found.shape or (0,)) if found.series is None else found.series.n_frames
-    n = max(2, min(LONGEST, int(frames * HELD_OUT) // 2 - 1))
+    tail = int(frames * HELD_OUT) // 2
+    if found.series is not None and found.series.times is not None:
+        tail = _longest(found.series.times[-2 * tail :])
+    n = max(2, min(LONGEST, tail - 1))
     return _ANALYSIS.format(held_out=HELD_OUT, n=n, first=max(1, n // 2))

@@ -148,9 +148,10 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
         ),
         "score": Stage(
             "compare recovery and rollout with the truth",
-            outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
+            outputs=("metrics.csv", "metrics.json", "learning_curve.csv", "agreement.csv"),
             above=("recover", "rollout"),
-            reads=("reference", "rollout.at"),
+            reads=("reference", "rollout.at", "compare_with"),
+            files=tuple(f"compare_with.{path}" for path in _WIRE.files),
             memory=Memory(1200, pair=100),
         ),
     },
@@ -238,6 +239,24 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             reads=("measures", "reference"),
             takes=("measures", "reference", "impulse", "conditions"),
             memory=Memory(700),
+        ),
+    },
+    "atlas": {
+        "wire": _WIRE,
+        "measure": Stage(
+            "read measured responses between neurons",
+            outputs=("measured.zarr", "measured.json"),
+            above=(),
+            reads=("measured",),
+            files=("measured.path",),
+            memory=Memory(700),
+        ),
+        "agree": Stage(
+            "compare measured responses with the connectome and with nulls",
+            outputs=("metrics.csv", "metrics.json", "agreement.csv"),
+            above=("wire", "measure"),
+            reads=("agreement", "reference"),
+            memory=Memory(1500),
         ),
     },
 }

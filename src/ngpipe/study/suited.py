@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ngpipe.config.assembly.experiment import Experiment
+from ngpipe.config.atlas.experiment import AtlasExperiment
 from ngpipe.config.base import OBSERVED
 from ngpipe.config.circuit.experiment import CircuitExperiment
 from ngpipe.config.connectome.experiment import ConnectomeExperiment
@@ -29,6 +30,9 @@ def lacks(panel: Panel, experiment: AnyExperiment) -> Iterator[str]:
 
 def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
     """Frames of the rollout that are not scored, and what is not there of the recording."""
+    if panel.kind == "wiring_agreement":
+        yield from _without_connectome(panel, experiment)
+        return
     if panel.kind == "rollout_scatter":
         if panel.frame not in experiment.rollout.at:
             yield (
@@ -51,6 +55,15 @@ def _frames_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
                 f": frame {frame} lies beyond simulation.n_frames of experiment {panel.of} "
                 f"({n_frames}); name an earlier one"
             )
+
+
+def _without_connectome(panel: Panel, experiment: Experiment) -> Iterator[str]:
+    """A connectome to compare with, and nulls of it."""
+    if experiment.compare_with is None or not experiment.compare_with.nulls:
+        yield (
+            f".kind: experiment {panel.of} has no compare_with with nulls; name a connectome of "
+            "the same neurons there, or leave the panel out"
+        )
 
 
 def _truth_missing(panel: Panel, experiment: Experiment) -> Iterator[str]:
@@ -97,9 +110,18 @@ def _runs_missing(panel: Panel, experiment: CircuitExperiment) -> Iterator[str]:
         )
 
 
+def _not_compared(panel: Panel, experiment: AtlasExperiment) -> Iterator[str]:
+    """Nulls that are not drawn."""
+    if panel.kind == "response_agreement" and not experiment.agreement.nulls:
+        yield (
+            f".kind: experiment {panel.of} has no agreement.nulls to compare with; name some there"
+        )
+
+
 CHECKS: Mapping[str, Callable[[Panel, Any], Iterator[str]]] = {
     "assembly": _frames_missing,
     "connectome": _parts_missing,
     "circuit": _runs_missing,
+    "atlas": _not_compared,
 }
 """Checks by system."""

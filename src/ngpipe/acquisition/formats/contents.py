@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ngpipe.acquisition.formats.chunked import Chunked, by_frames
+from ngpipe.acquisition.formats.naming import TIMES, means
 from ngpipe.acquisition.series import Series
 from ngpipe.config.assembly.source import Recorded
 from ngpipe.errors import RecordingError, did_you_mean
@@ -77,6 +78,8 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
     columns = {**contents.columns, **found.own}
     labels = _texts(_column(path, columns, source.labels))
     times, segments = (_column(path, columns, name) for name in (source.time, source.segment))
+    if found.labels is not None:
+        _refuse_times(found, path, source)
     if times is not None:
         times = seconds(times, path, source.time, source.time_unit)
     axis, reason = _time_axis(found, path, source, (labels, times, segments))
@@ -154,6 +157,22 @@ def _without_columns(found: Candidate, path: Path, source: Recorded) -> Candidat
         labels=names if frames_down else None,
         columns=tuple(found.columns[k] for k in kept),
     )
+
+
+def _refuse_times(found: Candidate, path: Path, source: Recorded) -> None:
+    """Refuse a column among the neurons that is called time and rises as time does.
+
+    Raises:
+        RecordingError: naming it.
+    """
+    for k, name in enumerate(found.columns or ()):
+        if not means(name, TIMES) or name in source.drop:
+            continue
+        if (np.diff(found.values.read(slice(None), slice(k, k + 1))[:, 0]) > 0).all():
+            raise RecordingError(
+                f"{path}: column '{name}' would be taken for a neuron, but it rises throughout, as "
+                f"times do; set source.time: {name}, or leave it out with source.drop: [{name}]"
+            )
 
 
 def seconds(

@@ -12,19 +12,10 @@ from ngpipe import opening
 from ngpipe.acquisition.formats.chunked import Chunked
 from ngpipe.acquisition.formats.contents import NUMBERS, SECONDS, Axis, Candidate, Contents, texts
 from ngpipe.acquisition.formats.extras import needed
+from ngpipe.acquisition.formats.naming import NEURONS, TIMES, TRIALS
 from ngpipe.acquisition.formats.numpy_files import is_matrix
 from ngpipe.errors import RecordingError, StoreError
 
-TIMES = {"time", "times", "t", "timestamp", "timestamps", "frame", "frames", "num_times"} | {
-    *("sample", "samples", "timepoint", "timepoints", "step", "time_s", "volume", "volumes")
-}
-"""Names of dimensions that mean time."""
-NEURONS = {"neuron", "neurons", "cell", "cells", "roi", "rois", "num_rois", "unit", "units"} | {
-    *("channel", "channels", "component", "components", "region", "regions", "electrode", "node")
-}
-"""Names of dimensions that mean neurons."""
-TRIALS = {"trial", "trials", "sweep", "sweeps", "segment", "segments", "repeat", "repeats"}
-"""Names of a third dimension that means trials."""
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), SECONDS["s"]),
     **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), SECONDS["ms"]),

@@ -12,6 +12,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from ngpipe.config.agreement import CompareWith
 from ngpipe.config.assembly.recovery import Recovery, Rollout
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.source import Laboratory, Recorded, Simulated, Source
@@ -35,6 +36,9 @@ class Experiment(Swept):
     training: Training = Field(Training(), description="Training of the model.")
     recovery: Recovery = Field(Recovery(), description="Read-out of the trained model.")
     rollout: Rollout = Field(Rollout(), description="Prediction of activity from a held-out frame.")
+    compare_with: CompareWith | None = Field(
+        None, description="Known connectome of the same neurons to compare W with. Null: none."
+    )
     reference: Published = Field(
         {},
         description="Published values, as quantity: {metric: value}; they fill the column "

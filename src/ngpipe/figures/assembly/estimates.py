@@ -64,7 +64,7 @@ def _sides(ax: Axes) -> tuple[Axes, Axes]:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     side = min(0.42, height_of(ax) / width_of(ax))
-    return ax.inset_axes((0, 0, side, 1)), ax.inset_axes((side + 0.27, 0, 0.73 - side, 1))
+    return ax.inset_axes((0, 0, side, 1)), ax.inset_axes((side + 0.31, 0, 0.69 - side, 1))
 
 
 def _map(material: AssemblyMaterial, ax: Axes) -> None:

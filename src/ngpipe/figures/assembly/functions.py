@@ -18,6 +18,8 @@ from ngpipe.figures.drawing.style import type_colors
 
 MOST_NAMED = 10
 """Types whose colours are named."""
+FAINT = 15.0
+"""Opacity of the curves of all neurons together, of which each has a share."""
 MOST_RECEIVERS = 4
 """Types of receivers whose transfer functions are drawn."""
 
@@ -76,7 +78,8 @@ def phi(material: AssemblyMaterial, ax: Axes) -> Axes:
         for curve in material.simulation["phi"]:
             _truth(ax, curve, material)
     curves = np.where(inside, learned.values, np.nan)
-    _lines(ax, learned["x"].values, curves, type_colors(types, material.style), alpha=0.15)
+    alpha = max(0.15, min(0.8, FAINT / len(curves)))
+    _lines(ax, learned["x"].values, curves, type_colors(types, material.style), alpha=alpha)
     _limit(ax, learned, curves, material)
     ax.set(xlabel=_across("i", learned), ylabel=labelled("$\\phi^*(a_i, x_i)$", learned))
     ax.set_title("update functions")
@@ -99,8 +102,11 @@ def _one_psi(material: AssemblyMaterial, ax: Axes) -> Axes:
     x = learned["x"].values
     color = np.array([to_rgba(material.style.learned_color)])
     _lines(ax, x, np.unique(learned.values, axis=0), color, alpha=1.0)
-    reach = material.spec.reach or min(12.0, float(np.abs(x).max()))
-    ax.set(xlim=(-reach, reach), ylim=(-1.25, 1.25))
+    if "psi" in material.simulation or material.spec.reach is not None:
+        reach = material.spec.reach or min(12.0, float(np.abs(x).max()))
+        ax.set(xlim=(-reach, reach), ylim=(-1.25, 1.25))
+    else:
+        _limit(ax, learned, learned.values, material)
     ax.set(xlabel=_across("j", learned), ylabel="$\\psi^*(x_j)$")
     ax.set_title("transfer function")
     _legend(ax, material, "psi", loc="lower right")
@@ -190,8 +196,14 @@ def _psi_of(dataset: xr.Dataset) -> str:
 
 
 def _limit(ax: Axes, learned: xr.DataArray, curves: np.ndarray, material: AssemblyMaterial) -> None:
-    """Show what lies in the typical visited range, or as far as the panel asks."""
+    """Show what lies in the typical visited range, or as far as the panel asks.
+
+    Of a recording that is the range that its neurons visit, which need not be symmetric.
+    """
     low, high = _range(material.recovery)
+    if "phi" not in material.simulation:
+        ends = material.recovery["visited"].values
+        low, high = float(np.quantile(ends[:, 0], 0.02)), float(np.quantile(ends[:, 1], 0.98))
     if material.spec.reach is not None:
         low, high = -material.spec.reach, material.spec.reach
     shown = curves[:, (learned["x"] >= low) & (learned["x"] <= high)]
@@ -224,14 +236,16 @@ def _type_legend(ax: Axes, material: AssemblyMaterial, types: np.ndarray) -> Non
     kinds, first = np.unique(types, return_index=True)
     if not 1 < len(kinds) <= MOST_NAMED:
         return
-    known = "true" if "neuron_type" in material.simulation else "found"
+    known = "true type" if "neuron_type" in material.simulation else "type found"
+    if known == "type found" and material.recovery.attrs.get("types_told", "yes") != "yes":
+        known = "group by phi*"
     names = [k + 1 if isinstance(k, int) else k for k in kinds.tolist()]
     colors = type_colors(types, material.style)[first]
     look = {"marker": "o", "linestyle": "none", "markersize": 3.5}
     handles = [
         Line2D([], [], color=c, label=f"{n}", **look) for n, c in zip(names, colors, strict=True)
     ]
-    legend_below(ax, handles, material.style, title=f"{known} type")
+    legend_below(ax, handles, material.style, title=known)
 
 
 def _legend(ax: Axes, material: AssemblyMaterial, name: str, loc: str) -> None:

@@ -22,6 +22,7 @@ class AssemblyMaterial(Material):
     metrics: ClassVar[pd.DataFrame] = Result("metrics.csv")
     learning_curve: ClassVar[pd.DataFrame] = Result("learning_curve.csv")
     training: ClassVar[pd.DataFrame] = Result("training.csv")
+    agreement: ClassVar[pd.DataFrame] = Result("agreement.csv", text=("null", "measure"))
     history: ClassVar[xr.Dataset] = Result("training.zarr", TRAINING)
 
     def metric(self, quantity: str, metric: str) -> float:

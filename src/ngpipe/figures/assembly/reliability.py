@@ -1,11 +1,12 @@
 """Panels of how far a recording can be trusted: forecasts, halves, the diagnosis in words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 
 from ngpipe.config.panels import PanelKind
@@ -30,6 +31,11 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
     "alone": {"color": "0.45", "linestyle": "-."},
 }
 """Lines of the baselines: no change is wide, as others may hide it."""
+LINE, BOLD, SMALLEST = 1.3, 1.12, 4.5
+"""Text of the diagnosis: line spacing and the width of bold type, relative to the size of text and
+the width of plain type; smallest size [pt]."""
+FEW_STARTS, MARGIN = 5, 0.05
+"""Fewer starts have no standard error: the model then has to be better by this share."""
 SHOWN = 0.999
 """Fraction of weights inside the axes."""
 
@@ -142,23 +148,46 @@ def diagnosis(material: AssemblyMaterial, ax: Axes) -> Axes:
     """What the recording can tell of W: one sentence, and the numbers it rests on."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    size = material.style.font_size - 0.5
-    down, width = 1.35 * size / height_of(ax), width_of(ax)
-    y = 1.0
-    for line in _wrapped(_verdict(material), material.style.font_size, width):
-        ax.text(0, y, line, transform=ax.transAxes, va="top", weight="bold")
-        y -= 1.15 * down
-    rows = list(_numbers(material))
-    indent = max(text_width(name, size) for name, _ in rows) + 2 * size
-    for name, value in rows:
-        y -= 0.15 * down
-        ax.text(0, y, name, transform=ax.transAxes, va="top", fontsize=size, color="0.35")
-        for line in _wrapped(value, size, width - indent):
-            where = {"transform": ax.transAxes, "va": "top", "fontsize": size}
-            ax.text(indent / width, y, line, **where)
-            y -= down
+    verdict, rows = _verdict(material), list(_numbers(material))
+    width, height = width_of(ax), height_of(ax)
+    size = material.style.font_size
+    lines = _laid_out(verdict, rows, size, width)
+    while size > SMALLEST and -lines[-1].y + LINE * size > height:
+        size -= 0.25
+        lines = _laid_out(verdict, rows, size, width)
+    for line in lines:
+        where = {"transform": ax.transAxes, "va": "top", "fontsize": size}
+        ax.text(line.x / width, 1 + line.y / height, line.text, **where, **line.look)
     ax.set_title("what these data tell")
     return ax
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of text below the upper left corner [pt]."""
+
+    text: str
+    x: float
+    y: float
+    look: Mapping[str, Any]
+
+
+def _laid_out(
+    verdict: str, rows: Sequence[tuple[str, str]], size: float, width: float
+) -> list[_Line]:
+    """The verdict, then names and values side by side, at a size of the text [pt]."""
+    lines, y = [], 0.0
+    for text in _wrapped(verdict, size * BOLD, width):
+        lines.append(_Line(text, 0.0, y, {"weight": "bold"}))
+        y -= LINE * size
+    indent = max(text_width(name, size) for name, _ in rows) + 2 * size
+    for name, value in rows:
+        y -= 0.15 * size
+        lines.append(_Line(name, 0.0, y, {"color": "0.35"}))
+        for text in _wrapped(value, size, width - indent):
+            lines.append(_Line(text, indent, y, {}))
+            y -= LINE * size
+    return lines
 
 
 def _wrapped(text: str, size: float, width: float) -> list[str]:
@@ -202,15 +231,26 @@ def _and_forecasts(material: AssemblyMaterial) -> str:
     rollout = material.rollout
     if "forecast_error" not in rollout:
         return ""
-    missed = _missed(rollout)
-    best = np.min([missed[name] for name in LOOKS], axis=0)
-    worse = np.flatnonzero(~(missed["model"] < best))
-    better = len(best) if not len(worse) else int(worse[0])
-    if not better:
-        return "; the model forecasts even one frame no better than a baseline"
+    better = np.all([_clearly_better(rollout, name) for name in LOOKS], axis=0)
+    until = len(better) if better.all() else int(better.argmin())
+    if not until:
+        return "; even one frame ahead, the model is not clearly better than all baselines"
     unit, of_time = material.time_unit(rollout)
-    until = unit * float(rollout["lead"][better - 1])
+    until = unit * float(rollout["lead"][until - 1])
     return f", and activity up to {until:.3g} {pretty(of_time)} ahead, better than all baselines"
+
+
+def _clearly_better(rollout: xr.Dataset, name: str) -> Bool[np.ndarray, " lead"]:
+    """Leads at which the model misses less than a baseline, beyond chance among the starts.
+
+    The difference must exceed two standard errors; of few starts, a twentieth of the error.
+    """
+    model, other = (rollout["forecast_error"].sel(predictor=n).values for n in ("model", name))
+    difference = other - model
+    n = len(difference)
+    if n < FEW_STARTS:
+        return difference.mean(0) > MARGIN * other.mean(0)
+    return difference.mean(0) > 2 * difference.std(0, ddof=1) / np.sqrt(n)
 
 
 def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
@@ -247,8 +287,8 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
 
 
 def _percent(share: float) -> str:
-    """A share with two digits."""
-    return f"{float(f'{100 * share:.2g}'):.6g} %"
+    """A share with three digits."""
+    return f"{float(f'{100 * share:.3g}'):.6g} %"
 
 
 def _r2(value: float) -> str:
@@ -261,7 +301,7 @@ def _r2(value: float) -> str:
 def _types(recovery: xr.Dataset) -> str:
     n, told = recovery.attrs["n_types"], recovery.attrs.get("types_told", "yes")
     if told != "yes":
-        return f"unknown ({n} groups): {told.removeprefix('no: ')}"
+        return f"unknown: {n} groups by phi, maybe not types"
     return f"{n} found by phi" if n > 1 else "one: all neurons are alike"
 
 

@@ -10,6 +10,7 @@ from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
 from ngpipe.figures.drawing.material import labelled
+from ngpipe.figures.drawing.null_histograms import draw_agreement
 
 INSET = 20
 """Neurons a side of the enlarged corner."""
@@ -57,9 +58,26 @@ PANELS = (
         shows="R2 of W and held-out loss during training",
         reads=("training.csv", "learning_curve.csv"),
     ),
+    PanelKind(
+        "wiring_agreement",
+        system="assembly",
+        shows="one measure of the agreement of W with a known connectome (`metric`: rank, "
+        "rank_size, presence, sign) beside histograms of its nulls",
+        reads=("agreement.csv",),
+        needs=("metric",),
+    ),
 )
 MATERIAL = AssemblyMaterial
 """Material of these panels."""
+
+
+def wiring_agreement(material: AssemblyMaterial, ax: Axes) -> Axes:
+    """One measure of the agreement of W with the connectome of `compare_with`, and its nulls.
+
+    Raises:
+        StoreError: a measure that was not taken, or no nulls.
+    """
+    return draw_agreement(ax, material.agreement, str(material.spec.metric), material.style)
 
 
 def true_connectivity(material: AssemblyMaterial, ax: Axes) -> Axes:

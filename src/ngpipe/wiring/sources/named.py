@@ -7,6 +7,7 @@ ngpipe: licence and citation travel in the connectome's origin.
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,21 @@ from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.edges import few, sender_signs
 from ngpipe.wiring.origin import Origin
 from ngpipe.wiring.sources import worm
-from ngpipe.wiring.sources.places import CELEGANS, OPTIC_LOBE, Source, locate, packaged
+from ngpipe.wiring.sources.places import (
+    CELEGANS,
+    OPTIC_LOBE,
+    WORM_POSITIONS,
+    Source,
+    locate,
+    packaged,
+)
 from ngpipe.wiring.sources.tables import read
 from ngpipe.wiring.sources.unroll import TypeConnectome
 
 
-def celegans(path: Path | str | None = None, *, download: bool = True) -> Connectome:
+def celegans(
+    path: Path | str | None = None, *, positions: bool = False, download: bool = True
+) -> Connectome:
     """Chemical synapses among the 300 neurons of the adult C. elegans hermaphrodite.
 
     Weights are numbers of EM sections with synapses, without sign; ``sign`` is -1 for the 26
@@ -35,6 +45,8 @@ def celegans(path: Path | str | None = None, *, download: bool = True) -> Connec
     Args:
         path: the sheet ``herm_chem_adj.csv``, ``Cook2019HermReader.json`` of cect, or a directory
             with one of them; found by itself if not given.
+        positions: whether the neurons get columns ``x``, ``y`` (from head to tail) and ``z`` from
+            wormneuroatlas, in the unit of its file.
         download: whether the file may be downloaded where no package has it.
 
     Raises:
@@ -56,7 +68,8 @@ def celegans(path: Path | str | None = None, *, download: bool = True) -> Connec
         )
     known = Connectome(whole.weights, whole.neurons[["id"]], "sections", origin)
     known = known.select(neurons["id"].to_numpy())
-    return Connectome(known.weights, neurons, known.unit, known.origin)
+    found = Connectome(known.weights, neurons, known.unit, known.origin)
+    return _placed(found, locate(WORM_POSITIONS, download=download)) if positions else found
 
 
 def optic_lobe(
@@ -85,6 +98,19 @@ def optic_lobe_types(path: Path | str | None = None, *, download: bool = True) -
     file = locate(OPTIC_LOBE, path, download=download)
     types, offsets = _parsed(OPTIC_LOBE, file, _flyvis)
     return TypeConnectome(types, offsets, _origin(OPTIC_LOBE, file))
+
+
+def _placed(connectome: Connectome, file: Path) -> Connectome:
+    """The worm with the positions of a file whose first line names the neurons."""
+    with file.open() as lines:
+        names = worm.matched_names(lines.readline().lstrip("#").split())
+        place = dict(zip(names, np.loadtxt(lines, ndmin=2), strict=True))
+    columns = {a: {name: at[k] for name, at in place.items()} for k, a in enumerate("xyz")}
+    origin = connectome.origin
+    added = Origin.of_files(file)
+    origin = replace(origin, files={**origin.files, **added.files})
+    placed = connectome.described(**columns)
+    return replace(placed, origin=origin.noted(f"positions: {WORM_POSITIONS.citation}"))
 
 
 def _origin(source: Source, file: Path) -> Origin:

@@ -1,4 +1,4 @@
-"""Places of named connectomes: in a package, at an address, at a path.
+"""Places of named data sets: in a package, at an address, at a path.
 
 A package is located and its data file read; its code is never imported. Imports nothing but the
 standard library up here: Snakemake loads this for every job.
@@ -13,7 +13,7 @@ from ngpipe.errors import StoreError
 
 @dataclass(frozen=True)
 class Source:
-    """Places where a connectome can be found.
+    """Places where a connectome, or data beside it, can be found.
 
     Attributes:
         name: what a config calls it.
@@ -58,7 +58,31 @@ OPTIC_LOBE = Source(
     licence="MIT (flyvis)",
     citation="Lappalainen et al. 2024, Nature 634:1132, doi:10.1038/s41586-024-07939-3",
 )
-SOURCES = {source.name: source for source in (CELEGANS, OPTIC_LOBE)}
+_ATLAS = (
+    "https://raw.githubusercontent.com/francescorandi/wormneuroatlas/"
+    "b2e13d88b670efcb3438aeacba2ad4bd6c383933/wormneuroatlas/data/"
+)
+WORM_ATLAS = Source(
+    name="worm_atlas",
+    package="wormneuroatlas",
+    inside="data/funatlas.h5",
+    url=f"{_ATLAS}funatlas.h5",
+    sha256="53a99055667b853e1d3d6be573ec2613d38c9f6989f302ec38ecd38dd50c7975",
+    known=("funatlas.h5",),
+    licence="GPL-3.0-or-later (wormneuroatlas)",
+    citation="Randi et al. 2023, Nature 623:406, doi:10.1038/s41586-023-06683-4",
+)
+WORM_POSITIONS = Source(
+    name="worm_positions",
+    package="wormneuroatlas",
+    inside="data/anatlas_neuron_positions.txt",
+    url=f"{_ATLAS}anatlas_neuron_positions.txt",
+    sha256="b854b039929185f22dcb2eadce24b08408bfdec80f1a88581fe33edb382ede40",
+    known=("anatlas_neuron_positions.txt",),
+    licence="GPL-3.0-or-later (wormneuroatlas)",
+    citation="Randi et al. 2023, Nature 623:406, doi:10.1038/s41586-023-06683-4",
+)
+SOURCES = {source.name: source for source in (CELEGANS, OPTIC_LOBE, WORM_ATLAS, WORM_POSITIONS)}
 
 
 def locate(source: Source, path: Path | str | None = None, *, download: bool = True) -> Path:
@@ -115,7 +139,7 @@ def _downloaded(source: Source) -> Path:
 
 def _ways(source: Source, reason: str) -> str:
     return (
-        f"no file of the connectome '{source.name}': {reason}. Get it in one of these ways:\n"
+        f"no file of the data set '{source.name}': {reason}. Get it in one of these ways:\n"
         f"  pip install --no-deps {source.package}\n"
         f"  save {source.url} and give its path\n"
         "  pip install pooch, and run again with a network connection"

@@ -60,7 +60,7 @@ def _synthetic(source: SyntheticSource) -> Connectome:
 SOURCES: Mapping[type, Callable[[Any], Connectome]] = {
     GeneratedSource: lambda s: generated(np.random.default_rng(s.seed), radius=s.radius),
     OpticLobeSource: lambda s: optic_lobe(s.path, radius=s.radius, fill=s.fill),
-    CelegansSource: lambda s: celegans(s.path),
+    CelegansSource: lambda s: celegans(s.path, positions=s.positions),
     TableSource: _table,
     SynapseSource: _synapses,
     SyntheticSource: _synthetic,

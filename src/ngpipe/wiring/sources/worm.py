@@ -62,6 +62,17 @@ def standard_names(names: Iterable[str]) -> list[str]:
     return [_ROWS.sub(lambda m: f"{m[1]}{int(m[2]):02d}", str(name).strip()) for name in names]
 
 
+OTHER_NAMES = {"AWCOFF": "AWCL", "AWCOF": "AWCL", "AWCON": "AWCR"}
+"""Names of the two AWC neurons by their function, which files of activity use. Which side becomes
+which differs from animal to animal; that AWCOFF is the left one is a convention (the connectome of
+one animal has only left and right). AWCOF is AWCOFF in files whose names have at most 5 letters."""
+
+
+def matched_names(names: Iterable[str]) -> list[str]:
+    """Names as the sheets write them, of whatever file: VB1 becomes VB01, AWCOFF becomes AWCL."""
+    return [OTHER_NAMES.get(name, name) for name in standard_names(names)]
+
+
 def short_names(names: Iterable[str]) -> list[str]:
     """Names as most packages write them: AS01 becomes AS1."""
     return [_ROWS.sub(lambda m: f"{m[1]}{int(m[2])}", str(name).strip()) for name in names]

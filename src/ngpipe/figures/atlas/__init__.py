@@ -1,0 +1,1 @@
+"""Panels of measured responses beside a connectome."""
