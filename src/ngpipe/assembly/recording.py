@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ngpipe.arrays import Activity, Rate, Series, Trajectory
@@ -22,6 +22,9 @@ STRETCH = 4_096
 STRETCHES, REST = 50, 0.1
 """Activity rests where a fiftieth of the recording moves less than a tenth of the mean."""
 HALVINGS = 60
+
+LAGS = 3
+"""Distances of the frames whose residuals judge a model together."""
 
 NOT_FINITE = (
     "reading a recording from its store leaves such frames out; in one that is built by hand, "
@@ -197,23 +200,30 @@ class Recording:
 
     def pairs(self, n: int) -> Int[Tensor, " pair"]:
         """Earlier of about ``n`` pairs of training frames, ``memory`` apart."""
-        return _spread(self._followed(self.training_frames, self.training_frames), n)
+        known = self.training_frames
+        return _spread(known[self._joined(known, self.memory, known)], n)
 
-    def judging_pairs(self, n: int) -> Int[Tensor, " pair"]:
-        """The same of pairs of which at least the earlier is held out for the choice of a model."""
+    def judging_pairs(self) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]]:
+        """Pairs of frames, ``memory`` apart or a little more, of which the first chooses models."""
         held_out = self._frames_of(self.blocks[1::2])
-        return _spread(self._followed(held_out, self.usable), n)
+        first, second = [], []
+        for lag in range(self.memory, self.memory + LAGS):
+            for step in (-lag, lag):
+                frames = held_out[self._joined(held_out, step, self.usable)]
+                first.append(frames)
+                second.append(frames + step)
+        return torch.cat(first), torch.cat(second)
 
-    def _followed(
-        self, frames: FrameIndices, known: Int[Tensor, " known"]
-    ) -> Int[Tensor, " followed"]:
-        """Those of the frames after which, ``memory`` later, one of the known follows."""
-        later = frames + self.memory
-        if self.stretches is not None:
-            stops = torch.tensor([s.stop for s in self.stretches])
-            stop = stops[torch.searchsorted(stops, frames, right=True)]
-            return frames[torch.isin(later, known) & (later < stop)]
-        return frames[torch.isin(later, known)]
+    def _joined(
+        self, frames: FrameIndices, step: int, known: Int[Tensor, " known"]
+    ) -> Bool[Tensor, " frame"]:
+        """Mask of frames from which a step within the same stretch leads to one of the known."""
+        there = torch.isin(frames + step, known)
+        if self.stretches is None:
+            return there
+        stops = torch.tensor([s.stop for s in self.stretches])
+        here, other = (torch.searchsorted(stops, f, right=True) for f in (frames, frames + step))
+        return there & (here == other)
 
     def informative_sample(self, n: int) -> FrameIndices:
         """About ``n`` training frames, evenly spaced unless activity rests in part of them.

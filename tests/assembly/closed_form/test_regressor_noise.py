@@ -121,11 +121,13 @@ def test_frames_within_reach_of_held_out_ones_are_not_trained_on() -> None:
 def test_pairs_share_no_measured_frame_and_no_gap_lies_between() -> None:
     stretches = (range(0, 100), range(100, 350))
     estimated = replace(system().recording, reach=(2, 2), stretches=stretches)
-    for pairs in (estimated.pairs(1_000), estimated.judging_pairs(1_000)):
-        later = pairs + estimated.memory
-        assert len(pairs)
-        assert (later < 350).all()
-        assert not ((pairs < 100) & (later >= 100)).any()
+    first = estimated.pairs(1_000)
+    chosen = [(first, first + estimated.memory), estimated.judging_pairs()]
+    for early, late in chosen:
+        assert len(early)
+        assert ((early - late).abs() >= estimated.memory).all()
+        assert ((early < 100) == (late < 100)).all()
+        assert max(int(early.max()), int(late.max())) < 350
     training = set(estimated.training_frames.tolist())
-    assert set(estimated.pairs(1_000).tolist()) < training
-    assert not set(estimated.judging_pairs(1_000).tolist()) & training
+    assert set(torch.cat(chosen[0]).tolist()) <= training
+    assert not set(chosen[1][0].tolist()) & training

@@ -30,8 +30,8 @@ from ngpipe.assembly.closed_form.transfer import Fit
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Shares a that are tried."""
-ROWS, PAIRS = 32, 4_000
-"""Rows of W that choose a, and pairs of frames whose residuals are multiplied."""
+ROWS = 128
+"""Most rows of W that choose a."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def without_noise(
     noise = sent_noise(equations, fit.transfer, sd.to(plain.moment))
     most = SAFE * _positive_until(plain, noise)
     rows = members[:: -(-len(members) // ROWS)]
-    first = problem.recording.judging_pairs(PAIRS)
-    both = (first, first + problem.recording.memory)
+    both = problem.recording.judging_pairs()
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
     found = moments(equations, fit.transfer, rows)
     padding = smoothness(equations.phi, problem.device, equations.stiffness)
@@ -92,7 +91,7 @@ def without_noise(
         early, late = (residual(frames, fit.transfer, fitted, rows) for frames in pair)
         return float((early * late).mean())
 
-    shares = sorted({min(share, most) for share in SHARES}) if len(first) else [0.0]
+    shares = sorted({min(share, most) for share in SHARES}) if len(both[0]) else [0.0]
     grams = {share: Gram(plain.moment, fit.ridge, share * noise) for share in shares}
     best = min(shares, key=missed)
     size = float((noise / plain.moment.diagonal()).mean())
