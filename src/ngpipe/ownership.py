@@ -90,8 +90,8 @@ def claim(paths: Iterable[Path]) -> None:
         raise StoreError(
             f"these would be overwritten, and may be yours:\n  {listed}\nngpipe overwrites only "
             "what it wrote itself. Move them to another place or name and run the same command "
-            "again. To learn from a recording of your own where it is, run the steps by hand: see "
-            "'Recordings' in docs/own-study.md."
+            "again. A recording of your own is named in source.files of the config "
+            "(docs/recordings.md); from a store here, run the steps by hand."
         )
 
 

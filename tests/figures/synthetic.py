@@ -144,7 +144,11 @@ def material(kind: str, **changes) -> AssemblyMaterial:
     curve = pd.DataFrame({"step": [1, 2, 3], "r2": [0.1, 0.6, 0.9]})
     training = pd.DataFrame({"step": [1, 2, 3], "held_out": [1.0, np.nan, 0.01]})
     training = training.assign(stage="gradient", seconds=[2.0, 3.0, 7.0])
-    spec = Panel(kind=kind, of="e", frame=400 if kind == "rollout_scatter" else None)
+    draws = [("observed", 1, "rank", 0, 0.3)]
+    draws += [("degree", 1, "rank", k, value) for k, value in enumerate(rng.normal(0, 0.1, 39))]
+    agreement = pd.DataFrame(draws, columns=["null", "hops", "measure", "draw", "value"])
+    options = {"rollout_scatter": {"frame": 400}, "wiring_agreement": {"metric": "rank"}}
+    spec = Panel(kind=kind, of="e", **options.get(kind, {}))
     parts = {
         "simulation": simulation,
         "recovery": recovery,
@@ -153,6 +157,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
         "learning_curve": curve,
         "training": training,
         "history": history,
+        "agreement": agreement,
     }
     how = {"spec": spec, "style": Style(dpi=60)}
     how.update({name: changes.pop(name) for name in how if name in changes})

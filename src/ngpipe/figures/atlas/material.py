@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
-from matplotlib.typing import ColorType
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 from scipy.sparse.csgraph import shortest_path
 from scipy.stats import binom
 
@@ -135,7 +135,8 @@ def response_by_weight(material: AtlasMaterial, ax: Axes) -> Axes:
         name = f"≥ {low}" if np.isinf(high) else f"{low}–{high - 1}"
         excite.append((name, (weight >= low) & (weight < high)))
     none, inhibit = [("none", weight == 0)], [("any", weight < 0)]
-    warm, cold = mpl.colormaps[material.style.weight_colormap]([0.95, 0.05])
+    colormap = mpl.colormaps[material.style.weight_colormap]
+    warm, cold = to_hex(colormap(0.95)), to_hex(colormap(0.05))
     handles = [
         _medians(ax, pairs.value, none, 0, "not connected", "0.4"),
         _medians(ax, pairs.value, excite, 1, "excites", warm),
@@ -210,8 +211,8 @@ def _medians(
     classes: list[tuple[str, np.ndarray]],
     start: int,
     named: str,
-    color: ColorType,
-) -> ErrorbarContainer:
+    color: str,
+) -> Line2D:
     """Median of each class and its interval, from order statistics."""
     rows = [
         (start + k, *_median(values[chosen]))
@@ -221,7 +222,9 @@ def _medians(
     x, middle, low, high = np.array(rows).reshape(-1, 4).T
     spread = np.array([middle - low, high - middle])
     look = {"color": color, "markersize": 4, "linewidth": 0.9, "capsize": 0}
-    return ax.errorbar(x, middle, spread, fmt="o", label=named, **look)
+    line: Line2D = ax.errorbar(x, middle, spread, fmt="o", **look).lines[0]
+    line.set_label(named)
+    return line
 
 
 def _median(values: np.ndarray) -> tuple[float, float, float]:
