@@ -58,11 +58,16 @@ $(VENV)/site: $(VENV)/installed
 site: $(VENV)/site
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d $(VENV)/doctrees docs site
 
-bench: $(VENV)/installed $(VENV)/flyvis
+bench: $(VENV)/installed $(VENV)/flyvis $(VENV)/pysindy
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/connectome.py
 	$(BIN)/python bench/circuit.py
 	$(BIN)/python bench/importing.py
+
+# A method to compare with; nothing else here needs it.
+$(VENV)/pysindy: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt pysindy
+	@touch $@
 
 bench-cost: $(VENV)/installed
 	$(BIN)/python bench/cost.py

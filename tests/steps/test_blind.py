@@ -206,7 +206,8 @@ def test_a_recording_is_scored_by_its_predictions_alone(seeing, tmp_path):
     without_truth(seeing / "simulation.zarr", tmp_path / "run" / "simulation.zarr")
     score.run({}, (20,), None, tmp_path / "run", key="k")
     table = store.read_csv(tmp_path / "run" / "metrics.csv")
-    assert set(table["quantity"]) == {"drift_held_out", "rollout", "rollout_20"}
+    forecasts = {"prediction", "prediction_20"}
+    assert set(table["quantity"]) == {"drift_held_out", "rollout", "rollout_20"} | forecasts
 
 
 def test_scores_stand_beside_the_published_values(seeing):

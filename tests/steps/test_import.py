@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from ngpipe import store
+from ngpipe.artifacts import recordings
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.source import Laboratory, Recorded, RecordedAs
-from ngpipe.errors import RecordingError, StaleError
+from ngpipe.config.assembly.training import Training
+from ngpipe.errors import RecordingError, StaleError, StoreError
 from ngpipe.schemas import assembly as schemas
 from ngpipe.steps import import_, record
 
@@ -130,3 +132,41 @@ class TestLaboratory:
         assert found["neuron"].values.tolist() == [f"cell_{k}" for k in range(10)]
         np.testing.assert_array_equal(found["connectivity"], truth["connectivity"])
         assert "drift" not in found
+
+
+def test_signal_chain_of_an_import(imported, file, values):
+    rates = {"kind": "savitzky_golay", "window": 5, "order": 2}
+    plain = imported(files=(file,))
+    found = imported(files=(file,), observation={"rate": rates, "indicator": {"decay": 0.5}})
+    np.testing.assert_array_equal(found["recorded"].values, plain["activity"].values)
+    assert found["rate"].attrs["reach"] == [2, 3]
+    there = np.isfinite(found["rate"].values).all(axis=1)
+    assert np.flatnonzero(~there).tolist() == [0, 1, *(len(values) - k for k in (3, 2, 1))]
+    assert (np.isfinite(found["activity"].values).all(axis=1) == there).all()
+    assert {"activity_noise", "rate_noise"} <= set(found.variables)
+    assert "indicator inverted: decay 0.5 s" in found["activity"].attrs["observation"]
+    scored = imported(files=(file,), observation={"zscore": True, "noise": "none"})
+    assert scored["activity"].attrs["units"] == "z-score"
+    assert scored["recorded"].attrs["units"] == plain["activity"].attrs["units"]
+    assert not {"rate", "activity_noise"} & set(scored.variables)
+
+
+def test_training_reads_the_rate_with_its_reach_and_noise(imported, file, tmp_path):
+    rates = {"kind": "savitzky_golay", "window": 5, "order": 2}
+    found = imported(files=(file,), observation={"rate": rates})
+    cfg = Training(target="estimated", held_out=0.2)
+    path = next(tmp_path.rglob("simulation.zarr"))
+    recording = recordings.load(path, cfg, torch.device("cpu"))
+    assert recording.reach == (2, 2)
+    assert not recording.exact
+    x, rate = recording.batch(recording.usable)
+    assert torch.isfinite(x).all()
+    np.testing.assert_array_equal(rate, found["rate"].values[recording.usable])
+    np.testing.assert_allclose(recording.state_noise, found["activity_noise"], rtol=1e-6)
+
+
+def test_a_store_without_rates_cannot_train_on_them(imported, file, tmp_path):
+    imported(files=(file,))
+    path = next(tmp_path.rglob("simulation.zarr"))
+    with pytest.raises(StoreError, match="holds no estimated rate"):
+        recordings.load(path, Training(target="estimated"), torch.device("cpu"))

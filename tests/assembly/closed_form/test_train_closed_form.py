@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ngpipe import hashing, schemas, store
-from ngpipe.artifacts import model_file, recordings
+from ngpipe.artifacts import learning, model_file, recordings
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
@@ -173,7 +173,7 @@ def test_a_kill_changes_no_byte(finished, simulation, solver, monkeypatch, tmp_p
             trained_in(tmp_path / "killed", simulation, cfg)
         monkeypatch.setattr(owner, name, original)
 
-    kill(train, "distil", 0)
+    kill(learning, "distil", 0)
     if solver == "closed_form+gradient":
         kill(Trainer, "advance", 6)
     kill(train, "_write", 0)
