@@ -16,6 +16,7 @@ from ngpipe.errors import StaleError, StoreError
 CPU = torch.device("cpu")
 N, NEURONS = 400, 5
 PLAIN = Training(target="finite_difference")
+BY_PAIRS = Training(target="finite_difference", solver="closed_form")
 
 
 def recorded(**changed: object) -> xr.Dataset:
@@ -227,3 +228,80 @@ def test_what_is_absent_between_frames_costs_nothing_but_itself(told_by, tmp_pat
         return
     assert recording.n_usable == 40 * 49
     assert fit_of_w(recording, truth) > 0.99
+
+
+def in_sessions(values: np.ndarray, names: list[str], tmp_path: Path, cfg: Training = BY_PAIRS):
+    """A recording whose frames are of sessions of equal length."""
+    session = np.repeat(names, N // len(names))
+    dataset = recorded(activity=values.astype("float32")).assign_coords(session=("time", session))
+    return recordings.opened(stored(dataset, tmp_path), cfg, CPU)
+
+
+def test_neurons_that_a_session_lacks_cost_no_frame(tmp_path):
+    values = plain()
+    values[200:, 3] = np.nan
+    values[50, 3] = values[250, 0] = np.nan
+    found = in_sessions(values, ["monday", "tuesday"], tmp_path)
+    sessions = found.recording.sessions
+    assert sessions.seen.tolist() == [[True] * 5, [True, True, True, False, True]]
+    assert sessions.of_frame.tolist() == [0] * 200 + [1] * 200
+    # Values that are missing within a session cost their frames, and the differences before.
+    lost = {49, 50, 199, 249, 250, 399}
+    assert set(range(N)) - set(found.recording.usable.tolist()) == lost
+    assert found.n_stretches == 4
+
+
+def test_sessions_that_see_all_are_stretches(tmp_path):
+    found = in_sessions(plain(), ["a", "b"], tmp_path, PLAIN)
+    assert found.recording.sessions is None
+    assert found.recording.stretches == (range(200), range(200, 400))
+
+
+def test_a_neuron_that_no_session_sees_is_named(tmp_path):
+    values = plain()
+    values[:, 2] = np.nan
+    values[200:, 3] = np.nan
+    with pytest.raises(StoreError, match=r"AVA2.*no finite value at any frame"):
+        in_sessions(values, ["a", "b"], tmp_path)
+
+
+def test_the_frames_of_a_session_lie_together(tmp_path):
+    with pytest.raises(StoreError, match=r"session 'a' lies in several pieces"):
+        in_sessions(plain(), ["a", "b", "a", "b"], tmp_path)
+
+
+def test_a_session_of_its_own_is_another_recording(tmp_path):
+    one = in_sessions(plain(), ["a", "b"], tmp_path, PLAIN).identity
+    other = in_sessions(plain(), ["a", "c"], tmp_path, PLAIN).identity
+    assert {name for name in one if one[name] != other[name]} == {"session"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"solver": "gradient"}, "solver: closed_form"),
+        ({"solver": "closed_form+gradient"}, "solver: closed_form"),
+        ({"network": {"psi_sees": "sender"}}, "network.psi_sees: activity"),
+        ({"network": {"one_type": True}}, "network.one_type: false"),
+        ({"closed_form": {"prior": "sparse"}}, "closed_form.prior: none"),
+        ({"closed_form": {"dale": True}}, "closed_form.dale: false"),
+    ],
+)
+def test_what_needs_all_neurons_is_refused_with_a_remedy(changed, key, tmp_path):
+    values = plain()
+    values[200:, 3] = np.nan
+    cfg = Training(**{**BY_PAIRS.model_dump(), **changed})
+    with pytest.raises(StoreError, match=f"1 of 2 sessions lack some.*training.{key}"):
+        in_sessions(values, ["a", "b"], tmp_path, cfg)
+
+
+def test_pairs_that_are_never_seen_together_are_counted_and_named(tmp_path):
+    values = plain()
+    values[200:, 3] = np.nan
+    told = in_sessions(values, ["a", "b"], tmp_path).of_sessions
+    assert "2 that see 4 to 5 of 5 neurons" in told
+    assert "never" not in told
+    values[:200, [1, 4]] = np.nan
+    told = in_sessions(values, ["a", "b"], tmp_path).of_sessions
+    assert "2 pairs are never seen together (the first: neurons 1 and 3)" in told
+    assert with_values(plain(), tmp_path).of_sessions == ""

@@ -110,6 +110,8 @@ def tell_gaps(found: Opened) -> None:
             f"longest of {longest:,} frames; {found.left_out:,} of {recording.n_frames:,} frames "
             "are left out for that",
         )
+    if found.of_sessions:
+        say(found.of_sessions)
 
 
 def _train(

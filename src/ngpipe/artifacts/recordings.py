@@ -19,6 +19,7 @@ from ngpipe.arrays import Trajectory
 from ngpipe.artifacts import sampling, survey
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.assembly.sessions import Sessions
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError
 from ngpipe.schemas import assembly as schemas
@@ -91,6 +92,27 @@ class Opened:
     def n_stretches(self) -> int:
         """Stretches without a gap or an absent value."""
         return len(self.recording.stretches or [1])
+
+    @property
+    def of_sessions(self) -> str:
+        """How many of the neurons sessions see, and pairs that none sees; empty if all see all."""
+        sessions = self.recording.sessions
+        if sessions is None:
+            return ""
+        seen, counts = sessions.seen.sum(1), self.recording.pairs_seen()
+        text = (
+            f"sessions: {sessions.n_sessions} that see {int(seen.min())} to {int(seen.max())} of "
+            f"{self.recording.n_neurons} neurons; pairs of neurons are seen together at "
+            f"{int(counts.min()):,} to {int(counts.max()):,} training frames"
+        )
+        never = torch.nonzero(counts == 0).tolist()
+        if not never:
+            return text
+        return (
+            f"{text}. {len(never) // 2:,} pairs are never seen together (the first: neurons "
+            f"{never[0][0]} and {never[0][1]}): nothing is known of their weights, which have no "
+            "error and are not called connected"
+        )
 
     def notes(self) -> dict[str, object]:
         """Notes for manifests and attributes."""
@@ -175,6 +197,7 @@ def checked(
         sites=sites,
         known_input=known,
         stretches=survey.stretches(found.finite, broken),
+        sessions=_sessions(found, cfg, simulation),
         reach=_reach(dataset, simulation) if cfg.target == "estimated" else None,
         state_noise=_state_noise(dataset, simulation, device),
     )
@@ -188,6 +211,35 @@ def checked(
         units=str(dataset["activity"].attrs.get("units", "1")),
         tau_seconds=None if tau is None else float(tau),
     )
+
+
+def _sessions(found: survey.Survey, cfg: Training, path: Path) -> Sessions | None:
+    """Sessions that lack some of the neurons; None if there are none such.
+
+    Raises:
+        StoreError: the config asks for what needs all neurons at every frame.
+    """
+    if found.session is None or found.seen is None:
+        return None
+    needs = [
+        (cfg.solver != "closed_form", "solver", "closed_form"),
+        (cfg.network.psi_sees != "activity", "network.psi_sees", "activity"),
+        (cfg.network.one_type, "network.one_type", "false"),
+        (cfg.input == "field", "input", "none"),
+        (cfg.input == "known" and cfg.input_mode == "multiplicative", "input_mode", "additive"),
+        (cfg.closed_form.prior == "sparse", "closed_form.prior", "none"),
+        (cfg.closed_form.dale, "closed_form.dale", "false"),
+    ]
+    for wrong, key, instead in needs:
+        if wrong:
+            lacking = int((~found.seen.all(axis=1)).sum())
+            raise StoreError(
+                f"{path}: {lacking} of {len(found.seen)} sessions lack some of the neurons, and "
+                f"the setting of training.{key} needs all of them at every frame; set "
+                f"training.{key}: {instead}, or leave out these sessions, or the neurons that they "
+                "lack"
+            )
+    return Sessions(torch.from_numpy(found.session), torch.from_numpy(found.seen))
 
 
 def _arrays(

@@ -49,15 +49,16 @@ def interval(dataset: xr.Dataset, path: Path) -> float:
 
 
 def breaks(dataset: xr.Dataset, path: Path) -> Breaks:
-    """Breaks of a recording: gaps in `time`, and changes of `segment`.
+    """Breaks of a recording: gaps in `time`, and changes of `segment` or `session`.
 
     Raises:
         StoreError: `dt` and `time` do not agree, or `time` is uneven by more than gaps.
     """
     dt, n = interval(dataset, path), dataset.sizes["time"]
     found = np.zeros(max(0, n - 1), dtype=bool)
-    if "segment" in dataset:
-        found |= _changes(dataset["segment"], path)
+    for name in ("segment", "session"):
+        if name in dataset:
+            found |= _changes(dataset[name], path)
     if "time" in dataset.coords:
         jitter = float(dataset.attrs.get("jitter", JITTER))
         found |= _gaps(dataset["time"], found, dt, jitter, path)
@@ -68,8 +69,8 @@ def _changes(segment: xr.DataArray, path: Path) -> Breaks:
     absent = np.flatnonzero(pd.isna(segment.values))
     if len(absent):
         raise StoreError(
-            f"{path}: `segment` has no value at {len(absent)} frames, the first of them frame "
-            f"{absent[0]}; name the trial or stretch of every frame, by numbers or words"
+            f"{path}: `{segment.name}` has no value at {len(absent)} frames, the first of them "
+            f"frame {absent[0]}; name the {segment.name} of every frame, by numbers or words"
         )
     return segment.values[1:] != segment.values[:-1]
 

@@ -34,18 +34,22 @@ class Survey:
     """Summary of all frames of a recording."""
 
     finite: Bool[np.ndarray, " time"]
-    """Frames at which every value is a finite number."""
+    """Frames at which every neuron that their session sees has a finite value."""
     absent: Int[np.ndarray, " neuron"]
-    """Frames at which a neuron has no finite value."""
+    """Frames at which a neuron has no finite value, though their session sees it."""
     low: Float[np.ndarray, " neuron"]
     """Least finite activity, NaN if there is none."""
     high: Float[np.ndarray, " neuron"]
     identity: Identity
+    session: Int[np.ndarray, " time"] | None = None
+    """Number of the session of every frame, if sessions lack neurons."""
+    seen: Bool[np.ndarray, "session neuron"] | None = None
+    """Neurons that every session sees."""
 
 
 def seen(cfg: Training) -> list[str]:
     """Variables of a recording that training sees: none of them is the truth."""
-    names = ["activity", "time", "segment"]
+    names = ["activity", "time", "segment", "session"]
     names += {"drift": ["drift"], "estimated": ["rate"]}.get(cfg.target, [])
     names.append("activity_noise")
     if cfg.input == "field":
@@ -56,7 +60,10 @@ def seen(cfg: Training) -> list[str]:
 
 
 def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
-    """Read every frame once.
+    """Read every frame once; twice, if some sessions lack some neurons.
+
+    A session lacks a neuron that has no finite value at any of its frames. Anywhere else, a value
+    that is not finite is a missing one.
 
     Args:
         dataset: the recording.
@@ -64,9 +71,13 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
         names: what of it training sees, as :func:`seen` says.
 
     Raises:
-        StoreError: activity or its rate does not hold real numbers.
+        StoreError: activity or its rate does not hold real numbers, or a session lies in several
+            pieces.
     """
     n, neurons = dataset["activity"].shape
+    names = set(names)
+    session = _sessions(dataset, path)
+    seen = np.zeros((session.max() + 1, neurons), dtype=bool)
     finite, absent = np.ones(n, dtype=bool), np.zeros(neurons, dtype=np.int64)
     low, high = np.full(neurons, np.inf), np.full(neurons, -np.inf)
     identity = identified(dataset, set(names) - set(LONG))
@@ -82,13 +93,64 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
             finite[start : start + len(block)] &= here.all(axis=1)
             absent += (~here).sum(axis=0)
             if name == "activity":
+                _note(seen, session[start : start + len(block)], here)
                 whole = here.all()  # then no copy is needed
                 least = block if whole else np.where(here, block, np.inf)
                 most = block if whole else np.where(here, block, -np.inf)
                 low = np.minimum(low, least.min(axis=0))
                 high = np.maximum(high, most.max(axis=0))
         identity[name] = digest.text
-    return Survey(finite, absent, low, high, identity)
+    if seen[:, seen.any(axis=0)].all():
+        return Survey(finite, absent, low, high, identity)
+    finite, absent = _missing(dataset, names, session, seen)
+    return Survey(finite, absent, low, high, identity, session, seen)
+
+
+def _sessions(dataset: xr.Dataset, path: Path) -> Int[np.ndarray, " time"]:
+    """Number of the session of every frame: all zero if the store names none."""
+    n = dataset.sizes["time"]
+    if "session" not in dataset:
+        return np.zeros(n, dtype=np.int64)
+    values = dataset["session"].values
+    first = np.append(True, values[1:] != values[:-1])
+    names = values[first].tolist()
+    if len(set(names)) < len(names):
+        again = next(name for k, name in enumerate(names) if name in names[:k])
+        raise StoreError(
+            f"{path}: session {again!r} lies in several pieces, between them frames of other "
+            "sessions; put the frames of every session together, or name the pieces by a "
+            "coordinate `segment`"
+        )
+    return np.cumsum(first) - 1
+
+
+def _note(
+    seen: Bool[np.ndarray, "session neuron"],
+    session: Int[np.ndarray, " frame"],
+    here: Bool[np.ndarray, "frame neuron"],
+) -> None:
+    """Neurons with a value in the sessions of a block."""
+    for k in np.unique(session):
+        seen[k] |= here[session == k].any(axis=0)
+
+
+def _missing(
+    dataset: xr.Dataset,
+    names: set[str],
+    session: Int[np.ndarray, " time"],
+    seen: Bool[np.ndarray, "session neuron"],
+) -> tuple[Bool[np.ndarray, " time"], Int[np.ndarray, " neuron"]]:
+    """Frames that have all values of the neurons that their session sees, and those without."""
+    finite, absent = np.ones(len(session), dtype=bool), np.zeros(seen.shape[1], dtype=np.int64)
+    for name in set(LONG) & names & set(map(str, dataset.variables)):
+        for start, block in _blocks(dataset[name]):
+            part = slice(start, start + len(block))
+            with np.errstate(over="ignore"):
+                here = np.isfinite(block.astype(np.float32, copy=False))
+            lacks = ~here & seen[session[part]]
+            finite[part] &= ~lacks.any(axis=1)
+            absent += lacks.sum(axis=0)
+    return finite, np.where(seen.any(axis=0), absent, len(session))
 
 
 def identified(dataset: xr.Dataset, names: Iterable[str]) -> dict[str, str]:

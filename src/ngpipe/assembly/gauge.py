@@ -152,7 +152,9 @@ def psi_scale(
     x = recording.activity[recording.training_sample(2_000)]
     if model.sees in ("activity", "receiver"):
         types = torch.zeros_like(types)  # everyone's activity is read by the same psi
-    ends = torch.stack([visited_ends(x[:, types == k]) for k in range(int(types.max()) + 1)])
+    ends = torch.stack(
+        [visited_ends(recording.values(x[:, types == k])) for k in range(int(types.max()) + 1)]
+    )
     receivers, senders = units(model, types)
     points = ends[types[senders]]
     curves = model.psi_curves(model.latent[receivers], model.latent[senders], points.flatten(1))
@@ -304,7 +306,7 @@ def smoothed(
     return torch.from_numpy(mean + smooth), torch.from_numpy(left)
 
 
-def visited_ends(activity: Float[Tensor, "frame neuron"], n: int = 33) -> Float[Tensor, "2 m"]:
+def visited_ends(activity: Float[Tensor, "*any"], n: int = 33) -> Float[Tensor, "2 m"]:
     """Activities at both ends of the visited range.
 
     First the 5 % quantile from either side, where a psi that saturates is flat already; then ``n``

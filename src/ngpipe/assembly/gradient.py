@@ -261,7 +261,10 @@ class Trainer:
         """Held-out loss with exact evaluation; keeps the model if it is the best so far."""
         frames = self.recording.selection_frames(SELECTION_FRAMES).to(self.device)
         x, target = self.recording.batch(frames)
-        predicted = self.model(self.recording.times(frames), x)
+        predicted = self.model(self.recording.times(frames), self.recording.filled(x))
+        if self.recording.sessions is not None:
+            seen = ~target.isnan()
+            predicted, target = predicted[seen], target[seen]
         loss = float(fit(predicted, target, self.model.scales.rate))
         if loss < self.best.loss:
             state = {name: value.clone() for name, value in self.model.state_dict().items()}

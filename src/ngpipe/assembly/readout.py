@@ -47,7 +47,7 @@ def read_out(
         types = cluster(_features(model, phi, x, low, high), cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
-    certainty = _certainty(model, scales, cfg)
+    certainty = {**_certainty(model, scales, cfg), **_counts(recording)}
     recovered = xr.Dataset(
         {
             "connectivity": (
@@ -138,15 +138,24 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     error = (model.error * scales.connectivity).hypot(of_scale).cpu().numpy()
     weights = scaled.cpu().numpy()
     off = ~np.eye(len(error), dtype=bool)
-    if not (error[off] > 0).all():
+    # Of a pair that no session sees together, nothing is known: its error is NaN.
+    known = off & ~np.isnan(error)
+    if not known.any() or not (error[known] > 0).all():
         return {}
     connected = np.zeros(error.shape, dtype=bool)
-    connected[off], width = detected(weights[off] / error[off], cfg.false_discovery)
+    connected[known], width = detected(weights[known] / error[known], cfg.false_discovery)
     about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
         "connectivity_error": (("post", "pre"), error),
         "connected": (("post", "pre"), connected, about),
     }
+
+
+def _counts(recording: Recording) -> dict[str, tuple]:
+    """Frames that see both neurons of a pair, where sessions lack some neurons."""
+    if recording.sessions is None:
+        return {}
+    return {"pairs_seen": (("post", "pre"), recording.pairs_seen().cpu().numpy())}
 
 
 def _transfer_functions(

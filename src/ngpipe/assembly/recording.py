@@ -1,6 +1,6 @@
 """Data that training may see: activity, target rate, driven neurons, held-out frames."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gnn import Scales
+from ngpipe.assembly.sessions import Sessions, SomeNeurons
 from ngpipe.config.assembly.inputs import Mode
 from ngpipe.errors import DivergenceError, StoreError
 
@@ -47,6 +48,10 @@ class Recording:
     Frames may fall into stretches, with a gap, another trial, or frames without a value between
     two of them. Nothing is read between stretches and no difference reaches over their ends. The
     time of a frame is the time recorded until then, without the gaps.
+
+    Sessions may each see some of the neurons. The others are NaN in their frames, as are their
+    rates. Frames are then held out in the sessions that see most neurons, of each its own end or
+    its own blocks.
     """
 
     activity: Trajectory | Series
@@ -60,6 +65,10 @@ class Recording:
     known_input: "KnownInput | None" = None
     stretches: tuple[range, ...] | None = None
     """Frames that follow one another by ``dt``, all of them finite; None: the whole recording."""
+    sessions: Sessions | None = None
+    """Sessions and the neurons that each of them sees; None: every frame sees all neurons."""
+    units: Scales | None = None
+    """Units of activity and rate, if those of a larger recording are to serve."""
     reach: tuple[int, int] | None = None
     """Frames before and after each that an estimated rate and its activity are from; None of an
     exact rate and of finite differences."""
@@ -109,14 +118,26 @@ class Recording:
     @cached_property
     def blocks(self) -> list[range]:
         """Held-out blocks in time, as indices among the usable frames."""
-        n = self.n_usable
+        if self.sessions is None:
+            return self._blocks_of(range(self.n_usable))
+        session = self.sessions.of_frame[self.usable]
+        found = []
+        for k in self.sessions.fullest:
+            mine = torch.nonzero(session == k)[:, 0]
+            if len(mine):
+                found += self._blocks_of(range(int(mine[0]), int(mine[-1]) + 1))
+        return found
+
+    def _blocks_of(self, part: range) -> list[range]:
+        """Held-out blocks of usable frames that follow one another."""
+        first, n = part.start, len(part)
         if not self.in_blocks:
             start = min(int((n + (self.rate is None)) * (1 - self.held_out)), n)
             middle = (start + n) // 2
-            return [range(start, middle), range(middle, n)]
+            return [range(first + start, first + middle), range(first + middle, first + n)]
         pairs = max(1, round(n * self.held_out / (2 * BLOCK)))
         starts = [int((k + 0.5) * n / (2 * pairs)) for k in range(2 * pairs)]
-        return [range(s, min(s + BLOCK, n)) for s in starts]
+        return [range(first + s, first + min(s + BLOCK, n)) for s in starts]
 
     @cached_property
     def training_frames(self) -> FrameIndices:
@@ -195,8 +216,13 @@ class Recording:
         return self.usable[torch.tensor([k for b in blocks for k in b], dtype=torch.long)]
 
     def training_sample(self, n: int) -> FrameIndices:
-        """About ``n`` evenly spaced training frames."""
-        return _spread(self.training_frames, n)
+        """About ``n`` evenly spaced training frames; as many of every session, if they differ."""
+        if self.sessions is None:
+            return _spread(self.training_frames, n)
+        session = self.sessions.of_frame[self.training_frames]
+        each = -(-n // self.sessions.n_sessions)
+        parts = [self.training_frames[session == k] for k in range(self.sessions.n_sessions)]
+        return torch.cat([_spread(part, each) for part in parts])
 
     def pairs(self, n: int) -> Int[Tensor, " pair"]:
         """Earlier of about ``n`` pairs of training frames, ``memory`` apart."""
@@ -261,7 +287,9 @@ class Recording:
 
     @cached_property
     def _scales(self) -> Scales:
-        x, rate = self.batch(self.training_sample(2_000))
+        if self.units is not None:
+            return self.units
+        x, rate = (self.values(v) for v in self.batch(self.training_sample(2_000)))
         largest = max(self._largest(part) for part in self.training_frames.split(STRETCH))
         return Scales(
             activity=float(x.std()),
@@ -272,18 +300,69 @@ class Recording:
     def _largest(self, frames: FrameIndices) -> float:
         x = self.activity[frames]
         broken = ~x.isfinite()
+        if self.sessions is not None:
+            broken &= self.sessions.here(frames).to(x.device)
         if broken.any():
             frame, neuron = torch.nonzero(broken)[0].tolist()
             raise DivergenceError(
                 f"activity or rate of neuron {neuron} at frame {int(frames[frame])} is not finite; "
                 f"{NOT_FINITE}"
             )
-        return float(x.abs().max())
+        return float(self.values(x).abs().max())
+
+    def values(self, x: Tensor) -> Tensor:
+        """Values that there are: of all neurons, or where sessions lack some, without these."""
+        return x if self.sessions is None else x[~x.isnan()]
+
+    @cached_property
+    def typical(self) -> Float[Tensor, " neuron"]:
+        """Mean activity of every neuron, in a sample of the training frames that see it."""
+        return self.activity[self.training_sample(20_000)].nanmean(0)
+
+    def filled(self, x: Activity) -> Activity:
+        """Activity with neurons that are not seen at their mean activity."""
+        return x if self.sessions is None else torch.where(x.isnan(), self.typical, x)
+
+    def pairs_seen(self) -> Int[Tensor, "post pre"]:
+        """Number of training frames at which both neurons of a pair are seen."""
+        if self.sessions is None:
+            n = self.n_neurons
+            return torch.full((n, n), len(self.training_frames))
+        return self.sessions.pairs_seen(self.training_frames)
+
+    def alone(self, session: int) -> "Recording":
+        """One session with the neurons it sees, a recording of its own in the units of the whole.
+
+        Args:
+            session: number of a session.
+        """
+        sessions: Sessions = self.sessions  # type: ignore[assignment]  # of a recording that has them
+        neurons = sessions.members(session).to(self.activity.device)
+        known = self.known_input
+        if known is not None:
+            known = KnownInput(known.table[:, neurons], known.image, known.dt, known.mode)
+        return replace(
+            self,
+            activity=SomeNeurons(self.activity, neurons),
+            rate=None if self.rate is None else SomeNeurons(self.rate, neurons),
+            known_input=known,
+            state_noise=None if self.state_noise is None else self.state_noise[neurons],
+            stretches=self._stretches_of(session),
+            sessions=None,
+            units=self.scales(),
+        )
+
+    def _stretches_of(self, session: int) -> tuple[range, ...]:
+        sessions: Sessions = self.sessions  # type: ignore[assignment]
+        parts = self.stretches or ()
+        return tuple(s for s in parts if sessions.of_frame[s.start] == session)
 
     def visited(self, share: float, n: int = 5_000) -> Float[Tensor, "neuron 2"]:
         """Ends of the central ``share`` of each neuron's activity during training."""
         x = self.activity[self.training_sample(n)]
         tails = torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=x.dtype, device=x.device)
+        if self.sessions is not None:
+            return torch.nanquantile(x, tails, dim=0).T
         return torch.quantile(x, tails, dim=0).T
 
 

@@ -22,6 +22,10 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
     learned input is the one learned for these frames. Beside it: the rate at held-out frames,
     predicted one by one.
 
+    Where sessions lack neurons, frames are held out in those that see most. Neurons that these lack
+    are NaN in ``activity`` and ``drift``; the model starts them at their mean activity, and keeps
+    them there where it predicts the rate frame by frame.
+
     A learned model may diverge. That is a result: ``activity_hat`` is NaN from there on, the
     attribute ``status`` is "diverged" instead of "ok", and ``frames_predicted`` counts the frames
     before.
@@ -33,7 +37,7 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
     truth = recording.activity[start : start + n_frames + 1]
     predicted, diverged = free_run(
         model.as_drift(),
-        truth[0],
+        recording.filled(truth[0]),
         dt=recording.dt,
         n_frames=len(truth),
         first=start,
@@ -47,7 +51,10 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
             "activity": (dims, truth.cpu().numpy()),
             "activity_hat": (dims, predicted.cpu().numpy()),
             "drift": (sample_dims, target.cpu().numpy()),
-            "drift_hat": (sample_dims, model(recording.times(samples), x).cpu().numpy()),
+            "drift_hat": (
+                sample_dims,
+                model(recording.times(samples), recording.filled(x)).cpu().numpy(),
+            ),
         },
         coords={
             "time": recording.dt * torch.arange(len(truth), dtype=torch.float64).numpy(),
@@ -82,7 +89,8 @@ def summary(rollout: xr.Dataset) -> str:
 
 def _explained(estimate: np.ndarray, truth: np.ndarray) -> float:
     """NaN where there is nothing to explain."""
-    truth, estimate = truth.astype(np.float64), estimate.astype(np.float64)
+    known = ~np.isnan(truth)  # neurons that the session lacks have no truth
+    truth, estimate = truth[known].astype(np.float64), estimate[known].astype(np.float64)
     total = ((truth - truth.mean()) ** 2).sum() if truth.size else 0.0
     return float(1 - ((estimate - truth) ** 2).sum() / total) if total else float("nan")
 

@@ -36,7 +36,7 @@ class Verdict:
 def judged(recording: Recording, loss: float) -> Verdict:
     """The verdict on a model of some held-out loss."""
     _, target = recording.batch(recording.selection_frames(FRAMES).to(recording.activity.device))
-    zero = float(target.double().square().mean()) / recording.scales().rate ** 2
+    zero = float(recording.values(target).double().square().mean()) / recording.scales().rate ** 2
     return Verdict(loss, zero)
 
 

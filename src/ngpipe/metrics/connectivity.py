@@ -36,7 +36,10 @@ def score_driven(estimate: xr.DataArray, truth: xr.DataArray, driven: xr.DataArr
 
 
 def score_intervals(
-    estimate: xr.DataArray, error: xr.DataArray, truth: xr.DataArray
+    estimate: xr.DataArray,
+    error: xr.DataArray,
+    truth: xr.DataArray,
+    pairs_seen: xr.DataArray | None = None,
 ) -> pd.DataFrame:
     """Coverage of the intervals of W, over the off-diagonal entries.
 
@@ -49,12 +52,17 @@ def score_intervals(
         estimate: recovered W, ``(post, pre)`` [1/tau].
         error: its standard error, ``(post, pre)`` [1/tau].
         truth: true W, ``(post, pre)`` [1/tau].
+        pairs_seen: frames that see both neurons of a pair; by default all do.
+
+    Pairs that no session of a recording sees together have no error, NaN, and do not count.
 
     Raises:
         StoreError: an error off the diagonal is not positive and finite.
     """
-    _check_error(error)
+    _check_error(error, pairs_seen)
     learned, spread, true = (w.astype(np.float64) for w in known(estimate, error, truth))
+    told = ~np.isnan(spread)
+    learned, spread, true = learned[told], spread[told], true[told]
     if len(true) == 0:
         return scores(
             "interval", dict.fromkeys([*map("coverage_{}".format, LEVELS), "z_scale"], np.nan), 0
@@ -64,9 +72,11 @@ def score_intervals(
     return scores("interval", {**values, "z_scale": float(np.median(z) / ndtri(0.75))}, len(z))
 
 
-def _check_error(error: xr.DataArray) -> None:
+def _check_error(error: xr.DataArray, pairs_seen: xr.DataArray | None) -> None:
     values = error.transpose("post", "pre").values
     wrong = ~((values > 0) & np.isfinite(values)) & ~np.eye(len(values), dtype=bool)
+    if pairs_seen is not None:
+        wrong &= ~(np.isnan(values) & (pairs_seen.transpose("post", "pre").values == 0))
     if wrong.any():
         post, pre = np.argwhere(wrong)[0]
         raise StoreError(

@@ -20,6 +20,9 @@ def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
     frames, both up to the last frame that was predicted).
     """
     truth, estimate = rollout["activity"], rollout["activity_hat"]
+    # A session may lack neurons: these are not scored.
+    seen = truth.notnull().any("time")
+    truth, estimate = truth.isel(neuron=seen.values), estimate.isel(neuron=seen.values)
     tables = []
     for frame in at:
         pair = estimate.isel(time=frame).values, truth.isel(time=frame).values
@@ -36,6 +39,8 @@ def score_rollout(rollout: xr.Dataset, at: Sequence[int]) -> pd.DataFrame:
 def score_drift(rollout: xr.Dataset) -> pd.DataFrame:
     """Rate predicted at held-out frames, one by one."""
     truth, estimate = rollout["drift"].values.ravel(), rollout["drift_hat"].values.ravel()
+    seen = ~np.isnan(truth)
+    truth, estimate = truth[seen], estimate[seen]
     return scores("drift_held_out", agreement(estimate, truth), len(truth))
 
 

@@ -76,6 +76,9 @@ RECOVERY = Schema(
         "connected": Variable(
             ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
         ),
+        "pairs_seen": Variable(
+            ("post", "pre"), "1", "training frames that see both neurons of a pair", False
+        ),
         "connectivity_halves": Variable(
             ("half", "post", "pre"), "1/tau", "W of either half of the training frames", False
         ),

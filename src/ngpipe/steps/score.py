@@ -177,7 +177,8 @@ def _connectivity(recovery: xr.Dataset, truth: xr.Dataset) -> list[pd.DataFrame]
         tables.append(connectivity.score_driven(learned, true, truth["driven"]))
     if "connectivity_error" in recovery:
         error = recovery["connectivity_error"]
-        tables.append(connectivity.score_intervals(learned, error, true))
+        seen = recovery.get("pairs_seen")
+        tables.append(connectivity.score_intervals(learned, error, true, seen))
     if "connected" in recovery:
         tables.append(connectivity.score_connected(recovery["connected"], true))
     return tables

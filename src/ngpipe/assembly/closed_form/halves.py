@@ -39,8 +39,11 @@ def halves(
         ridge: that W was solved with, relative to the mean diagonal of the Gram matrix.
 
     Raises:
-        DivergenceError: half of the recording has too few frames, or directions, for a row of W.
+        DivergenceError: half of the recording has too few frames, or directions, for a row of W;
+            or sessions lack some of the neurons.
     """
+    if recording.sessions is not None:
+        raise DivergenceError("its sessions see different neurons")
     axis = {"unit": model.scales.bend, "reach": model.scales.reach}
     whole = frames_of(model, recording, Spline(PHI_BASIS, **axis))
     middle = len(whole) // 2

@@ -56,15 +56,15 @@ def grouped(problem: Problem, shared: Fit) -> Groups:
         shared: one psi for all, to begin with.
     """
     solution = all_rows(problem, [shared], problem.one_group)
-    groups = Groups([shared], problem.one_group, _types(problem, solution), solution)
+    groups = Groups([shared], problem.one_group, types_of(problem, solution), solution)
     sees = problem.cfg.network.psi_sees
     if sees == "activity":
         return groups
     if sees == "receiver":
         groups = _regrouped(problem, solution, shared, problem.one_group)
-        return replace(groups, types=_types(problem, groups.solution))
+        return replace(groups, types=types_of(problem, groups.solution))
     for _ in range(SPLITS):
-        senders = _types(problem, groups.solution, problem.settings.first_groups)
+        senders = types_of(problem, groups.solution, problem.settings.first_groups)
         groups = _regrouped(problem, groups.solution, shared, senders)
         if groups.loss < SOLVED * shared.loss:
             break
@@ -75,9 +75,9 @@ def grouped(problem: Problem, shared: Fit) -> Groups:
 def merged(problem: Problem, groups: Groups, shared: Fit) -> Groups:
     """The groups that seem to be types, unless that explains the recording less well."""
     if problem.cfg.network.psi_sees in ("activity", "receiver"):
-        return replace(groups, types=_types(problem, groups.solution))
+        return replace(groups, types=types_of(problem, groups.solution))
     for _ in range(MERGES):
-        types = _types(problem, groups.solution)
+        types = types_of(problem, groups.solution)
         if torch.equal(types, groups.types):
             break
         fewer = _regrouped(problem, groups.solution, shared, types)
@@ -101,7 +101,7 @@ def _regrouped(
     return Groups(fits, receivers, senders, all_rows(problem, fits, receivers))
 
 
-def _types(problem: Problem, solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
+def types_of(problem: Problem, solution: Solution, at_least: int = 1) -> Int[Tensor, " neuron"]:
     """Types, or at least so many groups, from the phi_i where all neurons have data."""
     if problem.cfg.network.one_type:
         return problem.one_group

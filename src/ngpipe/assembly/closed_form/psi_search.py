@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer
 from ngpipe.assembly.closed_form.problem import Problem
-from ngpipe.assembly.closed_form.transfer import Fit, Search
+from ngpipe.assembly.closed_form.transfer import Fit, JointSearch, Search
 
 START_BEND = 0.43
 """Activity, in standard deviations, at which the first guess of psi bends."""
@@ -67,3 +67,35 @@ def _search(
         noisy=not problem.recording.exact,
         one_phi=problem.cfg.network.one_type,
     )
+
+
+def psi_of_sessions(problems: Sequence[Problem]) -> Fit:
+    """One psi from several sessions that see some neurons each.
+
+    Every session is a recording of its own: its rows of W are those from the neurons it sees to
+    the neurons it sees, whatever the others do to them. Psi is what they share.
+
+    Args:
+        problems: those of the sessions, that of most values first.
+    """
+    first = problems[0]
+    searches = [_search(one, one.few, one.held_out, one.draw()) for one in problems]
+    settings = first.settings
+    return JointSearch(searches).run(first_guess(first), settings.ridges, settings.iterations)
+
+
+def finer_of_sessions(problems: Sequence[Problem], fit: Fit) -> Fit:
+    """The same psi on a finer basis.
+
+    Args:
+        problems: those of the sessions.
+        fit: psi as found on the basis of the search.
+    """
+    settings = problems[0].settings
+    basis = problems[0].spline(settings.fine_basis)
+    searches = []
+    for one in problems:
+        frames = replace(max(one.frames, one.few, key=len), phi=basis)
+        searches.append(_search(one, frames, replace(one.held_out, phi=basis), one.draw()))
+    ridges = [ridge for ridge in settings.ridges if ridge <= fit.ridge]
+    return JointSearch(searches).run(fit.transfer.on(basis), ridges, settings.iterations)

@@ -12,10 +12,16 @@ from ngpipe.assembly.closed_form.prior import Prior, column_signs
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.psi_groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.psi_search import finer, first_guess, searched
+from ngpipe.assembly.closed_form.session_solve import rows_of_sessions
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, Report
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
+
+PSI_SESSIONS = 8
+"""Most sessions that psi is found on, where each sees some of the neurons."""
+LONG = 3
+"""Frames of such a session, in neurons that it sees, at least."""
 
 
 class ClosedForm:
@@ -32,10 +38,14 @@ class ClosedForm:
     """
 
     def __init__(self, recording: Recording, cfg: Training, report: Report) -> None:
-        self.problem = Problem.of(recording, cfg, report)
+        self.recording = recording
+        self.problems = [Problem.of(one, cfg, report) for one in _recordings(recording)]
+        self.problem = self.problems[0]
 
     def solve(self) -> Solution:
         """The whole recovery."""
+        if self.recording.sessions is not None:
+            return rows_of_sessions(self.recording, self.problems)
         problem, plain = self.problem, self.problem.plain
         _begin(problem, "psi of all")
         problem, shared = _first(problem)
@@ -57,6 +67,17 @@ class ClosedForm:
             solution = _with_prior(problem, polished, solution)
         solution = replace(solution, types=groups.types)
         return confirmed(solution, unbiased, groups.solution, plain)
+
+
+def _recordings(recording: Recording) -> list[Recording]:
+    """What psi is found on: the recording, or those of its sessions that have most values."""
+    sessions = recording.sessions
+    if sessions is None:
+        return [recording]
+    n_frames = sessions.n_frames(recording.training_frames)
+    richest = sessions.richest(recording.training_frames)
+    long = [k for k in richest if n_frames[k] > LONG * sessions.seen[k].sum()]
+    return [recording.alone(k) for k in (long or richest[:1])[:PSI_SESSIONS]]
 
 
 def _has_prior(problem: Problem) -> bool:

@@ -10,6 +10,7 @@ that what is sent and the row's own columns do not explain. psi is shared, so a 
 Scale and offset of each psi leave the residual as it is; steps are kept orthogonal to both.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -69,11 +70,17 @@ class Fit:
 
 
 @dataclass
-class _State:
+class _Point:
+    """Where a search has come."""
+
     transfer: Transfer
+    loss: float
+
+
+@dataclass
+class _State(_Point):
     rows: Rows
     fit: RowFit
-    loss: float
 
 
 class Search:
@@ -136,12 +143,13 @@ class Search:
                 break
         return min(best, begun, key=lambda fit: fit.held_out)
 
-    def _fit(self, state: _State, ridge: float) -> Fit:
+    def _fit(self, state: Any, ridge: float) -> Fit:  # noqa: ANN401  # of any search
         return Fit(state.transfer, self.frames.phi, state.loss, self.held_out_loss(state), ridge)
 
-    def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _State:
+    def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _Point:
         """Levenberg-Marquardt at one ridge."""
-        state, damping = self.at(transfer, ridge), 1e-6
+        state: Any = self.at(transfer, ridge)  # of any search
+        damping = 1e-6
         for _ in range(iterations):
             moment, right = self.normal_equations(state)
             before = state.loss
@@ -160,13 +168,13 @@ class Search:
                 break
         return state
 
-    def _small_change(self, state: _State) -> float:
+    def _small_change(self, state: _Point) -> float:
         """Relative fall of the loss that is not worth another step."""
         if not self.noisy:
             return SMALL_CHANGE
         return state.transfer.coefficients.numel() / (len(self.frames) * len(self.rows))
 
-    def _tried(self, transfer: Transfer, ridge: float) -> _State | None:
+    def _tried(self, transfer: Transfer, ridge: float) -> _Point | None:
         """A trial; None if its equations cannot be solved."""
         try:
             return self.at(transfer, ridge)
@@ -181,7 +189,7 @@ class Search:
         found = moments(self.frames, transfer, self.rows)
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        return _State(transfer, rows, fit, float((fit.mean_square / self.level).mean()))
+        return _State(transfer, float((fit.mean_square / self.level).mean()), rows, fit)
 
     def _mean_squares(self) -> Float[Tensor, " row"]:
         """Mean squared target of every row."""
@@ -210,7 +218,7 @@ class Search:
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
 
-    def step(self, state: _State, moment: Tensor, right: Tensor, damping: float) -> Tensor:
+    def step(self, state: _Point, moment: Tensor, right: Tensor, damping: float) -> Tensor:
         """A damped step of psi's coefficients."""
         old = state.transfer
         c = old.coefficients.flatten()
@@ -233,6 +241,63 @@ class Search:
         """Error on held-out frames, in units of the rows' mean squared target."""
         missed = residual(self.held_out, state.transfer, state.fit, self.rows)
         return float((missed.square().mean(0) / self.level).mean())
+
+
+@dataclass
+class _Together(_Point):
+    states: list[_State]
+
+
+class JointSearch(Search):
+    """Search for the one psi of several recordings of some neurons each.
+
+    Its loss is the geometric mean of theirs: the likelihood of recordings whose residuals differ in
+    size, so that one of small residuals counts more.
+
+    Args:
+        searches: one for every recording; the first fixes the gauge.
+    """
+
+    def __init__(self, searches: Sequence[Search]) -> None:
+        first = searches[0]
+        self.searches, self.frames, self.sample = searches, first.frames, first.sample
+        self.roughness, self.report, self.noisy = first.roughness, first.report, first.noisy
+
+    def at(self, transfer: Transfer, ridge: float) -> Any:  # noqa: ANN401
+        """The best rows of every recording for a psi, and their mean loss."""
+        states = [search.at(_of(transfer, search), ridge) for search in self.searches]
+        return _Together(transfer, geometric_mean([s.loss for s in states]), states)
+
+    def normal_equations(self, state: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        """Normal equations of psi's coefficients, of the logarithm of every recording's loss."""
+        moment: Any = 0
+        right: Any = 0
+        for search, own in zip(self.searches, state.states, strict=True):
+            of_one = search.normal_equations(own)
+            share = state.loss / (own.loss * len(self.searches))
+            moment, right = moment + share * of_one[0], right + share * of_one[1]
+        return moment, right
+
+    def held_out_loss(self, state: Any) -> float:  # noqa: ANN401
+        """Mean error on held-out frames."""
+        pairs = zip(self.searches, state.states, strict=True)
+        return geometric_mean([search.held_out_loss(own) for search, own in pairs])
+
+    def _small_change(self, state: _Point) -> float:
+        if not self.noisy:
+            return SMALL_CHANGE
+        values = sum(len(search.frames) * len(search.rows) for search in self.searches)
+        return state.transfer.coefficients.numel() / values
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Geometric mean of positive numbers."""
+    return math.exp(sum(math.log(max(value, 1e-300)) for value in values) / len(values))
+
+
+def _of(transfer: Transfer, search: Search) -> Transfer:
+    """One psi of all, for the neurons of one recording."""
+    return replace(transfer, group=transfer.group.new_zeros(search.frames.n_neurons))
 
 
 def directions(

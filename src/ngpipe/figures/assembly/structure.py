@@ -244,7 +244,8 @@ def _standardised_error(material: AssemblyMaterial) -> np.ndarray:
         )
     off = ~np.eye(len(truth), dtype=bool)
     difference = recovery["connectivity"].values[off].astype(np.float64) - truth[off]
-    return difference / recovery["connectivity_error"].values[off]
+    z = difference / recovery["connectivity_error"].values[off]
+    return z[~np.isnan(z)]  # of pairs that no session sees together, there is none
 
 
 def _calibration_numbers(material: AssemblyMaterial) -> list[str]:

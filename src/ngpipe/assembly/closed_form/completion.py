@@ -1,0 +1,135 @@
+r"""What unseen senders are expected to send, given those that a session sees.
+
+With z = (1, f), f what all senders send and M the mean of z z^T over all frames,
+
+.. math:: E[z_u | z_s] = B z_s, \quad B = M_{us} M_{ss}^{-1}, \qquad
+    V = M_{uu} - B M_{su}
+
+for the seen s and the unseen u of a session: the best linear prediction, and the mean square that
+it misses. M is first accumulated pair by pair over the sessions that see both, and made positive by
+shrinkage. Then every session's own moment, completed by B and V, gives the next M: the maximum
+likelihood of Gaussian z with missing values (Little & Rubin, "Statistical analysis with missing
+data", section 11.2). Only moments are kept, no frames.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+FLOOR = 1e-6
+"""Least eigenvalue of the correlations of what is sent."""
+SHRINKAGE = (0.0, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Shrinkage tried, in shares of the largest number of frames of a pair."""
+ROUNDS = 50
+CLOSE = 1e-5
+"""Relative change of M at which it is found."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the seen senders of one session send: mean of z z^T, z = 1 and theirs."""
+
+    members: Int[Tensor, " neuron"]
+    n_frames: int
+    moment: Float[Tensor, "one_and_seen one_and_seen"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """M of all senders."""
+
+    moment: Float[Tensor, "one_and_pre one_and_pre"]
+    ridge: float
+    """Added to M_ss, relative to the mean diagonal."""
+
+    def prediction(
+        self, members: Int[Tensor, " seen"]
+    ) -> tuple[Float[Tensor, "one_and_pre one_and_seen"], Float[Tensor, "one_and_pre one_and_pre"]]:
+        """B for all senders, the seen ones themselves among them, and V, zero for the seen ones."""
+        n = len(self.moment)
+        unseen = torch.ones(n, dtype=torch.bool, device=self.moment.device)
+        mine = _with_one(members)
+        unseen[mine] = False
+        matrix = self.moment.new_zeros(n, len(mine))
+        matrix[mine, torch.arange(len(mine), device=mine.device)] = 1
+        missed = torch.zeros_like(self.moment)
+        if unseen.any():
+            inside = self.moment[mine][:, mine].clone()
+            inside.diagonal().add_(self.ridge * float(inside.diagonal().mean()))
+            crossed = self.moment[unseen][:, mine]
+            matrix[unseen] = torch.linalg.solve(inside, crossed.T).T
+            left = self.moment[unseen][:, unseen] - matrix[unseen] @ crossed.T
+            both = torch.nonzero(unseen)[:, 0]
+            missed[both[:, None], both] = (left + left.T) / 2
+        return matrix, missed
+
+    def completed(self, seen: Seen) -> Float[Tensor, "one_and_pre one_and_pre"]:
+        """Expected mean of z z^T of all senders in one session."""
+        matrix, missed = self.prediction(seen.members)
+        return matrix @ seen.moment @ matrix.T + missed
+
+
+def completion(sessions: list[Seen], n_neurons: int, ridge: float) -> Completion:
+    """M of all senders from sessions that each see some of them.
+
+    Args:
+        sessions: what the seen senders of each send.
+        n_neurons: number of all neurons.
+        ridge: relative to the mean diagonal of M_ss.
+    """
+    found = Completion(pairwise(sessions, n_neurons), ridge)
+    total = sum(seen.n_frames for seen in sessions)
+    for _ in range(ROUNDS):
+        parts = [found.completed(seen) * (seen.n_frames / total) for seen in sessions]
+        before, found = found.moment, Completion(torch.stack(parts).sum(0), ridge)
+        if float((found.moment - before).norm()) < CLOSE * float(before.norm()):
+            break
+    return found
+
+
+def pairwise(sessions: list[Seen], n_neurons: int) -> Float[Tensor, "one_and_pre one_and_pre"]:
+    r"""M pair by pair over the frames that see both, shrunk until it is positive.
+
+    Covariances c_jk, means taken from the frames of either, shrink by the fewer frames they have,
+
+    .. math:: c_{jk} \to c_{jk} \frac{n_{jk}}{n_{jk} + a\, n_{\max}}, \quad j \ne k
+
+    with the least a that makes the matrix positive; that of a pair that no session sees is 0.
+    """
+    like = sessions[0].moment
+    total, count = like.new_zeros(n_neurons + 1, n_neurons + 1), like.new_zeros(1)
+    count = torch.zeros_like(total)
+    for seen in sessions:
+        mine = _with_one(seen.members)
+        total[mine[:, None], mine] += seen.n_frames * seen.moment
+        count[mine[:, None], mine] += seen.n_frames
+    moment = total / count.clamp_min(1)
+    mean = moment[0, 1:]
+    covariance = moment[1:, 1:] - torch.outer(mean, mean)
+    n = count[1:, 1:]
+    covariance[n == 0] = 0
+    size = covariance.diagonal().clamp_min(1e-300).sqrt()
+    covariance = _positive(covariance / size / size[:, None], n) * size * size[:, None]
+    moment[1:, 1:] = covariance + torch.outer(mean, mean)
+    return moment
+
+
+def _positive(
+    correlation: Float[Tensor, "pre pre"], count: Float[Tensor, "pre pre"]
+) -> Float[Tensor, "pre pre"]:
+    most = count.max()
+    eye = torch.eye(len(count), dtype=torch.bool, device=count.device)
+    found = correlation
+    for share in SHRINKAGE:
+        factor = torch.where(eye, 1.0, count / (count + share * most).clamp_min(1e-300))
+        found = correlation * factor
+        if float(torch.linalg.eigvalsh(found)[0]) > FLOOR:
+            break
+    return found
+
+
+def _with_one(members: Int[Tensor, " seen"]) -> Int[Tensor, " one_and_seen"]:
+    """Places of 1 and of the seen senders in z."""
+    return torch.cat([members.new_zeros(1), members + 1])

@@ -1,0 +1,336 @@
+r"""Rows of W from sessions that each see some of the neurons, given psi.
+
+In session k, row i reads
+
+.. math:: y_i(t) = \sum_j W_{ij}\, \hat f_j(t) + \phi_i(x_i(t)) + \epsilon_i(t), \qquad
+    \langle\epsilon_i^2\rangle = s_{ik}^2
+
+with what a sender sends where it is seen, and what it is expected to send, given the others, where
+it is not (:mod:`.completion`). What it does beyond that is not correlated with any regressor: it is
+noise of this session, and biases nothing (regression calibration; Carroll et al., "Measurement
+error in nonlinear models", chapter 4). One session cannot tell the weight of a sender that it does
+not see; sessions that see others can. A row is solved from all sessions that see its neuron, each
+weighed by n_k / s_ik^2, so that sessions that lack much of its input count less.
+
+Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
+of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
+weights: 0 leaves least squares as it is, 1 is what a sender would get that was seen and did as
+little. The more frames there are, the smaller is a.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
+from ngpipe.assembly.closed_form.completion import Completion, Seen, completion
+from ngpipe.assembly.closed_form.rows import Moments, RowFit
+from ngpipe.errors import DivergenceError
+
+ROUNDS = 6
+"""Times that residuals and rows are worked out from one another."""
+FREE = 0.05
+"""Least share of a session's frames that is left free by the unknowns."""
+OWN_RESIDUAL = 2.0
+"""Frames of a session, in unknowns of a row, from which it has a residual of its own."""
+TINY = 1e-12
+"""Least residual, relative to the mean squared rate."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Equations of one session, for the neurons it sees, in their order."""
+
+    members: Int[Tensor, " seen"]
+    equations: Equations
+    transfer: Transfer
+    """Of the seen senders."""
+
+    def seen(self) -> Seen:
+        """Moments of what its senders send."""
+        total: Tensor | float = 0.0
+        n = len(self.equations)
+        for frames in self.equations.stretches(len(self.members)):
+            sent = with_one(self.transfer.sent(frames.x))
+            total = total + sent.T @ sent / n
+        assert isinstance(total, Tensor)
+        return Seen(self.members, n, total)
+
+    def halves(self) -> tuple["Part", "Part"]:
+        """The first and the second half of its frames."""
+        middle = len(self.equations) // 2
+        first, second = slice(0, middle), slice(middle, None)
+        return tuple(replace(self, equations=self.equations.part(h)) for h in (first, second))  # type: ignore[return-value]
+
+
+class Parts:
+    """All sessions, and what their unseen senders are expected to send.
+
+    Args:
+        parts: equations of every session.
+        n_neurons: number of all neurons.
+        ridge: relative to the mean diagonal of the Gram matrix.
+        known: what unseen senders are expected to send, if that is known already.
+        shrinkage: a.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        n_neurons: int,
+        ridge: float,
+        known: Completion | None = None,
+        shrinkage: float = 0.0,
+    ) -> None:
+        self.shrinkage = shrinkage
+        self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
+        seen = [part.seen() for part in parts]
+        self.completion = known or completion(seen, n_neurons, ridge)
+        self.predictions = [self.completion.prediction(s.members)[0][1:] for s in seen]
+        missed = [self.completion.prediction(s.members)[1][1:, 1:] for s in seen]
+        pairs = zip(self.predictions, seen, strict=True)
+        self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
+        """Mean of products of what is expected to be sent, in every session."""
+        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
+
+    def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
+        """Normal equations of rows, as many at a time as memory holds."""
+        basis = self.parts[0].equations.phi.n
+        n = self.n_neurons
+        each = 8 * (2 * len(self.parts) * n * basis + 4 * (n + basis) ** 2)
+        for block in rows.split(max(1, BLOCK_BYTES // each)):
+            yield Block(self, block)
+
+    def residual(
+        self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
+    ) -> Float[Tensor, "frame row"]:
+        """Residual of rows that a session sees, at frames of it."""
+        part = self.parts[session]
+        local = torch.searchsorted(part.members, rows.contiguous())
+        sent = with_one(part.transfer.sent(frames.x)) @ self.predictions[session].T
+        return frames.target(local) - fit.predict(sent, frames.own(local))
+
+
+class Block:
+    """Normal equations of some rows, session by session.
+
+    Args:
+        parts: all sessions.
+        rows: which neurons.
+    """
+
+    def __init__(self, parts: Parts, rows: Int[Tensor, " row"]) -> None:
+        self.parts, self.rows = parts, rows
+        shape = len(rows), len(parts.parts)
+        self.n_frames = parts.grams[0].new_zeros(shape)
+        self.squares = torch.zeros_like(self.n_frames)
+        """Mean squared target of every row in every session."""
+        self.places: list[Int[Tensor, " here"]] = []
+        self.moments: list[Moments | None] = []
+        for k, part in enumerate(parts.parts):
+            here = torch.nonzero(torch.isin(rows, part.members))[:, 0]
+            found = _completed(part, rows[here], parts.predictions[k]) if len(here) else None
+            self.places.append(here)
+            self.moments.append(found)
+            if found is not None:
+                self.n_frames[here, k] = float(len(part.equations))
+                self.squares[here, k] = found.target
+        self.n = self.n_frames.sum(1)
+        self.level = (self.n_frames * self.squares).sum(1) / self.n
+
+    def solve(self) -> "BlockFit":
+        """W and phi, and the residual of every row in every session.
+
+        Raises:
+            DivergenceError: the equations of a row are not independent.
+        """
+        noise = self.level[:, None].expand_as(self.n_frames)
+        for _ in range(ROUNDS):
+            fit = self._solved(noise)
+            noise = self._noise(fit, noise)
+        return self._solved(noise)
+
+    def _solved(self, noise: Float[Tensor, "row session"]) -> "BlockFit":
+        """Rows with sessions weighed by their residuals."""
+        weight = self.n_frames / noise
+        certainty = weight.sum(1)
+        matrix, right = self._combined(weight / certainty[:, None])
+        n = self.parts.n_neurons
+        sent, own = matrix[:, :n, :n], matrix[:, n:, n:]
+        padding = self.parts.ridge * sent.diagonal(dim1=1, dim2=2).mean(1)
+        level = own.diagonal(dim1=1, dim2=2).mean(1)
+        plain = matrix.clone()
+        sent.diagonal(dim1=1, dim2=2).add_(padding[:, None])
+        own.add_(level[:, None, None] * smoothness(self.parts.parts[0].equations, matrix.device))
+        _forbid(matrix, right, self.rows)
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if failed.any():
+            raise DivergenceError(
+                f"the functions of neuron {int(self.rows[failed > 0][0])} cannot be separated from "
+                f"its input with ridge {self.parts.ridge:.1e}; leave the smallest out of "
+                "training.closed_form.ridges, or record more frames"
+            )
+        found = torch.cholesky_solve(right[..., None], factor)[..., 0]
+        square = self._mean_squares(found)
+        total = (self.n_frames * square).sum(1) / self.n
+        fit = RowFit(found[:, :n], found[:, n:], total)
+        return BlockFit(self.rows, fit, square, certainty, self.n, plain, factor, padding)
+
+    def _combined(
+        self, share: Float[Tensor, "row session"]
+    ) -> tuple[Float[Tensor, "row unknown unknown"], Float[Tensor, "row unknown"]]:
+        """Means over all frames of a row, sessions weighed."""
+        n, size = self.parts.n_neurons, self.parts.n_neurons + self.parts.parts[0].equations.phi.n
+        matrix = share.new_zeros(len(self.rows), size, size)
+        right = share.new_zeros(len(self.rows), size)
+        for k, (here, found) in enumerate(zip(self.places, self.moments, strict=True)):
+            if found is None:
+                continue
+            w = share[here, k]
+            crossed = w[:, None, None] * found.sent_own.transpose(0, 1)
+            matrix[here, :n, :n] += w[:, None, None] * self.parts.grams[k]
+            matrix[here, :n, n:] += crossed
+            matrix[here, n:, :n] += crossed.mT
+            matrix[here, n:, n:] += w[:, None, None] * found.own_own
+            right[here, :n] += w[:, None] * found.sent_target.T
+            right[here, n:] += w[:, None] * found.own_target
+        return matrix, right
+
+    def _mean_squares(self, found: Float[Tensor, "row unknown"]) -> Float[Tensor, "row session"]:
+        """Mean squared residual of every row in every session that sees it."""
+        square = torch.zeros_like(self.n_frames)
+        n = self.parts.n_neurons
+        for k, (here, now) in enumerate(zip(self.places, self.moments, strict=True)):
+            if now is None:
+                continue
+            w, d = found[here, :n], found[here, n:]
+            crossed = torch.einsum("nrk,rk->rn", now.sent_own, d)
+            products = w @ self.parts.plain[k] + 2 * crossed - 2 * now.sent_target.T
+            square[here, k] = (
+                now.target
+                + (w * products).sum(1)
+                + torch.einsum("rk,rkl,rl->r", d, now.own_own, d)
+                - 2 * (d * now.own_target).sum(1)
+            ).clamp_min(0)
+        return square
+
+    def _noise(
+        self, fit: "BlockFit", before: Float[Tensor, "row session"]
+    ) -> Float[Tensor, "row session"]:
+        """s_ik^2: residuals of sessions over the frames that the unknowns leave free.
+
+        Each session takes up unknowns in proportion to its weight. Sessions that are too short for
+        a residual of their own have one together.
+        """
+        unknowns = fit.factor.shape[1] - 1
+        weight = self.n_frames / before
+        taken = unknowns * weight / weight.sum(1, keepdim=True)
+        free = torch.maximum(self.n_frames - taken, FREE * self.n_frames)
+        missed = self.n_frames * fit.square
+        short = self.n_frames < OWN_RESIDUAL * unknowns
+        together = torch.where(short, missed, 0.0).sum(1) / torch.where(short, free, 0.0).sum(
+            1
+        ).clamp_min(1e-300)
+        own = missed / free.clamp_min(1e-300)
+        found = torch.where(short, together[:, None], own)
+        return torch.maximum(found, TINY * self.level[:, None])
+
+
+@dataclass(frozen=True)
+class BlockFit:
+    """Weighted least squares of some rows over all sessions."""
+
+    rows: Int[Tensor, " row"]
+    fit: RowFit
+    square: Float[Tensor, "row session"]
+    """Mean squared residual in every session; 0 where a session does not see the row."""
+    certainty: Float[Tensor, " row"]
+    """Sum of n_k / s_ik^2 over the sessions [tau^2]."""
+    n: Float[Tensor, " row"]
+    """Frames that see the row's neuron."""
+    matrix: Float[Tensor, "row unknown unknown"]
+    """Weighted mean of products of the row's columns."""
+    factor: Float[Tensor, "row unknown unknown"]
+    """Cholesky factor of the same with the ridge, W_ii left out."""
+    padding: Float[Tensor, " row"]
+    """r: what the ridge adds."""
+
+    @property
+    def noise(self) -> Float[Tensor, " row"]:
+        """Residual variance, the harmonic mean over frames [1/tau^2]."""
+        return self.n / self.certainty
+
+    def standard_errors(self, inflation: float) -> Float[Tensor, "row pre"]:
+        """Standard error of every weight, as :mod:`.uncertainty` has it."""
+        n = self.fit.weights.shape[1]
+        inverse = torch.cholesky_inverse(self.factor)[:, :n, :n]
+        shrunk = self.padding[:, None] ** 2 * inverse.square().sum(2)
+        variances = inverse.diagonal(dim1=1, dim2=2) - shrunk / self.padding[:, None]
+        sampling = (inflation / self.certainty)[:, None] * variances.clamp_min(0)
+        seen = (self.fit.weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
+        kept = 1 - self.padding * inverse.diagonal(dim1=1, dim2=2).mean(1)
+        missing = (seen / kept.square().clamp_min(1e-300))[:, None] * shrunk
+        errors = (sampling + missing).sqrt()
+        errors[torch.arange(len(errors), device=errors.device), self.rows] = 0
+        return errors
+
+    def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Float[Tensor, "row direction"]:
+        """Eigenvalues of what the wanted rows are solved from, their own columns projected out."""
+        n = self.fit.weights.shape[1]
+        values = [self.matrix.new_zeros(0, n - 1)]
+        for k in torch.nonzero(torch.isin(self.rows, wanted))[:, 0].tolist():
+            matrix = self.matrix[k]
+            own = matrix[n:, n:].clone()
+            own.diagonal().add_(1e-12 * own.diagonal().mean())
+            left = matrix[:n, :n] - matrix[:n, n:] @ torch.linalg.solve(own, matrix[n:, :n])
+            others = torch.arange(n, device=left.device) != self.rows[k]
+            values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
+        return torch.cat(values)
+
+
+def with_one(sent: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame one_and_pre"]:
+    """What is sent, with a first column of 1."""
+    return torch.cat([sent.new_ones(len(sent), 1), sent], 1)
+
+
+def solved(parts: Parts, rows: Int[Tensor, " row"]) -> tuple[Tensor, Tensor]:
+    """W of rows and its standard errors, were all residuals independent."""
+    weights, errors = [], []
+    for block in parts.blocks(rows):
+        found = block.solve()
+        weights.append(found.fit.weights)
+        errors.append(found.standard_errors(1.0))
+    return torch.cat(weights), torch.cat(errors)
+
+
+def _completed(
+    part: Part, rows: Int[Tensor, " row"], prediction: Float[Tensor, "pre one_and_seen"]
+) -> Moments:
+    """Moments of rows of one session, as if it saw all senders."""
+    local = torch.searchsorted(part.members, rows.contiguous())
+    found = moments(part.equations, part.transfer, local)
+    # The basis of phi sums to 1, so that it holds the means of own columns and of the target.
+    own = torch.cat([found.own_own.sum(2)[None], found.sent_own])
+    target = torch.cat([found.own_target.sum(1)[None], found.sent_target])
+    return replace(
+        found,
+        sent_own=torch.einsum("ps,src->prc", prediction, own),
+        sent_target=prediction @ target,
+    )
+
+
+def _forbid(
+    matrix: Float[Tensor, "row unknown unknown"],
+    right: Float[Tensor, "row unknown"],
+    rows: Int[Tensor, " row"],
+) -> None:
+    """W_ii = 0."""
+    each = torch.arange(len(rows), device=rows.device)
+    matrix[each, rows, :] = 0
+    matrix[each, :, rows] = 0
+    matrix[each, rows, rows] = 1
+    right[each, rows] = 0

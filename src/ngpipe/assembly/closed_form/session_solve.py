@@ -1,0 +1,254 @@
+"""Recovery from sessions that each see some of the neurons: psi from one, W and phi from all."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ngpipe.assembly.closed_form import diagnosis, uncertainty
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Source, Transfer
+from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence
+from ngpipe.assembly.closed_form.evidence import PAIRS, ROWS, confirmed, diagnosed
+from ngpipe.assembly.closed_form.problem import (
+    HELD_OUT_FRAMES,
+    NOISY_FRAMES,
+    NOISY_ROWS,
+    Problem,
+)
+from ngpipe.assembly.closed_form.psi_groups import types_of
+from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, psi_of_sessions
+from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
+from ngpipe.assembly.closed_form.session_rows import BlockFit, Part, Parts, solved
+from ngpipe.assembly.closed_form.solution import Solution
+from ngpipe.assembly.closed_form.transfer import Fit
+from ngpipe.assembly.recording import Recording
+from ngpipe.errors import DivergenceError
+
+SHRINKAGE = 50.0
+"""a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
+PARTS = ("psi of all", "psi, finer", "W from all sessions")
+
+
+def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solution:
+    """W and phi of all neurons from all sessions.
+
+    Args:
+        recording: all sessions.
+        problems: those of the sessions that psi is found on.
+    """
+    problem = replace(problems[0], recording=recording)
+    if not recording.exact:
+        # Rates from activity hold its noise: more frames, and rows, than an exact rate needs.
+        problems = [_for_noise(one, len(problems)) for one in problems]
+    _begin(problem, 0)
+    shared = psi_of_sessions(problems)
+    earlier = _rows(problem, shared, final=False)
+    _begin(problem, 1)
+    fit = finer_of_sessions(problems, shared)
+    _begin(problem, 2)
+    solution = _rows(problem, fit, final=True)
+    types = types_of(problem, solution)
+    return confirmed(replace(solution, types=types), solution, earlier, problem.plain)
+
+
+def _for_noise(problem: Problem, n_sessions: int) -> Problem:
+    every = max(1, len(problem.everything) * n_sessions // NOISY_FRAMES)
+    few = problem.everything.part(slice(None, None, every))
+    return replace(problem, few=few, n_rows=problem.n_rows * NOISY_ROWS)
+
+
+def _begin(problem: Problem, part: int) -> None:
+    problem.report(PARTS[part], part=part + 1, of=len(PARTS))
+
+
+def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
+    """All rows for a psi; with standard errors and a diagnosis in the end."""
+    recording = problem.recording
+    everyone = torch.arange(recording.n_neurons, device=problem.device)
+    transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
+    shrinkage = _shrinkage(problem, fit)
+    each = _parts(problem, fit, transfer)
+    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage)
+    q = _inflation(parts, everyone) if final else 1.0
+    wanted = uncertainty.typical(everyone, recording.n_neurons)
+    solution, blocks, spectra = _blank(problem, fit, transfer), [], []
+    for block in parts.blocks(everyone):
+        found = block.solve()
+        _keep(solution, found, block.level)
+        if final:
+            solution.error[found.rows] = found.standard_errors(q)
+            spectra.append(found.spectrum(wanted))
+        blocks.append((found.padding.mean(), found.n.sum(), len(found.rows)))
+        problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
+    solution.inflation = q
+    problem.report("unseen senders", shrinkage=parts.shrinkage)
+    solution.held_out = _held_out(problem, parts, solution)
+    if final:
+        n_frames = int(sum(float(n) for _, n, _ in blocks) / len(everyone))
+        padding = float(torch.stack([r for r, *_ in blocks]).mean())
+        spectrum = Spectrum(torch.cat(spectra), padding)
+        evidence = _evidence(problem, parts, solution)
+        told = diagnosed(spectrum, solution, everyone, n_frames, evidence)
+        _told(problem, solution, told)
+    loss = float(solution.mean_square.mean() / solution.level.mean())
+    problem.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())
+    return solution
+
+
+def _shrinkage(problem: Problem, fit: Fit) -> float:
+    """a: the unknowns of a row for its frames, so that it vanishes in long recordings."""
+    recording = problem.recording
+    frames = recording.pairs_seen().diagonal().double().mean()
+    return min(1.0, SHRINKAGE * (recording.n_neurons + fit.phi.n) / max(1.0, float(frames)))
+
+
+def _told(problem: Problem, solution: Solution, told: Diagnosis) -> None:
+    """Diagnosis and errors; a pair that no session sees together has none."""
+    solution.told(told)
+    solution.error = diagnosis.widened(solution.error, solution.weights, told, solution.inflation)
+    never = problem.recording.pairs_seen().to(problem.device) == 0
+    solution.error[never] = torch.nan
+
+
+def _keep(solution: Solution, found: BlockFit, level: Float[Tensor, " row"]) -> None:
+    rows = found.rows
+    solution.weights[rows], solution.phi_coefficients[rows] = found.fit.weights, found.fit.own
+    solution.mean_square[rows], solution.level[rows] = found.fit.mean_square, level
+    solution.noise[rows] = found.noise
+
+
+def _parts(problem: Problem, fit: Fit, transfer: Transfer) -> list[Part]:
+    """Equations of every session that has training frames."""
+    recording = problem.recording
+    sessions = recording.sessions
+    assert sessions is not None
+    chosen, parts = _chosen(problem), []
+    session = sessions.of_frame[chosen]
+    for k in range(sessions.n_sessions):
+        members = sessions.members(k).to(problem.device)
+        mine = chosen[session == k]
+        alone = recording.alone(k)
+        known = alone.known_input
+        source = Source(alone, mine, fit.phi)
+        if known is not None:
+            source = replace(source, omega_at=known.of_all, mode=known.mode)
+        parts.append(Part(members, source, replace(transfer, group=transfer.group[members])))
+    return parts
+
+
+def _chosen(problem: Problem) -> Int[Tensor, " frame"]:
+    """Frames that rows are solved from: of an exact rate, as many as are worth while."""
+    frames, recording = problem.recording.training_frames, problem.recording
+    if not recording.exact:
+        return frames
+    unknowns = recording.n_neurons + 4 * problem.settings.fine_basis
+    sessions = recording.sessions
+    assert sessions is not None
+    session = sessions.of_frame[frames]
+    found = []
+    for k in range(sessions.n_sessions):
+        mine = frames[session == k]
+        found.append(mine[:: max(1, int(len(mine) / (problem.settings.frames * unknowns)))])
+    return torch.cat(found)
+
+
+def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
+    """Factor on squared errors for residuals that hang together in time, at least 1.
+
+    The first and the second halves of all sessions give W twice.
+    """
+    rows = everyone[:: -(-len(everyone) // uncertainty.SPLIT_ROWS)]
+    halves = zip(*(part.halves() for part in parts.parts), strict=True)
+    try:
+        found = [
+            solved(
+                Parts(half, parts.n_neurons, parts.ridge, parts.completion, parts.shrinkage), rows
+            )
+            for half in halves
+        ]
+    except DivergenceError:
+        return 1.0
+    (one, first), (other, second) = found
+    expected = first.square() + second.square()
+    mine = expected > 0
+    return max(1.0, float(((one - other).square()[mine] / expected[mine]).mean()))
+
+
+def _held_out(problem: Problem, parts: Parts, solution: Solution) -> float:
+    """Mean squared error on held-out frames over the mean squared rate, in all their sessions."""
+    missed, level = [], []
+    for k, frames in _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES)):
+        rows = parts.parts[k].members
+        missed.append(parts.residual(k, frames, _fit(solution, rows), rows).square().mean(1))
+        level.append(frames.target(torch.arange(len(rows))).square().mean(1))
+    return float(torch.cat(missed).mean() / torch.cat(level).mean())
+
+
+def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
+    """Evidence from residuals: of neighbouring frames in the richest session, and held out."""
+    recording = problem.recording
+    sessions = recording.sessions
+    assert sessions is not None
+    k = sessions.richest(recording.training_frames)[0]
+    # Neighbours of one stretch are of one session.
+    first = recording.pairs(PAIRS * sessions.n_sessions)
+    first = first[sessions.of_frame[first] == k]
+    members = parts.parts[k].members
+    rows = members[:: -(-len(members) // ROWS)]
+    left = [
+        parts.residual(k, frames, _fit(solution, rows), rows)
+        for chosen in (first, first + recording.memory)
+        for _, frames in _frames(problem, parts, chosen)
+    ]
+    target = recording.batch(recording.selection_frames(HELD_OUT_FRAMES))[1]
+    level = float(target.double().square().nanmean())
+    return Evidence(
+        coherent=coherence(left[0], left[1]) if len(first) else 0.0,
+        held_out=solution.held_out,
+        motion=level / float(solution.level.mean()),
+        exact=recording.exact,
+        blocks=recording.in_blocks,
+    )
+
+
+def _fit(solution: Solution, rows: Int[Tensor, " row"]) -> RowFit:
+    return RowFit(
+        solution.weights[rows], solution.phi_coefficients[rows], solution.mean_square[rows]
+    )
+
+
+def _frames(
+    problem: Problem, parts: Parts, chosen: Int[Tensor, " frame"]
+) -> list[tuple[int, Frames]]:
+    """Given frames in memory, session by session."""
+    sessions = problem.recording.sessions
+    assert sessions is not None
+    session = sessions.of_frame[chosen]
+    found = []
+    for k in torch.unique(session).tolist():
+        source = parts.parts[k].equations
+        assert isinstance(source, Source)
+        found.append((k, replace(source, chosen=chosen[session == k]).read()))
+    return found
+
+
+def _blank(problem: Problem, fit: Fit, transfer: Transfer) -> Solution:
+    n, spline = problem.recording.n_neurons, fit.phi
+    weights = torch.zeros(n, n, dtype=torch.float64, device=problem.device)
+    square = weights.new_zeros(n)
+    return Solution(
+        weights=weights,
+        phi=spline,
+        phi_coefficients=weights.new_zeros(n, spline.n),
+        transfers=[transfer],
+        receiver_group=problem.one_group,
+        types=problem.one_group,
+        mean_square=square,
+        level=torch.ones_like(square),
+        noise=square.clone(),
+        held_out=float("nan"),
+        ridge=fit.ridge,
+        error=torch.zeros_like(weights),
+    )
