@@ -14,7 +14,7 @@ RECORDED = ("connectivity_estimates", "prediction_baselines", "halves", "diagnos
 
 def words(kind: str, **changes) -> str:
     figure = compose.panel_figure(material(kind, **changes))
-    return " ".join(t.get_text() for t in texts(figure))
+    return " ".join(t.get_text() for t in texts(figure)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("kind", RECORDED)

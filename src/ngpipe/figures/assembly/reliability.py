@@ -193,7 +193,7 @@ def _laid_out(
 def _wrapped(text: str, size: float, width: float) -> list[str]:
     """Lines of a text of this size that are no wider [pt]; a longer word has its own line."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.split(" "):  # a number stays with its unit
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size) <= width:
             lines[-1] = longer
@@ -288,7 +288,7 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
 
 def _percent(share: float) -> str:
     """A share with three digits."""
-    return f"{float(f'{100 * share:.3g}'):.6g} %"
+    return f"{float(f'{100 * share:.3g}'):.6g}\N{NO-BREAK SPACE}%"
 
 
 def _r2(value: float) -> str:
