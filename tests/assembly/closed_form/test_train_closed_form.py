@@ -178,7 +178,7 @@ def test_a_kill_changes_no_byte(finished, simulation, solver, monkeypatch, tmp_p
         kill(Trainer, "advance", 6)
     kill(train, "_write", 0)
     assert not any((tmp_path / "killed" / name).exists() for name in FILES)
-    monkeypatch.setattr(train, "_solve", None)  # what it found has been saved
+    monkeypatch.setattr(learning, "_solve", None)  # what it found has been saved
     assert digests(trained_in(tmp_path / "killed", simulation, cfg)) == whole
     record(tmp_path / "killed")
 

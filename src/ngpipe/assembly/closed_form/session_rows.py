@@ -165,7 +165,9 @@ class Block:
         level = own.diagonal(dim1=1, dim2=2).mean(1)
         plain = matrix.clone()
         sent.diagonal(dim1=1, dim2=2).add_(padding[:, None])
-        own.add_(level[:, None, None] * smoothness(self.parts.parts[0].equations, matrix.device))
+        first = self.parts.parts[0].equations
+        rough = smoothness(first.phi, matrix.device, first.stiffness)
+        own.add_(level[:, None, None] * rough)
         _forbid(matrix, right, self.rows)
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if failed.any():
