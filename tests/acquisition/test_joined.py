@@ -95,6 +95,11 @@ class TestTimes:
         ([series(np.ones((3, 2)), rate=20.0)], {}, "source.rate is 10 Hz, but"),
         ([series(np.ones((3, 2))), series(np.ones((3, 3)))], {}, "[2, 3] neurons and not all"),
         (
+            [series(np.ones((3, 1)), labels=("ROI0",), numbered=True)] * 2,
+            {},
+            "numbers its cells by itself, so its ROI0 is not that of another session",
+        ),
+        (
             [series(np.ones((3, 2)), rate=r) for r in (10.0, 12.0)],
             {"rate": None},
             "different rates (a.npy: 10 Hz, a.npy: 12 Hz)",

@@ -103,8 +103,9 @@ def joined(sessions: Sequence[Series], source: Recorded) -> Joined:
     """Join sessions by the labels of their neurons.
 
     Raises:
-        RecordingError: sessions without labels have another number of neurons, labels are
-            repeated, rates differ or are not known, or a neuron to be left out is not there.
+        RecordingError: sessions without labels have another number of neurons, sessions number
+            their cells each by itself, labels are repeated, rates differ or are not known, or a
+            neuron to be left out is not there.
     """
     rate = _common_rate(sessions, source)
     names = [_labels(series) for series in sessions]
@@ -113,6 +114,12 @@ def joined(sessions: Sequence[Series], source: Recorded) -> Joined:
         raise RecordingError(
             f"source.files: the sessions have {sizes} neurons and not all of them name theirs, so "
             "it is not known which is which; name the variable with their names in source.labels"
+        )
+    if len(sessions) > 1 and (own := [s for s in sessions if s.numbered]):
+        raise RecordingError(
+            f"source.files: {own[0].path} numbers its cells by itself, so its {names[0][0]} is not "
+            "that of another session; match the cells of the sessions, write the matched activity "
+            "with their names, for example as .npz, or make an experiment of each session"
         )
     every = list(dict.fromkeys(label for found in names for label in found))
     dropped = _dropped(source.drop, every)

@@ -29,6 +29,8 @@ class Series:
     """Time of each frame [s], if the file says it."""
     labels: tuple[str, ...] | None = None
     """Names of the neurons."""
+    numbered: bool = False
+    """True if the labels are numbers of this file alone, which mean other neurons in another."""
     positions: Float[np.ndarray, "neuron axis"] | None = None
     segments: Shaped[np.ndarray, " frame"] | None = None
     """Trial of each frame, a number or a word."""

@@ -63,6 +63,7 @@ def _candidate(path: Path, file: Any, name: str) -> Candidate:  # noqa: ANN401
         units=units,
         rate=None if rate is None else float(rate),
         labels=tuple(f"C{k}" for k in keep),
+        numbered=True,
         positions=_centres(estimates, keep),
         notes=(f"{name}: {TRACES[name][1]}", note),
     )

@@ -41,6 +41,8 @@ class Candidate:
     times: Float[np.ndarray, " frame"] | None = None
     labels: tuple[str, ...] | None = None
     """Names of the neurons that are used."""
+    numbered: bool = False
+    """True if these are numbers that the file's own analysis gave, and no other knows."""
     positions: Float[np.ndarray, "neuron axis"] | None = None
     segments: Shaped[np.ndarray, " frame"] | None = None
     notes: tuple[str, ...] = ()
@@ -94,6 +96,7 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
         rate=found.rate if times is None else None,
         times=found.times if times is None else times,
         labels=found.labels if labels is None else _of_kept(labels, found, values.shape[1]),
+        numbered=found.numbered and labels is None,
         positions=found.positions,
         segments=found.segments if segments is None else segments,
         notes=(*found.notes, *reason),

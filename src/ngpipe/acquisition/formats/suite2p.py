@@ -56,6 +56,7 @@ def reads(path: Path) -> Iterator[Contents]:
             units=_UNITS,
             rate=rate,
             labels=labels,
+            numbered=True,
             notes=(*notes, *more),
         )
 

@@ -236,8 +236,8 @@ def _and_forecasts(material: AssemblyMaterial) -> str:
     if not until:
         return "; even one frame ahead, the model is not clearly better than all baselines"
     unit, of_time = material.time_unit(rollout)
-    until = unit * float(rollout["lead"][until - 1])
-    return f", and activity up to {until:.3g} {pretty(of_time)} ahead, better than all baselines"
+    ahead = unit * float(rollout["lead"][until - 1])
+    return f", and activity up to {ahead:.3g} {pretty(of_time)} ahead, better than all baselines"
 
 
 def _clearly_better(rollout: xr.Dataset, name: str) -> Bool[np.ndarray, " lead"]:
