@@ -1,6 +1,5 @@
 rule score:
     input:
-        files=named_files("score"),
         simulation=ancient("results/runs/{experiment}/simulation.zarr"),
         simulated="results/runs/{experiment}/simulation.json",
         history=ancient("results/runs/{experiment}/training.zarr"),
@@ -9,11 +8,11 @@ rule score:
         recovered="results/runs/{experiment}/recovery.json",
         rollout=ancient("results/runs/{experiment}/rollout.zarr"),
         predicted="results/runs/{experiment}/rollout.json",
+        agreement=own_results("compare_with"),
     output:
         metrics="results/runs/{experiment}/metrics.csv",
         manifest="results/runs/{experiment}/metrics.json",
         curve="results/runs/{experiment}/learning_curve.csv",
-        agreement="results/runs/{experiment}/agreement.csv",
     log:
         "logs/{experiment}/score.log",
     benchmark:

@@ -40,7 +40,7 @@ def widest(count: int) -> float:
     return found
 '''
 
-DIGEST = "f9b18853336a79980890d7f6c5d7d641dbf99e6d14b58e58db9c9a6f294aae4e"
+DIGEST = "66a1420b975a8e9598e2aa89af94742d9f5b0c031e441f6427bbd85b7fcf94d7"
 
 SAME = {
     "a comment": ("# the physics", "# physics"),

@@ -92,6 +92,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
                 ("half", "post", "pre"),
                 weights + 0.3 * rng.normal(size=(2, N, N)),
             ),
+            "pairs_seen": (("post", "pre"), np.full((N, N), 1000)),
             "latent": (("neuron", "component"), rng.normal(size=(N, 2))),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi[types]),

@@ -21,6 +21,7 @@ WIDE = ("impulse_response", "response_times", "effects")
 
 def panels(*kinds: str, **spec: object) -> dict[str, Panel]:
     needed = {"rollout_scatter": {"frame": 400}, "paths": {"stimulus": "s"}}
+    needed |= {"wiring_agreement": {"metric": "rank"}}
     return {k: Panel(kind=k, of="e", **needed.get(k, {}), **spec) for k in kinds}
 
 

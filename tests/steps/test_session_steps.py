@@ -58,7 +58,7 @@ def results(request, tmp_path_factory):
     train.run(TRAINING, directory, checkpoints=directory / "checkpoints", **CPU)
     recover.run(Recovery(), TRAINING, directory, **CPU)
     rollout.run(40, TRAINING, directory, **CPU)
-    score.run({}, (10,), directory, key="k" * 64)
+    score.run({}, (10,), None, directory, key="k" * 64)
     return directory
 
 

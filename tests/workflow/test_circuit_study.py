@@ -193,7 +193,7 @@ def test_an_edited_source_reruns_what_imports_it(
 ) -> None:
     project = copy_project(circuit.project, tmp_path / "project")
     edited = Path(project, "src", "ngpipe", source)
-    edited.write_text(edited.read_text() + "SOMETHING = 1\n")
+    edited.write_text(edited.read_text() + "len(__name__)\n")
     assert Study(circuit.directory, project).planned(*BOTH) == expected
 
 

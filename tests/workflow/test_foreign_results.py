@@ -38,7 +38,7 @@ def test_a_recording_is_not_overwritten_by_a_simulation(study, options):
     put_recording(study, STORE)
     text = refused(study, *options, "results/Main/")
     assert f"{STORE}: ngpipe did not write it" in text
-    assert "docs/own-study.md" in text
+    assert "docs/recordings.md" in text
     assert text.rstrip().endswith("'Recordings' in docs/own-study.md.")
 
 

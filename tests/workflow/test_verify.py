@@ -145,7 +145,7 @@ def test_command_line_says_it_in_one_line_and_fails(finished: Study) -> None:
 
 def test_changed_source_makes_a_figure_stale(editable: Study) -> None:
     path = editable.project / "src" / "ngpipe" / "metrics" / "connectivity.py"
-    path.write_text(path.read_text() + "SOMETHING = 1\n")
+    path.write_text(path.read_text() + "len(__name__)\n")
     text = editable.ngpipe("verify", "results/Main/", rc=1)
     assert f"{RUN}/metrics.csv is stale" in text
 
@@ -192,7 +192,7 @@ def test_the_first_page_opens_the_stores(
 ) -> None:
     """The quick start of the README, run as it stands on another run."""
     text = (Path(__file__).parents[2] / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    code = re.findall(r"```python\n(.*?)```", text, re.S)[0]
     assert "results/runs/tiny" in code
     exec(code.replace("results/runs/tiny", str(finished_once.path(RUN))), {})
     types, r2 = capsys.readouterr().out.splitlines()

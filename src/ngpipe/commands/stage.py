@@ -12,7 +12,7 @@ from ngpipe.ownership import claim
 from ngpipe.study import sections, stages
 from ngpipe.study.records import stage_called
 
-_OF_RECORDINGS = ("train", "recover", "rollout", "score")
+_OF_RECORDINGS = ("train", "recover", "rollout", "compare_with", "score")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Recovery and rollout against the truth, W against a connectome -> ``metrics.csv`` and tables."""
+"""Recovery and rollout against the truth -> ``metrics.csv``, ``learning_curve.csv``."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,10 @@ import xarray as xr
 
 from ngpipe import store
 from ngpipe.artifacts import sampling, survey
-from ngpipe.artifacts.null_agreement import compared_with
 from ngpipe.config.agreement import CompareWith
 from ngpipe.errors import StoreError
 from ngpipe.metrics import connectivity, external, neurons, oracle, prediction, stability
-from ngpipe.metrics.reference import Reference
-from ngpipe.metrics.reference import beside as with_published
-from ngpipe.metrics.wiring_agreement import COLUMNS, score_agreement
+from ngpipe.metrics.reference import Reference, beside
 from ngpipe.schemas import assembly as schemas
 
 
@@ -33,14 +30,13 @@ def run(
     Args:
         reference: published values, ``{quantity: {metric: value}}``.
         at: frames after the start at which the rollout is scored.
-        compare_with: a known connectome and its nulls; None: nothing is compared.
-        directory: holds the stores of the experiment; ``metrics.csv``, ``learning_curve.csv`` and
-            ``agreement.csv`` go there, the last without rows where nothing is compared.
+        compare_with: the section of that name; if there is one, the metrics that the stage
+            ``compare_with`` wrote are taken over.
+        directory: holds the stores of the experiment; ``metrics.csv`` and ``learning_curve.csv`` go
+            there.
         key: chain key.
     """
-    section: dict[str, object] = {"reference": reference, "at": list(at)}
-    section["compare_with"] = compare_with and compare_with.model_dump(mode="json")
-    provenance = store.Provenance("score", key, section)
+    provenance = store.Provenance("score", key, {"reference": reference, "at": list(at)})
     recorded = directory / "simulation.zarr"
     truth = store.read(recorded, schemas.SIMULATION)
     recovery = store.read(directory / "recovery.zarr", schemas.RECOVERY)
@@ -51,10 +47,7 @@ def run(
     _check_of_one(results, truth, recorded)
     truth = _in_order(truth, recovery, recorded)
 
-    draws, agreed = pd.DataFrame(columns=COLUMNS), []
-    if compare_with:
-        draws, counts = compared_with(recovery["connectivity"].load(), compare_with)
-        agreed = [score_agreement(draws, counts)]
+    agreed = [store.read_csv(directory / "agreement_metrics.csv")] if compare_with else []
     table = pd.concat(
         [
             *_against_truth(recovery, truth),
@@ -66,15 +59,13 @@ def run(
         ],
         ignore_index=True,
     )
-    table = with_published(table, reference)
+    table = beside(table, reference)
     curve = pd.DataFrame({"step": history["step"].values})
     if "connectivity" in truth:
         curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
-    beside = {"learning_curve.csv": curve, "agreement.csv": draws}
-    for name, content in beside.items():
-        store.write_csv(content, directory / name)
-    paths = [directory / name for name in beside]
-    store.write_table(table, directory / "metrics.csv", provenance, beside=paths)
+    curve_path = directory / "learning_curve.csv"
+    store.write_csv(curve, curve_path)
+    store.write_table(table, directory / "metrics.csv", provenance, beside=[curve_path])
 
 
 def _without_truth(

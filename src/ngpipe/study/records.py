@@ -62,6 +62,8 @@ class Stage:
     """True if it gains from a GPU, and asks a cluster for one."""
     sources: tuple[str, ...] = ()
     """Kinds of `source` of the experiments that have it; without, all of its system have it."""
+    section: str = ""
+    """Section without which an experiment does not have this stage."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
 
@@ -146,12 +148,21 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             memory=Memory(1700, pair=32),
         ),
+        "compare_with": Stage(
+            "compare recovered W with a known connectome and its nulls",
+            outputs=("agreement.csv", "agreement.json", "agreement_metrics.csv"),
+            above=("recover",),
+            reads=("compare_with",),
+            files=tuple(f"compare_with.{path}" for path in _WIRE.files),
+            memory=Memory(1500),
+            section="compare_with",
+        ),
         "score": Stage(
             "compare recovery and rollout with the truth",
-            outputs=("metrics.csv", "metrics.json", "learning_curve.csv", "agreement.csv"),
-            above=("recover", "rollout"),
-            reads=("reference", "rollout.at", "compare_with"),
-            files=tuple(f"compare_with.{path}" for path in _WIRE.files),
+            outputs=("metrics.csv", "metrics.json", "learning_curve.csv"),
+            above=("recover", "rollout", "compare_with"),
+            reads=("reference", "rollout.at"),
+            takes=("reference", "rollout.at", "compare_with"),
             memory=Memory(1200, pair=100),
         ),
     },

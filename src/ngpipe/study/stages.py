@@ -204,7 +204,12 @@ def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
     """Stages of an experiment, in the order in which they run."""
     kind = getattr(getattr(experiment, "source", None), "kind", None)
     found = SYSTEMS[experiment.system].items()
-    return {name: stage for name, stage in found if not stage.sources or kind in stage.sources}
+    return {
+        name: stage
+        for name, stage in found
+        if (not stage.sources or kind in stage.sources)
+        and (not stage.section or getattr(experiment, stage.section) is not None)
+    }
 
 
 def first_of(experiment: AnyExperiment) -> str:

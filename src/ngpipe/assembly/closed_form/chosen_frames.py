@@ -20,7 +20,7 @@ STRETCH_BYTES = 256 * 2**20
 
 TINY, SMOOTH, STIFF = 1e-13, 1e-9, 1e-4
 """Weights on the size and on the roughness of phi, relative to its basis' mean square; the last
-where rates are noisy, which few frames at the ends of activity would turn into a wild phi."""
+where rates are estimated, whose few frames at the ends of activity would make phi wild."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Source:
     @property
     def stiffness(self) -> float:
         """Weight on the roughness of phi."""
-        return SMOOTH if self.recording.exact else STIFF
+        return STIFF if self.recording.reach is not None else SMOOTH
 
     @property
     def n_neurons(self) -> int:
