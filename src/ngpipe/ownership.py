@@ -91,8 +91,8 @@ def claim(paths: Iterable[Path]) -> None:
             f"these would be overwritten, and may be yours:\n  {listed}\nngpipe overwrites only "
             "what it wrote itself. Move them to another place or name and run the same command "
             "again. A recording of your own is named in source.files of the config "
-            "(docs/recordings.md); to learn from a store here, run the steps by hand: see 'Recordings' "
-            "in docs/own-study.md."
+            "(docs/recordings.md); to learn from a store here, run the steps by hand: see "
+            "'Recordings' in docs/own-study.md."
         )
 
 
