@@ -73,7 +73,7 @@ class Recording:
     """Frames before and after each that an estimated rate and its activity are from; None of an
     exact rate and of finite differences."""
     state_noise: Float[Tensor, " neuron"] | None = None
-    """Standard deviation of the measurement noise of activity [1]; None: there is none."""
+    """Standard deviation of the measurement noise, in the unit of activity, if there is any."""
 
     @property
     def exact(self) -> bool:

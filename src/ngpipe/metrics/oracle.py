@@ -5,7 +5,6 @@ it lacks to the truth, by the recording.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,35 +20,13 @@ RIDGE = 1e-9
 Frames = Float[np.ndarray, "frame neuron"]
 
 
-@dataclass
-class _Sums:
-    """Sums over frames of products of two neurons, over the frames that saw both."""
-
-    n: int
-    gram: np.ndarray = field(init=False)
-    moment: np.ndarray = field(init=False)
-    gram_count: np.ndarray = field(init=False)
-    moment_count: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.gram, self.moment, self.gram_count, self.moment_count = np.zeros((4, self.n, self.n))
-
-    def add(self, sent: Frames, received: Frames) -> None:
-        there, wanted = np.isfinite(sent), np.isfinite(received)
-        sent, received = np.where(there, sent, 0), np.where(wanted, received, 0)
-        self.gram += sent.T @ sent
-        self.moment += received.T @ sent
-        self.gram_count += there.T.astype(np.float64) @ there
-        self.moment_count += wanted.T.astype(np.float64) @ there
-
-
 def score_oracle(
     frames: Iterable[tuple[Frames, Frames]], truth: xr.Dataset, like: xr.DataArray
 ) -> pd.DataFrame:
     """Agreement of the oracle's W with the true one, as quantity ``oracle``.
 
-    W minimises sum_t (dx_i/dt - phi_i(x_i) - sum_j W_ij psi_j(x_j))^2 for each row i, W_ii = 0;
-    the sums over frames are means over those that saw both neurons of a pair.
+    W minimises sum_t (dx_i/dt - phi_i(x_i) - sum_j W_ij psi_j(x_j))^2 for each row i, W_ii = 0,
+    over the frames that saw all neurons.
 
     Args:
         frames: activity and its rate as training saw them, NaN where a neuron has no value.
@@ -58,18 +35,20 @@ def score_oracle(
         like: the estimate, ``(post, pre)``, whose coordinates the oracle's W gets.
 
     Returns:
-        No row if some pair of neurons was never seen together.
+        No row if these frames are no more than the neurons.
     """
     types = truth["neuron_type"].values.astype(int)
     x, phi, psi = (truth[name].values.astype(np.float64) for name in ("x", "phi", "psi"))
-    sums = _Sums(len(types))
+    (gram, moment), n = np.zeros((2, len(types), len(types))), 0
     for activity, rate in frames:
-        sent = _table(activity, x, psi, types)
-        sums.add(sent, rate - _table(activity, x, phi, types))
-    if (sums.gram_count == 0).any():
+        whole = np.isfinite(activity).all(axis=1) & np.isfinite(rate).all(axis=1)
+        sent = _table(activity[whole], x, psi, types)
+        gram += sent.T @ sent
+        moment += (rate[whole] - _table(activity[whole], x, phi, types)).T @ sent
+        n += int(whole.sum())
+    if n <= len(types):
         return scores("oracle", {}, 0)
-    estimate = like.copy(data=_solved(sums))
-    pair = known(estimate, truth["connectivity"])
+    pair = known(like.copy(data=_solved(gram, moment)), truth["connectivity"])
     return scores("oracle", agreement(*pair), len(pair[0]))
 
 
@@ -83,11 +62,12 @@ def _table(
     found = np.empty(activity.shape)
     for k in np.unique(types):
         found[:, types == k] = np.interp(activity[:, types == k], x, curves[k])
-    return np.where(np.isfinite(activity), found, np.nan)
+    return found
 
 
-def _solved(sums: _Sums) -> Float[np.ndarray, "post pre"]:
-    gram, moment = sums.gram / sums.gram_count, sums.moment / sums.moment_count
-    inverse = np.linalg.inv(gram + RIDGE * np.diag(gram).mean() * np.eye(sums.n))
+def _solved(
+    gram: Float[np.ndarray, "pre pre"], moment: Float[np.ndarray, "post pre"]
+) -> Float[np.ndarray, "post pre"]:
+    inverse = np.linalg.inv(gram + RIDGE * np.diag(gram).mean() * np.eye(len(gram)))
     free = moment @ inverse
     return free - (np.diag(free) / np.diag(inverse))[:, None] * inverse
