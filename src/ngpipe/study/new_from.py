@@ -8,14 +8,13 @@ from jaxtyping import Float
 
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.suggestions import Suggestion, files_as, suggested
+from ngpipe.config.assembly.source import Recorded
 from ngpipe.errors import RecordingError, did_you_mean
 
 NAME, FIGURE = "recording", "Recording"
 """The experiment, and its figure."""
 HELD_OUT = 0.1
 """Share of the frames that is held out."""
-JITTER = 0.05
-"""Share of the usual interval beyond which a longer one is a gap, as `source.jitter`."""
 LONGEST = 200
 """Frames that are predicted, if so many are held out."""
 
@@ -95,8 +94,8 @@ def _chosen(found: list[Suggestion], recording: Path, series: str | None) -> Sug
 
 def _longest(times: Float[np.ndarray, " frame"]) -> int:
     """Frames of the longest stretch without a gap."""
-    steps = np.diff(times)
-    ends = np.flatnonzero(steps > (1 + JITTER) * np.median(steps)) + 1
+    steps, jitter = np.diff(times), Recorded.model_fields["jitter"].default
+    ends = np.flatnonzero(steps > (1 + jitter) * np.median(steps)) + 1
     return int(np.diff([0, *ends, len(times)]).max())
 
 
