@@ -190,7 +190,8 @@ def checked(
     inputs = _inputs(dataset, simulation, cfg, device) if cfg.input == "fitted" else None
     found = survey.survey(dataset, simulation, survey.seen(cfg))
     if inputs is not None:
-        found = replace(found, finite=found.finite & np.isfinite(dataset["inputs"]).all("input"))
+        known = np.isfinite(dataset["inputs"].values).all(axis=1)
+        found = replace(found, finite=found.finite & known)
     survey.check_moving(found, dataset, simulation)
     arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
     recording = Recording(

@@ -16,6 +16,7 @@ from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import ClosedForm, Training
+from ngpipe.errors import StoreError
 
 N, FRAMES = 10, 3_000
 MEAN = torch.tensor([0.4, 3.0])
@@ -71,5 +72,53 @@ def at_zero(found: Solution, recording: Recording) -> tuple[Tensor, Tensor]:
 def test_w_and_coefficients_come_back_together(mode):
     _, weights, coefficients = driven(mode)
     found = at_zero(*solved(mode))
-    torch.testing.assert_close(found[0], weights.double(), rtol=0, atol=2e-3)
-    torch.testing.assert_close(found[1], coefficients.double(), rtol=0, atol=2e-3)
+    torch.testing.assert_close(found[0], weights, rtol=0, atol=2e-3)
+    torch.testing.assert_close(found[1], coefficients, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("mode", ["additive", "multiplicative"])
+def test_standard_errors_hold(mode):
+    _, weights, coefficients = driven(mode)
+    recording, *_ = driven(mode, noise=0.5)
+    problem, fit = problem_of(recording)
+    found = all_rows(problem, [fit], problem.one_group, problem.frames, final=True)
+    if mode == "multiplicative":
+        found = scaled_rows(problem, found, problem.frames)
+    mean, sd = recording.inputs.mean.double(), recording.inputs.sd.double()
+    # Errors are of W at the mean input, and of effects relative to it.
+    usual = 1 + coefficients @ mean if mode == "multiplicative" else torch.ones(N).double()
+    of_weights = (found.weights - weights * usual[:, None]) / found.error
+    of_inputs = (found.inputs - coefficients * sd / usual[:, None]) / found.input_error
+    off = ~torch.eye(N, dtype=torch.bool)
+    assert 0.8 < float(of_weights[off].square().mean().sqrt()) < 1.25
+    assert 0.6 < float(of_inputs.square().mean().sqrt()) < 1.4
+
+
+@pytest.mark.parametrize(("given", "low", "high"), [(False, 0.5, 2.0), (True, 0.0, 0.1)])
+def test_weights_are_biased_where_an_input_is_not_given(given, low, high):
+    plain, weights, _ = driven("additive")
+    # A behaviour that follows the activity of one neuron, and drives all.
+    x = plain.activity
+    after = InputSeries.of(x[:, :1] + 0.5 * numbers(7, FRAMES, 1), ("speed",), "additive")
+    _, _, old = driven("additive")
+    of_others = (old @ (plain.inputs.values * plain.inputs.sd + plain.inputs.mean).double().T).T
+    rate = (plain.rate - of_others + 1.5 * after.values).float()
+    recording = replace(plain, rate=rate, inputs=after)
+    problem, fit = problem_of(recording)
+    if not given:
+        cfg = problem.cfg.model_copy(update={"input": "none"})
+        problem = Problem.of(replace(recording, inputs=None), cfg, silent)
+    found = all_rows(problem, [fit], problem.one_group, problem.frames)
+    missed = (found.weights - weights)[1:, 0].square().mean().sqrt()
+    assert low < float(missed) < high
+
+
+def test_an_input_that_never_changes_is_refused():
+    with pytest.raises(StoreError, match=r"\['b'\] never change"):
+        InputSeries.of(torch.tensor([[0.0, 5.0], [1.0, 5.0]]), ("a", "b"), "additive")
+
+
+def test_frames_without_an_input_count_as_the_mean():
+    found = InputSeries.of(torch.tensor([[1.0], [torch.nan], [3.0]]), ("a",), "additive")
+    assert found.values[:, 0].tolist() == [-1.0, 0.0, 1.0]
+    assert float(found.mean) == 2.0

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form import diagnosis
+from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.problem import Problem
@@ -66,6 +66,9 @@ def _enter(solution: Solution, row: "_Row", n_frames: int) -> None:
     told, q = solution.diagnosis, solution.inflation
     if told is None:
         return
+    free = n_frames - fitted.factor.shape[1]
+    if free > uncertainty.FREE * n_frames:  # else its residual says nothing
+        solution.noise[one] = fitted.fit.mean_square * n_frames / free
     noise = solution.noise[one]
     fitted = replace(fitted, certainty=n_frames / noise)
     error, weights = fitted.standard_errors(q), fitted.fit.weights
