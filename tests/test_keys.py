@@ -19,9 +19,9 @@ from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.figures import KINDS
 from ngpipe.config.load import load
 from ngpipe.errors import StaleError
+from ngpipe.statements import acts, bound_by
 from ngpipe.study import stages
 from ngpipe.study.records import SYSTEMS
-from ngpipe.statements import acts, bound_by
 from ngpipe.syntax import code_of
 
 STEPS = sorted(p.stem for p in (keys.PACKAGE / "steps").glob("*.py") if p.stem != "__init__")
