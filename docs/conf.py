@@ -22,12 +22,13 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "elsewhere",
+    "breaks",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["site", "_build"]
 root_doc = "index"
 
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "html_image"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]
 
@@ -47,6 +48,7 @@ html_static_path = ["site/static"]
 html_css_files = ["wide.css"]
 html_theme_options = {"navigation_with_keys": True}
 html_show_sourcelink = False
+viewcode_follow_imported_members = False  # a function is shown where it is defined
 copybutton_exclude = ".linenos, .gp, .go"
 
 

@@ -26,6 +26,14 @@ from ngpipe.wiring.nulls.motifs import PAIRS, TRIADS
 from ngpipe.wiring.sources.synapses import RELEASES
 
 DOCS = Path(__file__).parents[1] / "docs"
+ELSEWHERE = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "config/README.md",
+    "profiles/README.md",
+)
+PAGES = sorted([*DOCS.glob("*.md"), *(DOCS.parent / name for name in ELSEWHERE)])
 FIRST_PAGES = [DOCS.parent / "README.md", DOCS / "start.md"]
 CONFIGS = [
     pytest.param(content, id=f"{page.name}-{number}")
@@ -77,6 +85,20 @@ def test_the_gallery_shows_every_figure():
 def test_both_first_pages_open_the_stores_in_the_same_way():
     first = [re.findall(r"```python\n(.*?)```", p.read_text(), re.S)[0] for p in FIRST_PAGES]
     assert first[0] == first[1]
+
+
+def test_the_first_page_shows_every_system():
+    text = (DOCS.parent / "README.md").read_text().split("\n## Four systems\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.M) == [name.title() for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_words_in_angle_brackets_stand_in_code(page):
+    """Else a browser takes them for tags, and shows nothing."""
+    text = re.sub(r"^```.*?^```|^(?: {4}| {7}).*?$", "", page.read_text(), flags=re.S | re.M)
+    for line in text.splitlines():
+        plain = re.sub(r"(`+).+?(?<!`)\1(?!`)", "", line)
+        assert not re.search(r"<(?!https?:|img )[A-Za-z]", plain), line
 
 
 def test_configs_are_found():

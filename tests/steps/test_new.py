@@ -8,7 +8,8 @@ import pytest
 
 from ngpipe.cli import main
 from ngpipe.study import stages
-from ngpipe.study.new import FIGURES, SYSTEMS
+from ngpipe.study.new import FIGURES
+from ngpipe.study.records import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +22,7 @@ def test_a_starting_study_opens(system, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert f"cd '{study}'" in said
     assert f"results/{FIGURES[system]}/" in said
+    assert f"ngpipe {next(iter(SYSTEMS[system]))} --help" in said
     monkeypatch.chdir(study)
     opened = stages.open_study(Path("config"))
     assert list(opened.figures.figures) == [FIGURES[system]]

@@ -56,8 +56,8 @@ class Panel(Section):
 
     kind: Kind = Field(description="Kind of panel; the kinds are listed below.")
     of: ExperimentName = Field(
-        description="Name of the experiment to show: config/experiments/<of>.yaml, or a point of "
-        "its sweep, `<experiment>~<section.key>=<value>`."
+        description="Name of the experiment to show: `config/experiments/<of>.yaml`, or a point "
+        "of its sweep, `<experiment>~<section.key>=<value>`."
     )
     title: str | None = Field(
         None,
@@ -154,7 +154,7 @@ class Figure(Section):
     """One figure: named panels and how the composed page lays them out."""
 
     panels: dict[Name, Panel] = Field(
-        min_length=1, description="The panels by name; each also becomes <name>.svg and .png."
+        min_length=1, description="The panels by name; each also becomes `<name>.svg` and `.png`."
     )
     about: str | None = Field(
         None,
@@ -229,7 +229,7 @@ class Figure(Section):
 class Figures(Section):
     """config/config.yaml."""
 
-    figures: dict[Name, Figure] = Field(description="The figures by name: results/<name>/.")
+    figures: dict[Name, Figure] = Field(description="The figures by name: `results/<name>/`.")
     style: Style = Field(Style(), description="Style of all panels.")
     without_target: Literal["all", "list"] = Field(
         "all",
@@ -239,7 +239,7 @@ class Figures(Section):
     tensorboard: bool = Field(
         False,
         description="Also write the losses of training as TensorBoard events, into "
-        "logs/<experiment>/tensorboard/.",
+        "`logs/<experiment>/tensorboard/`.",
     )
 
     @model_validator(mode="after")

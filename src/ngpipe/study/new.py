@@ -3,26 +3,30 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from ngpipe.errors import ConfigError
 from ngpipe.installed import workflow_root
 from ngpipe.study import new_from
+from ngpipe.study.records import SYSTEMS
 
-System = Literal["assembly", "connectome", "circuit"]
-SYSTEMS: tuple[System, ...] = get_args(System)
-FIGURES = {"assembly": "Tiny", "connectome": "TinyConnectome", "circuit": "TinyCircuit"}
-"""The figure of each system that takes a minute."""
+FIGURES = {
+    "assembly": "Tiny",
+    "connectome": "TinyConnectome",
+    "circuit": "TinyCircuit",
+    "atlas": "WormActivity",
+}
+"""The quickest figure of each system."""
 
 
 def run(
-    directory: Path, system: System, recording: Path | None = None, series: str | None = None
+    directory: Path, system: str, recording: Path | None = None, series: str | None = None
 ) -> str:
     """Write ``config/`` of a study with one figure of a small experiment; says how to make it.
 
     Args:
         directory: the study, new or without a ``config/``.
-        system: what it is about.
+        system: what it is about, one of ``SYSTEMS`` of `study.records`.
         recording: a file or directory with activity, for a study of it.
         series: its series, where it holds several.
 
@@ -49,7 +53,7 @@ def run(
         _copied(root, f"config/experiments/{name}.yaml", directory)
     listed = ", ".join(f"experiments/{name}.yaml" for name in names)
     told = f"{config} holds one figure, {figure}, of the experiment {listed}."
-    return f"{told} {_how(root, directory, figure)}"
+    return f"{told} {_how(root, directory, figure, next(iter(SYSTEMS[system])))}"
 
 
 def _places(directory: Path) -> tuple[Path, Path]:
@@ -68,7 +72,7 @@ def _places(directory: Path) -> tuple[Path, Path]:
     return root, config
 
 
-def _how(root: Path, directory: Path, figure: str, first: str = "simulate") -> str:
+def _how(root: Path, directory: Path, figure: str, first: str) -> str:
     """The command that makes the figure, and what to do then."""
     snakefile = shlex.quote(str(root / "Snakefile"))
     return (

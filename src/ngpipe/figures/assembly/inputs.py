@@ -84,7 +84,7 @@ PANELS = (
         "input_movie",
         system="assembly",
         truth=True,
-        shows="true and learned field side by side at one frame, and <name>.gif, a movie of "
+        shows="true and learned field side by side at one frame, and `<name>.gif`, a movie of "
         "all samples",
         reads=("simulation.zarr", "recovery.zarr"),
         takes=("frame",),
