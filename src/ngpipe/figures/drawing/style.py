@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from ngpipe.config.figures import Style
@@ -53,7 +54,11 @@ def small_text(style: Style) -> float:
 
 def text_width(text: str, size: float) -> float:
     """Width of a line of text of this size [pt]; of an empty one 0."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    outline = TextPath((0, 0), text, size=100).cleaned(curves=False)  # curves as many points
+    x = outline.vertices[np.isin(outline.codes, (Path.MOVETO, Path.LINETO)), 0]
+    return float(np.ptp(x)) * size / 100
 
 
 def type_colors(types: np.ndarray, style: Style) -> np.ndarray:
