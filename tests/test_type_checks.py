@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from beartype import beartype
 from jaxtyping import Float, TypeCheckError
-from type_checks import checked, names_shapes
+from type_checks import OF_EACH, checked, shapes_of
 
 from ngpipe.metrics import tidy
 
@@ -36,6 +36,13 @@ class Sizes:
         return one[1:]
 
 
+class Named:
+    def like(self, other: "Named") -> "Named":
+        return other
+
+    like = checked(like, beartype)
+
+
 def test_the_library_is_checked():
     with pytest.raises(TypeCheckError, match="quantity"):
         tidy.scores(5, {}, 1)
@@ -53,8 +60,18 @@ def test_methods_of_every_kind(name):
 
 
 def test_sizes_are_those_of_the_arguments():
-    with pytest.raises(TypeCheckError, match="return value"):
+    with pytest.raises(TypeCheckError, match="return"):
         checked(Sizes.changed, beartype)(Sizes(), np.zeros(3))
+
+
+def test_sizes_may_be_those_of_numbers_given():
+    def zeros(n: int, size: int) -> Float[np.ndarray, "{n}"]:  # noqa: F821
+        return np.zeros(size)
+
+    zeros = checked(zeros, beartype)
+    assert len(zeros(3, 3)) == 3
+    with pytest.raises(TypeCheckError, match="return"):
+        zeros(3, 4)
 
 
 def test_dataclasses():
@@ -83,6 +100,42 @@ def test_arrays_are_found_within_other_types(hint):
     def function(one): ...
 
     function.__annotations__ = {"one": hint}
-    assert names_shapes(function)
+    assert shapes_of(function) == {Vector}
     function.__annotations__ = {"one": dict[str, int]}
-    assert not names_shapes(function)
+    assert not shapes_of(function)
+
+
+def test_sizes_are_those_of_one_call_alone():
+    """Not of the call within it, nor of the next."""
+
+    def shorter(one: Vector, other: Vector) -> Vector:
+        if len(one) > 1:
+            shorter(one[1:], other[1:])
+        return one
+
+    shorter = checked(shorter, beartype)
+    for n in (3, 2):
+        assert len(shorter(np.zeros(n), np.ones(n))) == n
+    with pytest.raises(TypeCheckError, match="other"):
+        shorter(np.zeros(3), np.zeros(2))
+
+
+def test_a_function_within_another_is_checked_the_first_times():
+    def made():
+        def inner(n: int) -> int:
+            return n
+
+        return checked(inner, beartype)
+
+    several = [made() for _ in range(OF_EACH + 1)]
+    for one in several[:OF_EACH]:
+        with pytest.raises(TypeCheckError, match="n"):
+            one("3")
+    assert several[-1]("3") == "3"
+
+
+def test_what_is_not_known_before_it_is_called_is_checked():
+    """The name of a class within the class itself."""
+    with pytest.raises(TypeCheckError, match="other"):
+        Named().like(3)
+    assert isinstance(Named().like(Named()), Named)

@@ -1,23 +1,31 @@
-"""Checks of types in tests at less cost: shapes are looked at only where a function names them.
+"""Checks of types in tests at less cost: made when a function is first called, and made once.
 
 The import hook of jaxtyping has every function of ngpipe wrapped by `jaxtyping.jaxtyped`, which
-binds the arguments anew at each call and checks them twice, so that the sizes of dimensions that
-arrays share can be compared. A function without arrays among its annotations has no such sizes: for
-it the check of beartype alone finds the same errors.
+binds the arguments anew at each call and checks them twice. The check of beartype alone finds the
+same errors, within a frame that holds the sizes of dimensions which arrays share; a function
+without arrays among its annotations has no such sizes and needs no frame. Most functions are not
+called in most runs of the tests: no check is made for them.
 """
 
 import dataclasses
 import inspect
+from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
+from types import CodeType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeDecorHintNonpepException
 
 T = TypeVar("T")
 _with_shapes = jaxtyping.jaxtyped
+_sizes = jaxtyping.jaxtyped("context")
 _without = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+_made: Counter[CodeType] = Counter()
+OF_EACH = 3
+"""How many of the functions that one line within a function makes are checked, of any number."""
 
 
 def checked(one: T, typechecker: Callable[[Any], Any]) -> T:
@@ -31,25 +39,61 @@ def checked(one: T, typechecker: Callable[[Any], Any]) -> T:
         if dataclasses.is_dataclass(one) and "__init__" in vars(one):
             one.__init__ = checked(one.__init__, typechecker)
         return one
-    if inspect.isgeneratorfunction(one) or names_shapes(one):
-        return _with_shapes(one, typechecker=typechecker)
-    return _without(one)
+    return when_called(one, typechecker)
 
 
-def names_shapes(function: Callable) -> bool:
-    """Whether an annotation has an array type in it, or cannot be told before it is called."""
+def when_called(function: Callable, typechecker: Callable[[Any], Any]) -> Callable:
+    """A function whose check is made at its first call."""
+    if "<locals>" in function.__qualname__:  # made anew, check and all, at each call of the outer
+        _made[function.__code__] += 1
+        if _made[function.__code__] > OF_EACH:
+            return function
+    check = None
+
+    @wraps(function)
+    def called(*args: object, **options: object) -> object:
+        nonlocal check
+        if check is None:
+            check = check_of(function, typechecker)
+        return check(*args, **options)
+
+    return called
+
+
+def check_of(function: Callable, typechecker: Callable[[Any], Any]) -> Callable:
+    """The cheapest check that finds all errors."""
     try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError):  # imported for type checkers alone, or defined further down
-        return True
-    return any(map(has_shape, hints.values()))
+        shapes = shapes_of(function)
+    except (NameError, AttributeError):  # an annotation is imported for type checkers alone
+        return _with_shapes(function, typechecker=typechecker)
+    if inspect.isgeneratorfunction(function) or any("{" in shape.dim_str for shape in shapes):
+        return _with_shapes(function, typechecker=typechecker)
+    try:
+        check = _without(function)
+    except BeartypeDecorHintNonpepException:  # a type that beartype does not know, as of pydantic
+        return function
+    if not shapes:
+        return check
+
+    @wraps(function)
+    def of_shared_sizes(*args: object, **options: object) -> object:
+        with _sizes:
+            return check(*args, **options)
+
+    return of_shared_sizes
 
 
-def has_shape(hint: object) -> bool:
-    """Whether a type is an array type or made of some."""
+def shapes_of(function: Callable) -> set[type]:
+    """All array types among the annotations of a function, whatever they are part of."""
+    hints = get_type_hints(function, include_extras=True)
+    return set().union(*map(array_types, hints.values()))
+
+
+def array_types(hint: object) -> set[type]:
+    """The array types that a type is or is made of."""
     if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
-        return True
-    return any(has_shape(part) for part in get_args(hint))
+        return {hint}
+    return set().union(*map(array_types, get_args(hint)))
 
 
 def jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[T], T]:
