@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import quick_cases
 import torch
 import type_checks
 import yaml
@@ -21,6 +22,12 @@ gc.disable()  # until all tests are collected
 settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
 settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=10)
 settings.load_profile("ngpipe")  # of make quick: the other
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave few cases of costly tests to `make quick`."""
+    quick_cases.mark_others_slow(items)
 
 
 def pytest_collection_finish() -> None:

@@ -328,6 +328,7 @@ class TestNames:
 
         return found
 
+    @pytest.mark.quick(10)
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [
@@ -653,6 +654,7 @@ def some_of(stage: str, change: Callable[..., object], count: int) -> dict[str, 
 
 
 class TestMutations:
+    @pytest.mark.quick
     @pytest.mark.parametrize("change", BEHAVIOUR)
     @pytest.mark.parametrize("stage", STAGES)
     def test_changed_behaviour_changes_the_key(self, stage, change, edited):
@@ -661,6 +663,7 @@ class TestMutations:
         for module, (before, after) in found.items():
             assert edited(stage, module, before) != edited(stage, module, after), module
 
+    @pytest.mark.quick(6)
     @pytest.mark.parametrize("stage", STAGES)
     def test_behaviour_of_what_the_stage_does_not_use_does_not(self, stage, edited):
         found = some_of(stage, lambda text, names: mutated(text, constant, names, inside=False), 2)
@@ -669,6 +672,7 @@ class TestMutations:
             assert before != after
             assert edited(stage, module, before) == edited(stage, module, after), module
 
+    @pytest.mark.quick(6)
     @pytest.mark.parametrize("stage", STAGES)
     def test_comments_docstrings_and_formatting_do_not(self, stage, edited):
         before = keys.source_digest(keys.step_module(stage))
@@ -676,6 +680,7 @@ class TestMutations:
             assert edited(stage, module, text) == before, module
             assert edited(stage, module, f"# edited\n{text}") == before, module
 
+    @pytest.mark.quick(6)
     @pytest.mark.parametrize("stage", STAGES)
     def test_other_names_of_imported_types_do_not(self, stage, edited):
         before = keys.source_digest(keys.step_module(stage))

@@ -32,6 +32,7 @@ def jacobian(model: AssemblyGNN, x: torch.Tensor, t: float = 1.0) -> torch.Tenso
     return torch.autograd.functional.jacobian(lambda v: model(t, v), x)
 
 
+@pytest.mark.quick
 @every_psi
 @every_input
 def test_the_rate_is_the_sum_over_edges(sees, kind):
@@ -42,6 +43,7 @@ def test_the_rate_is_the_sum_over_edges(sees, kind):
     torch.testing.assert_close(model(times, x), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.quick
 @every_psi
 @every_input
 def test_the_drift_of_a_rollout_is_the_model(sees, kind):

@@ -1,5 +1,6 @@
 """Training: named terms, held-out choice, bit-identical resume, and a miniature of the idea."""
 
+import copy
 import io
 import math
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from assemblies import SEES, grid_sites, numbers
+from assemblies import grid_sites, numbers
 
 from ngpipe.assembly.gradient import Trainer, build, roots, step_size
 from ngpipe.assembly.objective import penalties
@@ -61,13 +62,39 @@ def driven(small):
     return replace(small, in_blocks=True, sites=grid_sites(2, 6))
 
 
-@pytest.fixture(params=["without input", *SEES])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "without input",
+        "pair",
+        *(
+            pytest.param(sees, marks=pytest.mark.slow)
+            for sees in ("activity", "sender", "receiver")
+        ),
+    ],
+)
 def case(request, small, driven):
     """A recording and a config: no input, and a hidden one with each kind of psi*."""
     if request.param == "without input":
         return small, QUICK
     network = Network(hidden=8, psi_sees=request.param, receiver_rank=2)
     return driven, HIDDEN.model_copy(update={"network": network})
+
+
+@pytest.fixture(scope="module")
+def unbroken(case):
+    """A training from beginning to end, and its records; shared, so only to be read."""
+    torch.manual_seed(0)
+    trainer = Trainer(*case)
+    return trainer, exhaust(trainer)
+
+
+@pytest.fixture
+def trained(case, unbroken):
+    """The same, with the test to itself."""
+    trainer = Trainer(*case)
+    trainer.load_state_dict(copy.deepcopy(unbroken[0].state_dict()))
+    return trainer
 
 
 def exhaust(trainer: Trainer) -> list:
@@ -79,38 +106,31 @@ def same_state(first: Trainer, second: Trainer) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_same_seed_same_bits(case):
+def test_same_seed_same_bits(case, unbroken):
     recording, cfg = case
-    first, second, other = (
-        Trainer(recording, cfg),
-        Trainer(recording, cfg),
-        Trainer(recording, cfg.model_copy(update={"seed": 99})),
-    )
-    for trainer in (first, second, other):
+    second, other = Trainer(recording, cfg), Trainer(recording, cfg.model_copy(update={"seed": 99}))
+    for trainer in (second, other):
         exhaust(trainer)
-    assert same_state(first, second)
-    assert not same_state(first, other)
+    assert same_state(unbroken[0], second)
+    assert not same_state(unbroken[0], other)
 
 
-def test_global_randomness_is_neither_read_nor_touched(case):
-    recording, cfg = case
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
-    first = Trainer(recording, cfg)
-    exhaust(first)
-    assert torch.equal(torch.get_rng_state(), before)
+def test_global_randomness_is_neither_read_nor_touched(case, unbroken):
+    """The other training began with another global seed."""
     torch.manual_seed(1)
-    second = Trainer(recording, cfg)
+    before = torch.get_rng_state()
+    second = Trainer(*case)
     exhaust(second)
-    assert same_state(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same_state(unbroken[0], second)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("stop", [1, 17, 25])
-def test_resuming_gives_the_bits_of_an_unbroken_run(case, stop):
+def test_resuming_gives_the_bits_of_an_unbroken_run(case, unbroken, stop):
     """The state passes through a file, as after a kill."""
     recording, cfg = case
-    unbroken = Trainer(recording, cfg)
-    records = exhaust(unbroken)
+    unbroken, records = unbroken
     broken = Trainer(recording, cfg)
     while broken.step < stop:
         broken.advance()
@@ -128,11 +148,11 @@ def test_resuming_gives_the_bits_of_an_unbroken_run(case, stop):
     assert [r.terms for r in tail] == [r.terms for r in records if r.step > stop]
 
 
-def test_the_model_with_the_lowest_held_out_loss_is_the_result(case):
+def test_the_model_with_the_lowest_held_out_loss_is_the_result(case, unbroken, trained):
     """Its loss is that of the exact model at the selection frames, each at its own time."""
-    recording, cfg = case
-    trainer = Trainer(recording, cfg)
-    losses = {r.step: r.held_out_loss for r in trainer.run() if r.held_out_loss is not None}
+    recording, _ = case
+    trainer = trained
+    losses = {r.step: r.held_out_loss for r in unbroken[1] if r.held_out_loss is not None}
     assert trainer.best.step == min(losses, key=losses.get)
     model, squares = trainer.finish(), []
     with torch.no_grad():
@@ -143,8 +163,8 @@ def test_the_model_with_the_lowest_held_out_loss_is_the_result(case):
     assert float(loss) == pytest.approx(trainer.best.loss, rel=1e-3)
 
 
-def test_evaluations_are_evenly_spread(small):
-    steps = [r.step for r in Trainer(small, QUICK).run() if r.held_out_loss is not None]
+def test_evaluations_are_evenly_spread(unbroken):
+    steps = [r.step for r in unbroken[1] if r.held_out_loss is not None]
     assert steps == [10, 20, 30, 40]
 
 
@@ -197,13 +217,14 @@ def test_within_a_window_the_field_is_mixed_by_distance_in_time(driven):
         start = torch.randint(len(known) - 59, (2, 1), generator=trainer.generator).tolist()
         trainer.generator.set_state(state)
         frames, omega = trainer.draw()
-        for k, frame in enumerate(frames.tolist()):
-            ((first,),) = [start[k // 200]]
+        for k, (first,) in enumerate(start):
             low, high = known[first], known[first + 59]
-            assert low <= frame <= high
+            frame = frames[200 * k : 200 * (k + 1), None]
+            assert ((low <= frame) & (frame <= high)).all()
             ends = trainer.model.omega(driven.times(torch.tensor([low, high]))).detach()
             by_hand = ((high - frame) * ends[0] + (frame - low) * ends[1]) / (high - low)
-            torch.testing.assert_close(omega[k].detach(), by_hand, rtol=1e-4, atol=1e-4)
+            found = omega[200 * k : 200 * (k + 1)].detach()
+            torch.testing.assert_close(found, by_hand, rtol=1e-4, atol=1e-4)
 
 
 def strengthen(trainer: Trainer) -> None:
@@ -213,11 +234,9 @@ def strengthen(trainer: Trainer) -> None:
         last.weight.copy_(0.5 * numbers(5, *last.weight.shape))
 
 
-def test_the_loss_of_a_batch_is_that_of_the_exact_model(case):
+def test_the_loss_of_a_batch_is_that_of_the_exact_model(case, trained):
     """Tables and windows are short cuts, no other model."""
-    recording, cfg = case
-    trainer = Trainer(recording, cfg)
-    exhaust(trainer)
+    recording, trainer = case[0], trained
     state = trainer.generator.get_state()
     fast = float(trainer.terms()["fit"].detach())
     trainer.generator.set_state(state)
@@ -406,14 +425,12 @@ def test_a_miniature_of_the_whole_idea(exact):
         )
 
 
-def test_a_rollout_starts_at_a_held_out_frame_and_predicts_from_it_alone(case):
+def test_a_rollout_starts_at_a_held_out_frame_and_predicts_from_it_alone(case, trained):
     """Step by step, the input being that of the time it has become."""
-    recording, cfg = case
-    trainer = Trainer(recording, cfg)
-    exhaust(trainer)
-    model = trainer.finish()
+    recording, _ = case
+    model = trained.finish()
     if model.external is not None:
-        strengthen(trainer)
+        strengthen(trained)
     rollout = roll_out(model, recording, 30)
     start = recording.first_held_out
     assert rollout.attrs["start_frame"] == start > 0
@@ -427,11 +444,8 @@ def test_a_rollout_starts_at_a_held_out_frame_and_predicts_from_it_alone(case):
     np.testing.assert_allclose(rollout["activity_hat"].values[30], x.numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_held_out_rates_are_predicted_at_their_own_times(case):
-    recording, cfg = case
-    trainer = Trainer(recording, cfg)
-    exhaust(trainer)
-    model = trainer.finish()
+def test_held_out_rates_are_predicted_at_their_own_times(case, trained):
+    recording, model = case[0], trained.finish()
     rollout = roll_out(model, recording, 5)
     frames = recording.scoring_frames(200).tolist()
     np.testing.assert_allclose(rollout["sample"], recording.dt * np.array(frames), rtol=1e-6)

@@ -22,6 +22,7 @@ SHUFFLED = {
 ABLATED = {rule: {"remove": rule} for rule in ("random", "weaker", "stronger", "both")}
 MATCHED = {f"{m}_matched": {"remove": "random", "match": m} for m in ("count", "weight", "degree")}
 CONDITIONS = {**SHUFFLED, **ABLATED, **MATCHED}
+DRAWS = ("notebook", "generator")
 N = 40
 
 
@@ -31,9 +32,9 @@ def experiment(conditions: dict | None = None, **sections: object) -> CircuitExp
     return validate(content, CircuitExperiment, where="test")
 
 
-@pytest.fixture
-def observed(rng) -> Connectome:
+def one_observed() -> Connectome:
     """Whole synapse sizes, positions, two types, and all neurons excitatory."""
+    rng = np.random.default_rng(20_260_214)
     place = dict(zip("xyz", rng.random((3, N)), strict=True))
     return Connectome(
         measured(rng, N),
@@ -43,13 +44,35 @@ def observed(rng) -> Connectome:
     )
 
 
+@pytest.fixture(scope="module")
+def observed() -> Connectome:
+    """Shared, so only to be read."""
+    return one_observed()
+
+
+@pytest.fixture(scope="module", params=DRAWS)
+def draws(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def drawn(observed, draws) -> dict[tuple[str, int], Connectome]:
+    """What is measured in two runs of every condition; shared, so only to be read."""
+    return connectomes(observed, experiment(CONDITIONS, runs={"draws": draws}))
+
+
 def dense(connectome: Connectome) -> np.ndarray:
     return connectome.weights.toarray()
 
 
-def all_of(connectome: Connectome, cfg: CircuitExperiment) -> dict[tuple[str, int], np.ndarray]:
-    drawn = connectomes(connectome, cfg)
+def networks(
+    drawn: dict[tuple[str, int], Connectome], cfg: CircuitExperiment
+) -> dict[tuple[str, int], np.ndarray]:
     return {(n, s): c.weights for n, s, c in circuits(drawn, cfg.network, cfg.runs)}
+
+
+def all_of(connectome: Connectome, cfg: CircuitExperiment) -> dict[tuple[str, int], np.ndarray]:
+    return networks(connectomes(connectome, cfg), cfg)
 
 
 def shuffled_as_in_the_notebook(sizes: np.ndarray, name: str, seed: int) -> np.ndarray:
@@ -94,15 +117,11 @@ class TestNotebook:
             assert not np.array_equal(one[key], other[key])
 
 
-DRAWS = ("notebook", "generator")
-
-
-@pytest.mark.parametrize("draws", DRAWS)
 class TestPairs:
-    def test_runs_of_one_seed_share_the_random_blocks(self, observed, draws):
+    def test_runs_of_one_seed_share_the_random_blocks(self, drawn, draws):
         """And runs of different seeds do not. Unbalanced, so that blocks are as they were drawn."""
         cfg = experiment(CONDITIONS, runs={"draws": draws}, network={"balance": None})
-        made = all_of(observed, cfg)
+        made = networks(drawn, cfg)
         assert list(made) == [(name, s) for s in (0, 1) for name in ("observed", *CONDITIONS)]
         for weights in made.values():
             weights[:N, :N] = 0
@@ -110,27 +129,23 @@ class TestPairs:
             assert np.array_equal(made[name, seed], made["observed", seed])
         assert not np.array_equal(made["observed", 0], made["observed", 1])
 
-    def test_only_the_measured_block_of_a_condition_is_another(self, observed, draws):
-        cfg = experiment(CONDITIONS, runs={"draws": draws})
-        drawn, made = connectomes(observed, cfg), all_of(observed, cfg)
+    def test_only_the_measured_block_of_a_condition_is_another(self, observed, drawn, draws):
+        made = networks(drawn, experiment(CONDITIONS, runs={"draws": draws}))
         for key, connectome in drawn.items():
             assert np.array_equal(made[key][:N, :N], dense(connectome).astype(float) / 150_000)
             same = np.array_equal(dense(connectome), dense(observed))
             assert same == (key[0] == "observed")
 
-    def test_seeds_differ(self, observed, draws):
-        drawn = connectomes(observed, experiment(CONDITIONS, runs={"draws": draws}))
+    def test_seeds_differ(self, drawn):
         decided = {"observed", "weaker", "stronger", "both"}  # equal sizes aside, by the data
         for name in {name for name, _ in drawn} - decided:
             assert drawn[name, 0].digest() != drawn[name, 1].digest(), name
 
-    def test_a_condition_does_not_depend_on_which_others_there_are(self, observed, draws):
-        runs = {"draws": draws}
-        together = connectomes(observed, experiment(CONDITIONS, runs=runs))
+    def test_a_condition_does_not_depend_on_which_others_there_are(self, observed, drawn, draws):
         for name in ("degree", "random", "count_matched", "permuted_connections"):
-            later = {**runs, "seed": 1, "seeds": 1}
+            later = {"draws": draws, "seed": 1, "seeds": 1}
             alone = connectomes(observed, experiment({name: CONDITIONS[name]}, runs=later))
-            assert alone[name, 1].digest() == together[name, 1].digest()
+            assert alone[name, 1].digest() == drawn[name, 1].digest()
 
     def test_the_same_done_under_two_names_is_the_same(self, observed, draws):
         twice = {"one": {"shuffle": "degree"}, "two": {"shuffle": "degree", "remove": "weaker"}}
@@ -213,10 +228,11 @@ class TestPromises:
             pairs = [pair_counts(drawn[name, seed])["reciprocal"] for name in ("s", "c", "a")]
             assert pairs[0] == pairs[1] > pairs[2] == 0
 
-    def test_nothing_given_is_changed(self, observed):
-        before = observed.digest()
-        all_of(observed, experiment(CONDITIONS))
-        assert observed.digest() == before
+    def test_nothing_given_is_changed(self, observed, drawn):
+        before = {key: connectome.digest() for key, connectome in drawn.items()}
+        networks(drawn, experiment(CONDITIONS))
+        assert observed.digest() == one_observed().digest()
+        assert {key: connectome.digest() for key, connectome in drawn.items()} == before
 
 
 class TestEdges:
@@ -249,6 +265,7 @@ class TestEdges:
         assert {weights.shape for weights in made.values()} == {(n, n)}
         assert np.array_equal(made["observed", 0], dense(small).astype(float) / 150_000)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("draws", DRAWS)
     def test_the_last_seeds_there_are(self, observed, draws):
         runs = {"seed": 2**31 - 1, "draws": draws}

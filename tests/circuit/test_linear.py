@@ -60,6 +60,7 @@ class TestWhereNothingRectifies:
         sums = np.linalg.solve(np.eye(len(made)) - A, u - np.linalg.matrix_power(A, 100) @ u)
         np.testing.assert_allclose(found[LONG.first + 100], sums, rtol=1e-9)
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("n", [1, 2, 3, 41, 150])
     @pytest.mark.parametrize("radius", [0.3, 0.97, 1.2])
     def test_of_any_size_and_spectrum(self, rng, n, radius):
@@ -95,6 +96,7 @@ class TestWhereNothingRectifies:
         off = (basis @ basis.T - torch.eye(len(basis))).abs().max()
         assert off < 1e-14
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("response", ["threshold_linear", "linear"])
     @pytest.mark.parametrize("kind", ["alike", "regular", "modules", "inhibited"])
     def test_of_neurons_so_alike_that_few_directions_are_all(self, rng, kind, response):
@@ -200,6 +202,7 @@ class TestExactProperties:
         np.testing.assert_allclose(two, 3.7 * one, rtol=1e-11, atol=1e-13)
         assert notebook_time(two, strong) == notebook_time(one, LONG)
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("engine", ["linear", "step"])
     @pytest.mark.parametrize("c", [0.25, 3.0])
     def test_gain_and_balance_act_through_their_product(self, rng, c, engine):

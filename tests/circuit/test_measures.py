@@ -241,6 +241,7 @@ class TestEigenvalue:
         assert np.linalg.eigvals(weights).real.max() > 0.7
         assert np.isnan(leading_eigenvalue(weights).real)
 
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize("n", [2, 3, 20, 100, 200])
     @pytest.mark.parametrize("weight", [0.7, 5.0])
     def test_feedforward_in_any_order_has_none_but_zero(self, rng, n, weight):
@@ -342,6 +343,7 @@ class TestCompare:
         assert compare(table(4.0, 6.0, 8.0), table(3.0, 5.0, 7.0))["p"] == 0.5
         assert compare(table(4.0, 6.0, 8.0), table(5.0, 7.0, 3.0))["p"] == 1
 
+    @pytest.mark.slow
     def test_p_is_right_in_size_and_sees_more_than_without_pairs(self, rng):
         """One network, 39 draws of a null, 39 random parts that shift both alike.
 
@@ -357,6 +359,7 @@ class TestCompare:
         assert often[0.0] == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 400))
         assert often[3.0] > 0.65
 
+    @pytest.mark.slow
     def test_p_is_too_large_rather_than_too_small_where_random_parts_act_unalike(self, rng):
         p = []
         for _ in range(400):

@@ -82,6 +82,7 @@ def test_b1_gain_and_ee_scale_act_in_opposite_ways(rng):
     assert time(gain=0.003) < time() < time(ee_scale=1.03)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("n_exc", [50, 51, 64])
 def test_b3_the_last_excitatory_neuron_is_driven_and_counted(rng, n_exc, engine):

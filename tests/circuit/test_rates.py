@@ -83,6 +83,7 @@ class TestNeurons:
 
 
 class TestSteps:
+    @pytest.mark.quick
     @pytest.mark.parametrize("balance", [0.15, 3.0])
     @pytest.mark.parametrize("row_sum", [0.9, 2.0])
     def test_activity_is_that_of_the_notebook(self, rng, row_sum, balance):
@@ -171,7 +172,7 @@ class TestTimeStep:
         made = small_circuit(rng)
         times, means = [], []
         for dt in (0.05, 0.01, 0.002):
-            impulse = Impulse(start=0.5, end=3.0, duration=20.0, dt=dt)
+            impulse = Impulse(start=0.5, end=3.0, duration=10.0, dt=dt)
             mean = stepped(made, impulse).excitatory[0].values
             times.append(notebook_time(mean, impulse))
             means.append(mean[round(4.0 / dt)])

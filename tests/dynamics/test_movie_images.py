@@ -162,6 +162,7 @@ class TestRead:
         expected = images[..., :3].astype(float).mean(axis=-1) / white
         np.testing.assert_allclose(read(Video(path=str(path))), expected, rtol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("suffix", "codec"), [(".mp4", "libx264"), (".mov", "libx264"), (".avi", "mpeg4")]
     )

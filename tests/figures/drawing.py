@@ -28,12 +28,13 @@ def panel(draw: Callable, size: tuple[float, float] = (3.4, 2.6), **options) -> 
         figure = new_figure(*size)
         draw(figure.subplots(), style=STYLE, **options)
         figure.draw_without_rendering()
-        figure.canvas.draw()
     return figure
 
 
 def pixels(figure: Figure) -> np.ndarray:
     """Red, green and blue of every pixel, from the top."""
+    with styled(STYLE):
+        figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
 

@@ -187,9 +187,7 @@ def given(material: CircuitMaterial, **changes: object) -> CircuitMaterial:
 
 
 def figure_of(material: CircuitMaterial) -> Figure:
-    figure = compose.panel_figure(material)
-    figure.canvas.draw()
-    return figure
+    return compose.panel_figure(material)
 
 
 def drawn(material: CircuitMaterial) -> Axes:
@@ -214,6 +212,7 @@ def row(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table[np.logical_and.reduce([known[key] == value for key, value in where.items()])]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wide):
@@ -224,6 +223,7 @@ def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wid
     assert not overlapping(texts(figure))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["circuit_matrix", "impulse_response", "response_sweep"])
 def test_the_same_results_give_the_same_bytes(material, kind, tmp_path):
     files = [tmp_path / f"{k}.svg" for k in range(2)]

@@ -135,6 +135,7 @@ def test_the_bar_has_the_label_and_says_what_lies_beyond():
     assert not clipped(figure)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("size", [(2.4, 2.1), (3.4, 2.6), (7.2, 2.1)])
 @pytest.mark.parametrize("n", [1, 6])
 def test_nothing_is_clipped_or_overlaps_at_the_sizes_of_a_page(size, n):
@@ -162,6 +163,7 @@ def test_bad_input_is_named(change, options, words):
         drawn(change(table()), **options)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_same_input_same_bytes_and_the_table_is_not_changed(tmp_path, suffix):
     data = table(2, a=0.0, b=1.0)

@@ -167,6 +167,7 @@ class TestGroups:
 
 
 class TestLegible:
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize(
         ("sizes", "page"),
         [
@@ -179,10 +180,10 @@ class TestLegible:
     )
     def test_no_text_overlaps_and_nothing_is_clipped(self, sizes, page):
         figure = drawn(random_paths(sizes, 0.35, seed=4), page)
+        assert not clipped(figure)
         shown = texts(figure)
         assert not overlapping(shown)
         assert min(t.get_fontsize() for t in shown) >= 6.5
-        assert not clipped(figure)
         for one, two in combinations(boxes(figure).values(), 2):
             assert Bbox.intersection(one, two) is None
 
@@ -268,6 +269,7 @@ def test_more_groups_than_can_be_told_apart_are_refused():
         drawn(many)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_same_input_same_bytes_and_the_table_is_not_changed(tmp_path, suffix):
     table = random_paths((4, 5, 4), 0.4)

@@ -24,10 +24,10 @@ FIGURES = {
 }
 
 
-@pytest.fixture
-def written(tmp_path):
-    """The movie of the synthetic experiment."""
-    path = tmp_path / "m.gif"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The movie of the synthetic experiment; shared, so only to be read."""
+    path = tmp_path_factory.mktemp("movie") / "m.gif"
     movie.save(material("input_movie"), path)
     return path
 

@@ -12,7 +12,6 @@ def test_the_page_has_room_for_its_panels():
     rollout = material("rollout").results["rollout"]
     training = material("learning_curve").results["training"]
     figure = overview(recorded, results["recovery"], rollout, training)
-    figure.canvas.draw()
     assert not clipped(figure)
     titles = [text for text in texts(figure) if "bf" in text.get_text()]
     assert len(titles) == 6

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from drawing import pixels
 from pydantic import ValidationError
 from synthetic import N, material
 
@@ -22,13 +23,13 @@ def test_a_panel_has_a_title_labels_and_ink_inside_the_page(kind):
     labels = [ax.get_xlabel(), *(cell.get_xlabel() for cell in ax.child_axes)]
     frames = ax.get_xticklabels()
     assert kind == "diagnosis" or any(labels) or frames[0].get_text().startswith("frame")
-    figure.canvas.draw()
-    image = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    image = pixels(figure)
     assert (image < 250).any(axis=-1).mean() > 0.02
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert (border > 250).all(), "something is clipped at the edge"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_same_input_same_bytes(tmp_path, suffix):
     paths = [tmp_path / f"{k}{suffix}" for k in range(2)]

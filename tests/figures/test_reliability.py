@@ -143,6 +143,7 @@ def test_what_chance_among_the_starts_may_do_is_no_advantage():
     assert "better than all baselines" in words("diagnosis", rollout=rollout)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("size", [(4.9, 2.6), (4.6, 1.7), (3.2, 2.4)])
 def test_no_line_of_the_diagnosis_leaves_the_panel_or_meets_another(size):
     spec = Panel(kind="diagnosis", of="e", size=size)

@@ -89,6 +89,7 @@ class TestMap:
         assert image.get_clim() == (0, 0.5)
         assert image.colorbar.extend == "both"
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize(
         ("rows", "size"),
         [(8, (2.4, 2.1)), (24, (3.4, 2.6)), (30, (2.4, 2.1)), (40, (3.4, 2.6)), (65, (3.4, 3.4))],

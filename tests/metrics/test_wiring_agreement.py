@@ -150,6 +150,7 @@ def test_degrees_alone_are_no_agreement():
     assert free["agreement_against_permuted_without_autapses", "presence_p"] <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["rank", "rank_size", "presence", "sign"])
 def test_p_of_random_estimates_is_uniform(p_values: pd.DataFrame, measure: str):
     """Equal shares of signs, which are few, make p larger, never smaller."""

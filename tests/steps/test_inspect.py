@@ -102,6 +102,7 @@ CASES = [
 ]
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_everything_is_shown_for_what_it_is(directory, make, words, capsys):
     assert main(["inspect", str(make(directory))]) == 0

@@ -123,6 +123,7 @@ class TestAgainstTheEquation:
             np.testing.assert_allclose(found["psi"].values[k], np.tanh(x), rtol=1e-4, atol=1e-6)
         assert found["psi"].attrs["of"] == "activity"
 
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize(
         ("vary", "of"),
         [
@@ -192,6 +193,7 @@ def received(found: Mapping, kinds: list[dict]) -> np.ndarray:
 
 
 class TestInput:
+    @pytest.mark.quick
     @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
     @pytest.mark.parametrize("name", INPUTS)
     def test_the_store_explains_the_drift(self, run, name, mode):
@@ -265,7 +267,7 @@ class TestInput:
         images = rng.uniform(0.2, 2, (3, 2, 2))
         np.save(tmp_path / "movie.npy", images)
         found = run(input={"kind": "video", "path": str(tmp_path / "movie.npy"), "n_inputs": 4})
-        np.testing.assert_allclose(shown(found)[150, :4], images[1].ravel(), rtol=1e-6)
+        np.testing.assert_allclose(shown(found)[FRAMES // 2, :4], images[1].ravel(), rtol=1e-6)
 
     @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
     def test_with_zero_before_the_recording_the_burn_in_knows_no_input(self, run, mode):
@@ -300,6 +302,7 @@ class TestInput:
         np.testing.assert_array_equal(found["activity"].values[0], free["activity"].values[0])
         assert np.abs(found["drift"].values[0] - free["drift"].values[0])[:4].min() > 1e-4
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize("name", INPUTS)
     def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, name):
         one, again = (digest(tmp_path, run, n, input=INPUTS[name]) for n in ("one", "again"))

@@ -133,6 +133,7 @@ def five_samples(name: str) -> tuple[Connectome, list[Connectome]]:
 
 
 class TestEveryNull:
+    @pytest.mark.quick
     @pytest.mark.parametrize("measure", MEASURES)
     @pytest.mark.parametrize("name", NULLS)
     def test_it_keeps_what_it_says_and_nothing_else(self, name, measure):
@@ -207,6 +208,7 @@ class TestPermutedConnections:
         found = permuted_connections(given_one, np.random.RandomState(seed))
         np.testing.assert_array_equal(dense(found).T.flatten(), flat)
 
+    @pytest.mark.slow
     def test_reciprocal_entries_count_autapses_once(self, rng):
         """B9: K^2 + K entries of S * S.T are expected for K connections a neuron, not K^2."""
         given_one = random_connectome(4, 60, 0.15)
@@ -279,7 +281,8 @@ class TestReciprocity:
             ]
             assert sent[0] == sent[1]
 
-    @pytest.mark.parametrize(("mutual", "n_graphs"), [(True, 15), (False, 6)])
+    @pytest.mark.quick(1)
+    @pytest.mark.parametrize(("mutual", "n_graphs"), [(False, 6), (True, 15)])
     def test_every_possible_graph_comes_equally_often(self, mutual, n_graphs, rng):
         """Six neurons: in three mutual pairs, or three that send to one of the others each."""
         weights = np.zeros((6, 6))
@@ -419,6 +422,7 @@ class TestSweeps:
 
 
 class TestErdosRenyiOfManyNeurons:
+    @pytest.mark.slow
     @pytest.mark.parametrize("tossed", [0, 8192])
     def test_every_graph_comes_as_often_as_its_probability(self, tossed, monkeypatch, rng):
         """Three neurons, 2 of 6 pairs connected: all 64 graphs, from a number a pair or an edge."""

@@ -31,6 +31,7 @@ def arrows(pre, post, weight=(1, 2, 3)) -> pd.DataFrame:
 
 
 class TestIntegers:
+    @pytest.mark.quick
     @pytest.mark.parametrize(("ends", "table"), list(itertools.product(LONG, LONG)))
     def test_ids_of_all_types_meet(self, ends, table):
         """A -> B 1, B -> C 2, C -> A 3, where A and B are the same number as floats."""
@@ -43,6 +44,7 @@ class TestIntegers:
             edges = one.edges()
             assert {(r.pre, r.post): r.weight for r in edges.itertuples()} == expected
 
+    @pytest.mark.quick
     @pytest.mark.parametrize(("ends", "table"), list(itertools.product(LONG, LONG)))
     def test_ids_of_all_types_are_kept_by_a_store(self, ends, table, tmp_path):
         rows = arrows(as_type([A, B, C], ends), as_type([B, C, A], table))
@@ -53,6 +55,7 @@ class TestIntegers:
         expected = {(A, B): 1, (B, C): 2, (C, A): 3}
         assert {(r.pre, r.post): r.weight for r in edges.itertuples()} == expected
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
     @pytest.mark.parametrize("dtype", LONG)
     def test_through_files(self, dtype, suffix, tmp_path):

@@ -102,6 +102,7 @@ def test_tables_in_memory(tmp_path, drawn):
         assert loaded.indices("group", group).tolist() == [groups.index(group)]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".feather"])
 @few
 @given(circuits(objects=False))
@@ -133,6 +134,7 @@ def test_sheets(tmp_path, drawn, with_sums):
     assert edges_of(read(tmp_path / "sheet.csv", neurons, rows="pre")) == expected
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".graphml", ".gml", ".json"])
 @few
 @given(circuits(objects=False))
@@ -192,6 +194,7 @@ def test_synapses_and_cells(drawn):
 SMALL = ("int8", "uint8", "Int16", "UInt16", "int32[pyarrow]", "uint32", "object", "str")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("ends", "table"), list(product(SMALL, SMALL)))
 def test_short_types_meet(ends, table):
     rows = pd.DataFrame({"pre": typed([1, 2], ends), "post": typed([2, 2], ends), "weight": [3, 4]})
