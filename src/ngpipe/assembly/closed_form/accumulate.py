@@ -35,8 +35,8 @@ def solve_rows(
         state_noise: standard deviation of the noise of activity that is taken out of the own
             columns of the rows; none by default.
     """
-    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.phi.n))
-    padding = smoothness(equations.phi, gram.moment.device, equations.stiffness)
+    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.n_own))
+    padding = smoothness(equations, gram.moment.device)
     for block in rows.split(size):
         noise = None if state_noise is None else own_noise(equations, block, state_noise)
         found = moments(equations, transfer, block)
@@ -55,7 +55,7 @@ def own_noise(
     """
     total: Any = 0
     sd = state_noise[rows].to(torch.float64)
-    for part in equations.stretches(3 * len(rows) * equations.phi.n):
+    for part in equations.stretches(3 * len(rows) * equations.n_own):
         high, low = (part.own(rows, shift) for shift in (sd, -sd))
         half = ((high - low) / 2).transpose(0, 1)
         total = total + half.mT @ half / len(equations)
@@ -76,7 +76,7 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
     """Moments of some rows over all frames, one stretch of frames at a time."""
     total: Any = None
     seen = 0
-    for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
+    for part in equations.stretches(equations.n_neurons + len(rows) * equations.n_own):
         now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
         seen += len(part)
         if total is None:

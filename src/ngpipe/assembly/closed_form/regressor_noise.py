@@ -83,7 +83,7 @@ def without_noise(
     both = problem.recording.judging_pairs()
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
     found = moments(equations, fit.transfer, rows)
-    padding = smoothness(equations.phi, problem.device, equations.stiffness)
+    padding = smoothness(equations, problem.device)
     own = own_noise(equations, rows, sd)
 
     def missed(share: float) -> float:
