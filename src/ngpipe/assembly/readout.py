@@ -42,10 +42,7 @@ def read_out(
     )
     offsets = gauge.offsets(model, recording)
     phi = (model.phi_curves(x) + offsets.phi[:, None]).cpu().numpy()
-    low, high = common_range(visited.cpu().numpy())
-    types = np.zeros(model.n_neurons, dtype=np.int64)
-    if (model.latent != model.latent[0]).any():
-        types = cluster(_features(model, phi, x, low, high), cfg)
+    types = _types(model, phi, x, visited, cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
     certainty = {**_certainty(model, scales, cfg), **_counts(recording)}
@@ -115,6 +112,16 @@ def types_in_words(recovery: xr.Dataset) -> str:
         why = told.removeprefix("no: ")
         return f"{n} groups of neurons by their phi*; whether they are types is unknown: {why}"
     return f"{n} types" if n > 1 else "one type"
+
+
+def _types(
+    model: AssemblyGNN, phi: np.ndarray, x: Tensor, visited: Tensor, cfg: Recovery
+) -> Int[np.ndarray, " neuron"]:
+    """Groups of neurons with the same functions; one, if all latents are the same."""
+    low, high = common_range(visited.cpu().numpy())
+    if (model.latent == model.latent[0]).all():
+        return np.zeros(model.n_neurons, dtype=np.int64)
+    return cluster(_features(model, phi, x, low, high), cfg)
 
 
 def _features(
