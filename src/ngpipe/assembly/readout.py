@@ -53,6 +53,7 @@ def read_out(
                 (model.connectivity * scales.connectivity).cpu().numpy(),
             ),
             **certainty,
+            **_unobserved(model, scales),
             "latent": (("neuron", "component"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
@@ -158,6 +159,14 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
         "connectivity_error": (("post", "pre"), error),
         "connected": (("post", "pre"), connected, about),
     }
+
+
+def _unobserved(model: AssemblyGNN, scales: gauge.Scaling) -> dict[str, tuple]:
+    """Error of each row by neurons that were not recorded; nothing if it is not known."""
+    if bool(model.unobserved_bias.isnan().any()):
+        return {}
+    scale = scales.connectivity.expand(model.n_neurons, -1).square().mean(1).sqrt()
+    return {"unobserved_bias": (("post",), (model.unobserved_bias * scale).cpu().numpy())}
 
 
 def _counts(recording: Recording) -> dict[str, tuple]:
