@@ -80,10 +80,8 @@ def savitzky_golay(dt: float, window: int, order: int) -> Estimator:
         window: frames, an odd number.
         order: of the polynomial; what is one of this order is estimated exactly.
     """
-    first = -(window // 2)
-    value = savgol_coeffs(window, order, use="dot")
-    slope = savgol_coeffs(window, order, deriv=1, delta=dt, use="dot")
-    return Estimator(Filter(value, first), Filter(slope, first))
+    state = Filter(savgol_coeffs(window, order, use="dot"), -(window // 2))
+    return Estimator(state, Filter(SLOPE / dt, -2) @ state)
 
 
 def smoothing_spline(dt: float, penalty: float) -> Estimator:

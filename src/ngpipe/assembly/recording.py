@@ -81,6 +81,11 @@ class Recording:
         return self.rate is not None and self.reach is None
 
     @property
+    def shares_noise(self) -> bool:
+        """True if the noise of a neuron's activity is part of its rate too."""
+        return self.reach is not None or (self.rate is None and self.state_noise is not None)
+
+    @property
     def memory(self) -> int:
         """Frames from one to the next whose state and target share no measured frame with it."""
         if self.reach is not None:
@@ -228,6 +233,13 @@ class Recording:
         """Earlier of about ``n`` pairs of training frames, ``memory`` apart."""
         known = self.training_frames
         return _spread(known[self._joined(known, self.memory, known)], n)
+
+    def with_past(
+        self, frames: FrameIndices
+    ) -> tuple[Int[Tensor, " later"], Int[Tensor, " later"]]:
+        """Those of some frames that have frames ``memory`` before them, and the latter."""
+        mine = frames[self._joined(frames, -self.memory, self.usable)]
+        return mine, mine - self.memory
 
     def judging_pairs(self) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]]:
         """Pairs of frames, ``memory`` apart or a little more, of which the first chooses models."""

@@ -1,5 +1,6 @@
 """The problem that the closed form solves: a recording, settings, and the frames of every stage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.shared_noise import shared_noise
 from ngpipe.assembly.closed_form.spline import Spline
-from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.assembly.closed_form.transfer import Fit, Report
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import ClosedForm, Training
 from ngpipe.errors import DivergenceError
@@ -165,6 +167,27 @@ class Problem:
             return self
         return replace(self, every=len(self.everything) // enough)
 
+    def freed(self, fit: Fit) -> "Problem":
+        """Without the noise that states share with estimated rates; itself where there is none.
+
+        Args:
+            fit: psi, as far as it is known.
+        """
+        if not self.recording.shares_noise or self.cfg.input == "field":
+            return self
+        every = -(-len(self.everything) // NOISY_FRAMES)
+        some = replace(self.everything.part(slice(None, None, every)), phi=fit.phi)
+        found = shared_noise(some, fit)
+        size = float(found.kappa.square().mean().sqrt())
+        self.report("noise shared by state and rate", size=size)
+
+        def without(equations: Equations) -> Equations:
+            if isinstance(equations, Source):
+                return replace(equations, shared_noise=found.at)
+            return replace(equations, rate=equations.rate.double() - found.at(equations.x))
+
+        return self._changed(without)
+
     def knowing(self, omega: KnottedInput) -> "Problem":
         """With an input that was found as if it were known."""
         n = self.recording.n_neurons
@@ -177,8 +200,12 @@ class Problem:
                 return replace(equations, omega_at=omega_at, mode=omega.mode)
             return replace(equations, omega=omega_at(equations.times), mode=omega.mode)
 
+        return self._changed(known)
+
+    def _changed(self, change: Callable[[Equations], Equations]) -> "Problem":
+        """With the frames of all stages changed."""
         names = ("everything", "frames", "few", "held_out")
-        changed: Any = {name: known(getattr(self, name)) for name in names}
+        changed: Any = {name: change(getattr(self, name)) for name in names}
         return replace(self, **changed)
 
 
