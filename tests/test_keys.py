@@ -19,9 +19,10 @@ from ngpipe.config.assembly.experiment import Experiment
 from ngpipe.config.figures import KINDS
 from ngpipe.config.load import load
 from ngpipe.errors import StaleError
+from ngpipe.statements import acts, bound_by
 from ngpipe.study import stages
 from ngpipe.study.records import SYSTEMS
-from ngpipe.syntax import acts, bound_by, code_of
+from ngpipe.syntax import code_of
 
 STEPS = sorted(p.stem for p in (keys.PACKAGE / "steps").glob("*.py") if p.stem != "__init__")
 PACKAGES = sorted(keys.PACKAGE.rglob("__init__.py"))

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ngpipe.errors import StaleError
 from ngpipe.hashing import canonical, file_digest
-from ngpipe.syntax import Code, Import, Part, code_of
+from ngpipe.statements import Import
+from ngpipe.syntax import Code, Part, code_of
 
 PACKAGE = Path(__file__).parent
 _HARMLESS = {"ngpipe.__main__", "ngpipe.backend"}

@@ -16,53 +16,19 @@ Python that ngpipe runs on.
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-UNREADING = {
-    *("abstractmethod", "cache", "cached_property", "classmethod", "contextmanager"),
-    *("getter", "overload", "override", "property", "setter", "staticmethod"),
-}
-"""Decorators that do not read annotations."""
+from ngpipe.statements import UNREADING, Import, acts, bound_by, imports_of, name_of, working
+
 _IMPLIED = {"ctx", "kind", "type_comment"}
 """Fields of nodes that say nothing which the rest of the tree does not."""
-_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PLAIN = {str, int, bool, type(None)}
 """Types of fields of nodes that are not nodes themselves."""
-_IDLE = {ast.Expr, ast.Pass, ast.If}
-"""Statements that may do nothing."""
 _OPAQUE = {"__builtins__", "__getattr__", "__import__", "eval", "exec", "globals", "locals", "vars"}
 """Names by which code may use others that it does not spell."""
-_DECORATORS = UNREADING | {
-    *("contextlib.contextmanager", "dataclass", "dataclass_transform", "field_validator"),
-    *("model_validator", "parameters", "runtime_checkable", "torch.no_grad"),
-}
-"""Decorators that do nothing but to what they decorate."""
-_MAKERS = {
-    *("AfterValidator", "BeforeValidator", "ConfigDict", "Field", "NullKind"),
-    *("PanelKind", "Path", "Result", "Schema", "StringConstraints", "TypeVar"),
-    *("Variable", "field", "float", "frozenset", "np.append", "np.arange", "np.cos", "np.sin"),
-    *("np.sqrt", "re.compile", "sorted", "tuple", "unit"),
-}
-"""Calls that do nothing but return a value."""
-
-
-@dataclass(frozen=True, order=True)
-class Import:
-    """A name that a module imports."""
-
-    module: str
-    name: str
-    """Name of what is imported from the module; empty for the module itself."""
-    bound: str
-    """Its name in this module."""
-
-    @property
-    def whole(self) -> str:
-        """Dotted name of the import: a module, or something in one."""
-        return f"{self.module}.{self.name}" if self.name else self.module
 
 
 @dataclass(frozen=True)
@@ -141,8 +107,8 @@ def code_of(text: str | bytes) -> Code:
     """Read source code."""
     tree = ast.parse(text)
     top = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
-    at_top = [found for one in top for found in _imports(one)]
-    statements = [one for one in _working(tree.body) if one not in top]
+    at_top = [found for one in top for found in imports_of(one)]
+    statements = [one for one in working(tree.body) if one not in top]
     readers = [_Reader.of(one) for one in statements]
     used = set().union(*(reader.used for reader in readers))
     alone = set().union({"TYPE_CHECKING"}, *(reader.annotating for reader in readers)) - used
@@ -232,7 +198,7 @@ class _Reader:
             elif kind is ast.Constant:
                 self.written.append(f"{type(node.value).__name__}:{node.value!a},")
             elif kind is ast.Import or kind is ast.ImportFrom:
-                found = list(_imports(node))
+                found = list(imports_of(node))
                 self.written += found
                 self.imports += found
             else:
@@ -243,7 +209,7 @@ class _Reader:
         self, node: ast.FunctionDef | ast.AsyncFunctionDef
     ) -> ast.FunctionDef | ast.AsyncFunctionDef:
         """A function without its annotations, unless a decorator may read them."""
-        read = not all(_name(one) in UNREADING for one in node.decorator_list)
+        read = not all(name_of(one) in UNREADING for one in node.decorator_list)
         of = node.args
         every = [*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg]
         for one in [one for one in every if one is not None]:
@@ -280,7 +246,7 @@ class _Reader:
 
     def _assign(self, node: ast.Assign) -> ast.Assign:
         """An assignment; what is listed in ``__all__`` is used, by others."""
-        if [_name(target) for target in node.targets] == ["__all__"]:
+        if [name_of(target) for target in node.targets] == ["__all__"]:
             constants = (one for one in ast.walk(node.value) if isinstance(one, ast.Constant))
             listed = {str(one.value) for one in constants}
             self.used |= listed
@@ -289,7 +255,7 @@ class _Reader:
 
     def _call(self, node: ast.Call) -> ast.Call:
         """A call; of a ``Field`` without its description."""
-        if node.keywords and _name(node.func) == "Field":
+        if node.keywords and name_of(node.func) == "Field":
             for one in node.keywords:
                 self._annotation(one.value if one.arg == "description" else None, read=False)
             node.keywords = [one for one in node.keywords if one.arg != "description"]
@@ -313,104 +279,12 @@ def _parts(node: ast.AST) -> list[object]:
     for field in node._fields:
         value = getattr(node, field, None)
         if type(value) is list:
-            value = _working(value)
+            value = working(value)
             parts += [f"{field}=[", *value, "]"] if value else ()
         elif value is not None and field not in _IMPLIED:
             parts += (f"{field}=", value)
     parts.append(")")
     return parts
-
-
-def _working(nodes: list) -> list:
-    """Nodes, or values of a field, without those that do nothing."""
-    return [one for one in nodes if type(one) not in _IDLE or not _idle(one)]
-
-
-def _idle(node: ast.stmt) -> bool:
-    """True if a statement does nothing: strings, ``pass``, code only for type checkers."""
-    if isinstance(node, ast.If):
-        return _name(node.test) == "TYPE_CHECKING" and not node.orelse
-    return isinstance(node, ast.Pass) or isinstance(getattr(node, "value", None), ast.Constant)
-
-
-def bound_by(statement: ast.stmt) -> Iterator[str]:
-    """Names that a statement gives values to; of a compound one also names within functions."""
-    if isinstance(statement, _DEFINITION):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            yield node.id
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (one.bound for one in _imports(node))
-        elif isinstance(node, (*_DEFINITION, ast.ExceptHandler)):
-            yield node.name or ""
-
-
-def acts(statement: ast.stmt) -> bool:
-    """True if a statement may do more than give names their values; in doubt, it may."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        of = statement.args
-        return _decorated(statement) or any(map(_calls, [*of.defaults, *of.kw_defaults]))
-    if isinstance(statement, ast.ClassDef):
-        made = statement.keywords or any(map(_calls, statement.bases))
-        return bool(made) or _decorated(statement) or any(map(acts, _working(statement.body)))
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return not all(map(_plain, targets)) or _calls(statement.value)
-    return True
-
-
-def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
-    """True if a decorator may do more than change what it decorates."""
-    names = (_dotted(getattr(one, "func", one)) for one in node.decorator_list)
-    return not all(name in _DECORATORS or name.endswith(".setter") for name in names)
-
-
-def _plain(target: ast.expr) -> bool:
-    """True of a name, or several."""
-    return isinstance(target, ast.Name) or (
-        isinstance(target, ast.Tuple) and all(map(_plain, target.elts))
-    )
-
-
-def _calls(node: ast.expr | None) -> bool:
-    """True if computing a value calls what is not known to do nothing else."""
-    waiting: list[ast.AST] = [node] if node is not None else []
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, ast.Call) and _dotted(one.func) not in _MAKERS:
-            return True
-        if isinstance(one, ast.NamedExpr | ast.Await):
-            return True
-        waiting.extend(_outside(one))
-    return False
-
-
-def _outside(node: ast.AST) -> Iterator[ast.AST]:
-    """Parts of an expression that are computed with it: not what a lambda returns."""
-    return ast.iter_child_nodes(node.args if isinstance(node, ast.Lambda) else node)
-
-
-def _dotted(node: ast.AST) -> str:
-    """A name with its dots; empty of what is none."""
-    if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:
-    for alias in node.names:
-        if isinstance(node, ast.Import):
-            yield Import(alias.name, "", alias.asname or alias.name.partition(".")[0])
-        else:
-            module = "." * node.level + (node.module or "")
-            yield Import(module, alias.name, alias.asname or alias.name)
-
-
-def _name(node: ast.expr) -> str:
-    """Last part of a name; empty of what is none."""
-    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def _quoted(text: str) -> ast.expr | None:

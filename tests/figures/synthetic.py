@@ -71,6 +71,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             "neuron_type": (("neuron",), types),
             "position": (("neuron", "axis"), positions()),
             "driven": (("neuron",), np.arange(N) < SIDE**2),
+            "inputs": (("time", "input"), np.cos(np.arange(2.0 * T)).reshape(T, 2)),
             "external_input": (("frame", "neuron"), omega),
             "input_frame": (("time",), shown),
             "phi": (("type", "x"), phi),
@@ -99,8 +100,10 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             "psi": (("neuron", "x"), np.tanh(np.tile(x, (N, 1)))),
             "visited": (("neuron", "bound"), np.tile([-4.0, 4.0], (N, 1))),
             "external_input": (("sample", "neuron"), learned),
+            "input_coefficient": (("neuron", "input"), np.sin(np.arange(2 * N)).reshape(N, 2)),
+            "input_error": (("neuron", "input"), np.full((N, 2), 0.1)),
         },
-        coords={"x": x, "sample": time[SAMPLES]},
+        coords={"x": x, "sample": time[SAMPLES], "input": ["speed", "light"]},
         attrs={"n_types": 3},
     )
     rollout = xr.Dataset(

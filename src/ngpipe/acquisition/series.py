@@ -25,6 +25,8 @@ class Series:
     units: str | None = None
     rate: float | None = None
     """Frames per second [Hz], if frames are evenly spaced and the file says so."""
+    start: float = 0.0
+    """Time of the first frame [s], if there is a rate and no times."""
     times: Float[np.ndarray, " frame"] | None = None
     """Time of each frame [s], if the file says it."""
     labels: tuple[str, ...] | None = None

@@ -86,6 +86,37 @@ def check(recording: xr.Dataset) -> None:
     refusals.check_values(tally, subject)
 
 
+def with_inputs(recording: xr.Dataset, inputs: Any) -> xr.Dataset:  # noqa: ANN401
+    """A recording with stimuli and behaviour at its frames, ``inputs (time, input)``.
+
+    Raises:
+        ArgumentError: they are no numbers, of other frames, or two of them have one name.
+    """
+    if isinstance(inputs, xr.DataArray):
+        other = [dim for dim in inputs.dims if dim != "time"]
+        if "time" not in inputs.dims or len(other) > 1:
+            raise ArgumentError(
+                f"inputs has the dimensions {inputs.dims}, expected 'time' and at most one more; "
+                "rename them: inputs.rename(...)"
+            )
+        columns = inputs.transpose("time", ...).to_pandas()
+        inputs = columns.to_frame(inputs.name or "input") if inputs.ndim == 1 else columns
+    named = isinstance(inputs, pd.DataFrame)
+    values = np.asarray(inputs)
+    values = values[:, None] if values.ndim == 1 else values
+    names = [str(name) for name in inputs] if named else list(map(str, range(values.shape[-1])))
+    frames = recording.sizes["time"]
+    if values.ndim != 2 or len(values) != frames or values.dtype.kind not in "biuf":
+        raise ArgumentError(
+            f"inputs has shape {values.shape} and type {values.dtype}, expected numbers at the "
+            f"{frames} frames of activity, (time, input)"
+        )
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"inputs: the names {names} are not all different; rename them")
+    found = recording.assign(inputs=(("time", "input"), values.astype(np.float64)))
+    return found.assign_coords(input=np.array(names, dtype=str))
+
+
 def labels_of(x: xr.DataArray, dim: str = "neuron") -> np.ndarray:
     """Names along a dimension; numbers where it has none."""
     return x[dim].values

@@ -32,6 +32,7 @@ def recover(  # noqa: PLR0913 (every option has a default)
     dt: float | None = None,
     *,
     drift: Any = None,  # noqa: ANN401
+    inputs: Any = None,  # noqa: ANN401
     training: Training | Mapping[str, object] | None = None,
     recovery: Recovery | Mapping[str, object] | None = None,
     device: str | torch.device = "auto",
@@ -59,6 +60,12 @@ def recover(  # noqa: PLR0913 (every option has a default)
             the times (dates: in seconds), or the attribute ``dt`` of the array.
         drift: the rate dx/dt, if it is known exactly, in the form of ``activity``. None: finite
             differences of activity take its place.
+        inputs: stimuli and behaviour at the same frames, as an array ``(time,)`` or
+            ``(time, input)``, or a DataFrame or DataArray with their names; NaN where there is
+            none. Each neuron gets a coefficient for each, fitted together with its row of W:
+            ``.recovery["input_coefficient"]`` and its ``input_error``. Needs
+            ``training={"input_mode": "additive"}`` or ``"multiplicative"``, and the closed form,
+            which is then the default solver.
         training: keys of the section ``training`` of a config, such as
             ``{"solver": "closed_form"}``.
         recovery: keys of the section ``recovery``, such as ``{"n_types": 4}``.
@@ -80,10 +87,13 @@ def recover(  # noqa: PLR0913 (every option has a default)
         >>> found = recover(activity, dt=0.1, training={"solver": "closed_form"})  # doctest: +SKIP
         >>> found.connectivity.sel(post="AVAL")  # what AVAL receives  # doctest: +SKIP
     """
-    cfg, reading = _training(training, seed, exact=drift is not None), _section(recovery, Recovery)
+    reading = _section(recovery, Recovery)
+    cfg = _training(training, seed, exact=drift is not None, driven=inputs is not None)
     with silenced(not verbose):
         place = device_called(device, "device")
         dataset = containers.recorded(activity, dt=dt, drift=drift, variables=survey.seen(cfg))
+        if inputs is not None:
+            dataset = containers.with_inputs(dataset, inputs)
         containers.check(dataset)
         found = recordings.checked(dataset, containers.NAME, cfg, place, in_memory=True)
         tell_gaps(found)
@@ -103,21 +113,26 @@ def recover(  # noqa: PLR0913 (every option has a default)
 
 
 def _training(
-    given: Training | Mapping[str, object] | None, seed: int | None, *, exact: bool
+    given: Training | Mapping[str, object] | None, seed: int | None, *, exact: bool, driven: bool
 ) -> Training:
-    """The section `training`; its target is the exact rate if that is given."""
+    """The section `training`; its target is the exact rate, and inputs are fitted, if given."""
     content = _content(given, Training)
     target = "drift" if exact else "finite_difference"
     if exact and content.get("target", target) != target:
         raise ArgumentError(
             f"drift is given, but training.target is {content['target']!r}; leave one of them out"
         )
+    if driven and content.get("input", "fitted") != "fitted":
+        raise ArgumentError(
+            f"inputs are given, but training.input is {content['input']!r}; leave one of them out"
+        )
     if seed is not None and content.get("seed", seed) != seed:
         raise ArgumentError(
             f"seed is {seed}, but training.seed is {content['seed']}; leave one of them out"
         )
     seeded = {} if seed is None else {"seed": seed}
-    return validate({"target": target, **content, **seeded}, Training, where="training")
+    fitted = {"input": "fitted", "solver": "closed_form"} if driven else {}
+    return validate({"target": target, **fitted, **content, **seeded}, Training, where="training")
 
 
 def _section(given: Options | Mapping[str, object] | None, kind: type[Options]) -> Options:

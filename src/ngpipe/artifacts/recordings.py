@@ -4,7 +4,7 @@ What a store says is checked before any work: its interval against its times (``
 every frame of it (``survey.py``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ngpipe import store
 from ngpipe.arrays import Trajectory
 from ngpipe.artifacts import sampling, survey
 from ngpipe.assembly.field import Sites
+from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.recording import KnownInput, Recording
 from ngpipe.assembly.sessions import Sessions
 from ngpipe.config.assembly.training import Training
@@ -76,7 +77,8 @@ class Opened:
     identity: survey.Identity
     """Digests of the variables that training sees."""
     labels: xr.Dataset
-    """Coordinates of the neurons: their names and whatever else the store says of each."""
+    """Coordinates of the neurons: their names and whatever else the store says of each; and of the
+    inputs."""
     path: Path
     units: str = "1"
     """Unit of activity."""
@@ -185,7 +187,11 @@ def checked(
         )
     sites = _sites(dataset, simulation, device) if cfg.input == "field" else None
     known = _known(dataset, simulation, cfg, device) if cfg.input == "known" else None
+    inputs = _inputs(dataset, simulation, cfg, device) if cfg.input == "fitted" else None
     found = survey.survey(dataset, simulation, survey.seen(cfg))
+    if inputs is not None:
+        known = np.isfinite(dataset["inputs"].values).all(axis=1)
+        found = replace(found, finite=found.finite & known)
     survey.check_moving(found, dataset, simulation)
     arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
     recording = Recording(
@@ -196,6 +202,7 @@ def checked(
         in_blocks=cfg.held_out_as == "blocks",
         sites=sites,
         known_input=known,
+        inputs=inputs,
         stretches=survey.stretches(found.finite, broken),
         sessions=_sessions(found, cfg, simulation),
         reach=_reach(dataset, simulation) if cfg.target == "estimated" else None,
@@ -226,7 +233,11 @@ def _sessions(found: survey.Survey, cfg: Training, path: Path) -> Sessions | Non
         (cfg.network.psi_sees != "activity", "network.psi_sees", "activity"),
         (cfg.network.one_type, "network.one_type", "false"),
         (cfg.input == "field", "input", "none"),
-        (cfg.input == "known" and cfg.input_mode == "multiplicative", "input_mode", "additive"),
+        (
+            cfg.input in ("known", "fitted") and cfg.input_mode == "multiplicative",
+            "input_mode",
+            "additive",
+        ),
         (cfg.closed_form.prior == "sparse", "closed_form.prior", "none"),
         (cfg.closed_form.dale, "closed_form.dale", "false"),
     ]
@@ -283,7 +294,7 @@ def _state_noise(
 def _labels(dataset: xr.Dataset) -> xr.Dataset:
     """Coordinates over neurons, but for those that have the name of a variable of ours."""
     own = {*schemas.SIMULATION, *schemas.RECOVERY, *schemas.ROLLOUT}
-    mine = {n: c.variable for n, c in dataset.coords.items() if c.dims == ("neuron",)}
+    mine = {n: c.variable for n, c in dataset.coords.items() if c.dims in (("neuron",), ("input",))}
     return xr.Dataset(coords={name: c for name, c in mine.items() if name not in own})
 
 
@@ -339,6 +350,20 @@ def _sites(dataset: xr.Dataset, path: Path, device: torch.device) -> Sites:
         torch.from_numpy(position.astype("float32")),
         dataset.sizes["neuron"],
     ).to(device)
+
+
+def _inputs(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device) -> InputSeries:
+    """Recorded inputs whose coefficients are fitted."""
+    if "inputs" not in dataset:
+        raise StoreError(
+            f"{path} holds no `inputs`, whose coefficients training.input: fitted asks for; name "
+            "the series in source.inputs and import the recording again, or set "
+            "training.input: none"
+        )
+    values = dataset["inputs"]
+    names = tuple(map(str, values["input"].values.tolist()))
+    raw = torch.from_numpy(values.values.astype("float64"))
+    return InputSeries.of(raw, names, cfg.input_mode).to(device)
 
 
 def _known(dataset: xr.Dataset, path: Path, cfg: Training, device: torch.device) -> KnownInput:

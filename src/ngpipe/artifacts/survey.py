@@ -54,6 +54,8 @@ def seen(cfg: Training) -> list[str]:
     names.append("activity_noise")
     if cfg.input == "field":
         names += ["driven", "position"]
+    if cfg.input == "fitted":
+        names += ["inputs"]
     if cfg.input == "known":
         names += ["external_input", "input_frame"]
     return names

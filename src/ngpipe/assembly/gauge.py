@@ -12,6 +12,8 @@ The rate :math:`\phi_i(x_i) + \Omega_i \sum_j W_{ij} \psi_{ij}(x_j)` is unchange
   W_{i\cdot} / s_i`. Fixed by the rows of W: those of driven and of other neurons come from one
   distribution. The scale of a row of n weights is known to about :math:`1.5/\sqrt{n}`, 3 % at
   2000, so the image that follows, which does not depend on s, is smoothed over the sites.
+- recorded inputs with fitted coefficients: phi (additive) and W (multiplicative) are those at
+  inputs of 0.
 - offset of an additive Omega: :math:`\Omega_i \to \Omega_i + k_i`, :math:`\phi_i \to \phi_i - k_i`.
   Fixed by phi_i(0), which is taken to be that of the typical neuron without input.
 """
@@ -27,6 +29,7 @@ from torch import Tensor
 
 from ngpipe.arrays import Connectivity, PerNeuron
 from ngpipe.assembly.field import Field
+from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.errors import DivergenceError
@@ -46,6 +49,8 @@ TUNING = 2.0
 """c of the robust scale."""
 SCALE_VARIANCE = 2.25
 """Variance of the logarithm of the robust scale of n Cauchy distributed values, times n."""
+LEAST = 0.02
+"""Omega at inputs of 0, relative to its mean, below which weights are not known there."""
 INPUT_FRAMES = 250
 """Frames over which an input is averaged."""
 
@@ -86,6 +91,8 @@ def offsets(model: AssemblyGNN, recording: Recording) -> Offsets:
     """
     received = (model.connectivity * psi_at_rest(model)).sum(1)
     nothing = torch.zeros_like(received)
+    if isinstance(model.external, FittedInput) and model.mode == "additive":
+        return Offsets(received + model.external.at_zero, nothing)
     if model.mode == "multiplicative":
         return Offsets(received * _inputs(model, recording).mean(0), nothing)
     if not isinstance(model.external, Field):
@@ -132,9 +139,28 @@ def scales(
         image = _inputs(model, recording)[:, model.external.driven].log().mean(0).exp()
         weights = model.connectivity * of_weight
         external, row_error = input_scale(weights, image, model.external, smooth=smooth)
+    if isinstance(model.external, FittedInput) and model.mode == "multiplicative":
+        external = coupling_at_zero(model.external)
     saturated = bool(rise.max() < SATURATED)
     error = torch.hypot(_as_matrix(of_psi, model, types), row_error[:, None])
     return Scaling(psi, of_weight * external[:, None], external, error, saturated)
+
+
+def coupling_at_zero(external: FittedInput) -> PerNeuron:
+    """Omega where every recorded input is 0: W is the coupling there.
+
+    Raises:
+        DivergenceError: it is so small that W there is not known.
+    """
+    found = external.at_zero
+    if bool((found.abs() < LEAST).any()):
+        k = int(found.abs().argmin())
+        raise DivergenceError(
+            f"multiplicative inputs: where all inputs are 0, neuron {k} receives "
+            f"{float(found[k]):.2g} of the usual, so its weights there are not known; subtract the "
+            "mean from the inputs, so that W is the coupling at the usual input"
+        )
+    return found
 
 
 def psi_at_rest(model: AssemblyGNN) -> Float[Tensor, "post pre"]:

@@ -204,6 +204,11 @@ class AssemblyGNN(nn.Module):
 
         return drift
 
+    def received(self, x: Activity) -> Activity:
+        """What every neuron receives, sum_j W_ij psi*_ij(x_j), before its input [1/tau]."""
+        weights = self.connectivity
+        return self._received([v @ weights.T for v in self.sent(x).unbind(-1)])
+
     def phi_of(self, x: Activity) -> Activity:
         """phi* of every neuron at its activity, in units of the rate."""
         return self.phi(x, self.latent)[..., 0]

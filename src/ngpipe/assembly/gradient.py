@@ -17,6 +17,7 @@ from torch import Tensor
 from ngpipe.arrays import Connectivity
 from ngpipe.assembly import gauge
 from ngpipe.assembly.field import Field
+from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
 from ngpipe.assembly.knots import Knots
 from ngpipe.assembly.objective import fit, penalties
@@ -283,9 +284,12 @@ def build(
         generator: source of the initial parameters.
         scales: units of activity and rate.
     """
-    external: Field | KnownInput | None = None
+    external: Field | KnownInput | FittedInput | None = None
     if cfg.input == "known":
         external = recording.known_input
+    if cfg.input == "fitted":
+        series: Any = recording.inputs  # a recording with fitted inputs has them
+        external = FittedInput(series, recording.n_neurons, recording.dt)
     if cfg.input == "field":
         driven: Any = recording.sites  # a recording with a hidden input has them
         sites = driven.to(torch.device("cpu"))

@@ -11,6 +11,7 @@ from torch import Tensor
 from ngpipe.assembly import gauge
 from ngpipe.assembly.detection import detected
 from ngpipe.assembly.field import Field
+from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster, common_range
@@ -77,6 +78,7 @@ def read_out(
             recovered,
             _transfer_functions(model, labels, scales, x),
             _external_input(model, recording, offsets, scales, cfg),
+            _fitted_inputs(model, scales),
         ],
         combine_attrs="no_conflicts",
     )
@@ -176,6 +178,20 @@ def _transfer_functions(
         "sender_type": ("pair", types[senders].cpu().numpy()),
     }
     return xr.Dataset({"psi": (("pair", "x"), psi, of)}, coords=kinds)
+
+
+def _fitted_inputs(model: AssemblyGNN, scales: gauge.Scaling) -> xr.Dataset:
+    """Coefficients of recorded inputs, per unit of each input, and their standard errors."""
+    if not isinstance(model.external, FittedInput):
+        return xr.Dataset()
+    series = model.external.series
+    unit = series.sd.to(scales.external_input) * scales.external_input[:, None]
+    about = {"units": "1" if model.mode == "multiplicative" else "1/tau", "mode": model.mode}
+    dims = ("neuron", "input")
+    found = {"input_coefficient": model.external.coefficients, "input_error": model.external.error}
+    return xr.Dataset(
+        {name: (dims, (values / unit).cpu().numpy(), about) for name, values in found.items()}
+    )
 
 
 def _external_input(

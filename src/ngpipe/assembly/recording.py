@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
+from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.gnn import Scales
 from ngpipe.assembly.sessions import Sessions, SomeNeurons
 from ngpipe.config.assembly.inputs import Mode
@@ -63,6 +64,8 @@ class Recording:
     sites: Sites | None = None
     """The driven neurons, if any."""
     known_input: "KnownInput | None" = None
+    inputs: InputSeries | None = None
+    """Recorded inputs with a coefficient of every neuron to be fitted, if there are any."""
     stretches: tuple[range, ...] | None = None
     """Frames that follow one another by ``dt``, all of them finite; None: the whole recording."""
     sessions: Sessions | None = None

@@ -14,6 +14,8 @@ _COORDINATES = {
     "segment": ("1", "trial of the frame"),
     "session": ("1", "session of the frame"),
     "neuron": ("1", "name of the neuron"),
+    "input": ("1", "name of the input"),
+    "input_units": ("1", "unit of the input"),
     "bound": ("1", "lower and upper end"),
     "half": ("1", "half of the training frames"),
     "predictor": ("1", "what forecasts"),
@@ -54,6 +56,9 @@ SIMULATION = Schema(
         "input_frame": Variable(
             ("time",), "1", "index of the input shown at a time", False, holds="finite"
         ),
+        "inputs": Variable(
+            ("time", "input"), "1", "stimuli and behaviour, each in its own unit", False
+        ),
         "phi": Variable(("type", "x"), "1/tau", "update function phi of each type", False),
         "psi": Variable(("type", "x"), "1", "transfer function psi of each type", False, _PAIR),
     },
@@ -89,6 +94,12 @@ RECOVERY = Schema(
         "phi": Variable(("neuron", "x"), "1/tau", "recovered update function phi*"),
         "psi": Variable(("neuron", "x"), "1", "recovered transfer function psi*", True, _PAIR),
         "external_input": Variable(("sample", "neuron"), "1", "recovered external input", False),
+        "input_coefficient": Variable(
+            ("neuron", "input"), "1/tau", "effect of each input, per unit of the input", False
+        ),
+        "input_error": Variable(
+            ("neuron", "input"), "1/tau", "standard error of this effect", False
+        ),
         "visited": Variable(("neuron", "bound"), "1", "ends of the visited range of activity"),
     },
     _COORDINATES,

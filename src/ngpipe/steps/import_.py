@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.acquisition import refusals
+from ngpipe.acquisition import recorded_inputs, refusals
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.joined import Joined, joined
 from ngpipe.acquisition.linear_filter import Signal, whole_stretches
@@ -52,6 +52,8 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
         dataset = _dataset(recording, source)
         breaks = sampling.breaks(dataset, Path(", ".join(source.files)))
         _tell(recording, notes)
+        if source.inputs:
+            dataset = _with_inputs(dataset, recording, source, notes)
         blocks: Blocks = _as_recorded(recording)
         if source.observation is not None:
             dataset, blocks = _observed(dataset, recording, source.observation, breaks, notes)
@@ -115,10 +117,11 @@ def _observed(
 def _sessions(source: Recorded) -> Iterator[Joined]:
     """The files, open; refused at the end if one changed meanwhile."""
     files = [Path(file) for file in source.files]
-    before = [_state(file) for file in files]
+    watched = [*files, *map(Path, source.input_files)]
+    before = [_state(file) for file in watched]
     with ExitStack() as stack:
         yield joined([stack.enter_context(table.opened(f, source)) for f in files], source)
-        for file, then in zip(files, before, strict=True):
+        for file, then in zip(watched, before, strict=True):
             if _state(file) != then:
                 raise StaleError(
                     f"{file} changed while it was read, so what was read may be of two versions; "
@@ -161,6 +164,22 @@ def _dataset(recording: Joined, source: Recorded) -> xr.Dataset:
     if recording.position is not None:
         found["position"] = (("neuron", "axis"), recording.position.astype(np.float32))
     return found if source.truth is None else found.merge(_truth(Path(source.truth), recording))
+
+
+def _with_inputs(
+    dataset: xr.Dataset, recording: Joined, source: Recorded, notes: dict[str, object]
+) -> xr.Dataset:
+    """The store to be, with stimuli and behaviour; says how they were sampled."""
+    found = recorded_inputs.sampled(source.inputs, recording)
+    for text in found.notes:
+        say(text)
+    notes["inputs"] = list(found.notes)
+    coords = {
+        "input": np.array(found.names, dtype=str),
+        "input_units": ("input", np.array(found.units, dtype=str)),
+    }
+    values = (("time", "input"), found.values.astype(np.float32))
+    return dataset.assign(inputs=values).assign_coords(coords)
 
 
 def _truth(path: Path, recording: Joined) -> xr.Dataset:

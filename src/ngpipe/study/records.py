@@ -113,7 +113,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             outputs=("simulation.zarr", "simulation.json"),
             above=("record",),
             reads=("source",),
-            files=("source.files", "source.truth"),
+            files=("source.files", "source.input_files", "source.truth"),
             sources=("recording", "laboratory"),
         ),
         "train": Stage(

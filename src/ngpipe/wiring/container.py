@@ -1,7 +1,6 @@
 """One container of a connectome: who sends to whom, who they are, and where this is known from."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,8 +12,9 @@ from scipy import sparse
 
 from ngpipe import store
 from ngpipe.errors import ConnectomeError
-from ngpipe.wiring import columns, stored
+from ngpipe.wiring import columns, sender_signs, stored
 from ngpipe.wiring import edges as edge_lists
+from ngpipe.wiring.columns import few
 from ngpipe.wiring.layout import Layout
 from ngpipe.wiring.origin import Origin
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Weights: TypeAlias = sparse.csr_array
 else:
     Weights = sparse.csr_array | sparse.sparray | sparse.spmatrix | np.ndarray
-"""What a connectome is made from, [post, pre]; it holds a ``csr_array``."""
 """Accepted weights of a connectome, [post, pre]; it stores a ``csr_array``."""
 Group = str | int | Sequence | np.ndarray
 """A value of a column of the neuron table, several of them, or an array of indices."""
@@ -152,20 +151,13 @@ class Connectome:
         Raises:
             ConnectomeError: senders without a sign, or whose weights say otherwise.
         """
-        fills = {"refuse": 0, "excitatory": 1, "inhibitory": -1, "drop": 0}
+        fills = sender_signs.FILLS
         edge_lists.check_choice("missing", missing, fills)
-        signs = self._signs()
-        sends = np.diff(self.weights.tocsc().indptr) > 0
         if self.is_signed:
-            self._check_signs(signs)
+            sender_signs.check_agree(self.weights, self.neurons)
             return self
-        unknown = sends & np.isnan(signs)
-        if unknown.any() and missing == "refuse":
-            raise ConnectomeError(
-                f"{unknown.sum()} of {sends.sum()} neurons that send have no sign, "
-                f"{_few(self.ids[unknown])}; fill the column 'sign' with +1 or -1, or say "
-                "signed(missing='excitatory'), 'inhibitory' or 'drop'"
-            )
+        unknown = sender_signs.without_sign(self.weights, self.neurons, missing)
+        signs = sender_signs.signs_of(self.neurons)
         factor = np.where(np.isnan(signs), fills[missing], signs).astype(np.float32)
         weights = self._scaled(factor[self.weights.indices])
         origin = self.origin.counted({"senders_without_sign": int(unknown.sum())})
@@ -326,8 +318,8 @@ class Connectome:
         found = [values.get(one) for one in self.ids.tolist()]
         if len(found) and values and all(value is None for value in found):
             raise ConnectomeError(
-                f"column '{name}' is given by id, but none of {_few(map(repr, values))} is an id; "
-                f"the ids begin with {_few(map(repr, self.ids.tolist()))}"
+                f"column '{name}' is given by id, but none of {few(map(repr, values))} is an id; "
+                f"the ids begin with {few(map(repr, self.ids.tolist()))}"
             )
         return found
 
@@ -336,12 +328,7 @@ class Connectome:
 
         The origin does not count: the same connectome from another file has the same digest.
         """
-        total = hashlib.sha256(f"{len(self)} {self.unit}".encode())
-        for array, kind in zip(self._arrays(), ("<i8", "<i8", "<f4"), strict=True):
-            total.update(array.astype(kind).tobytes())
-        for name in sorted(map(str, self.neurons.columns)):
-            total.update(name.encode() + b"\0" + stored.column_bytes(self.neurons[name]) + b"\0")
-        return total.hexdigest()
+        return stored.digest(self.weights, self.neurons, self.unit)
 
     def save(self, path: Path, key: str = "", config: Mapping[str, object] | None = None) -> None:
         """Write a zarr store and its manifest, both complete or not at all.
@@ -369,9 +356,6 @@ class Connectome:
                 f"{name} got {len(values)} values, expected {n}: give one for each"
             )
 
-    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.weights.indptr, self.weights.indices, self.weights.data
-
     def _rows(self) -> np.ndarray:
         """The receiver of each stored weight."""
         return np.repeat(np.arange(len(self)), np.diff(self.weights.indptr))
@@ -380,20 +364,6 @@ class Connectome:
         data = (self.weights.data * factor).astype(np.float32)
         parts = (data, self.weights.indices, self.weights.indptr)
         return sparse.csr_array(parts, shape=self.weights.shape)
-
-    def _signs(self) -> np.ndarray:
-        if "sign" not in self.neurons:
-            return np.full(len(self), np.nan)
-        return self.neurons["sign"].to_numpy(dtype=np.float64, na_value=np.nan)
-
-    def _check_signs(self, signs: np.ndarray) -> None:
-        wrong = self.weights.data * np.nan_to_num(signs)[self.weights.indices] < 0
-        if wrong.any():
-            senders = self.ids[np.unique(self.weights.indices[wrong])]
-            raise ConnectomeError(
-                f"the weights are already signed, and those of {_few(senders)} contradict their "
-                "'sign'; take the sizes of the weights (mapped(abs)), or correct the column"
-            )
 
     def _members(self, group: Group, column: str) -> np.ndarray:
         if isinstance(group, np.ndarray) and group.dtype.kind in "iu":
@@ -414,11 +384,7 @@ class Connectome:
         if (index < 0).any() or counts.has_duplicates:
             unknown, twice = which[index < 0], counts[counts.duplicated()]
             raise ConnectomeError(
-                f"select takes ids, each once: unknown are {_few(unknown)}, repeated "
-                f"{_few(twice)}; the ids begin with {_few(self.ids)}"
+                f"select takes ids, each once: unknown are {few(unknown)}, repeated "
+                f"{few(twice)}; the ids begin with {few(self.ids)}"
             )
         return index
-
-
-def _few(values: Iterable, n: int = 5) -> str:
-    return columns.few(values, n)

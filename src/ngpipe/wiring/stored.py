@@ -1,5 +1,6 @@
 """A connectome as a store: edges along one dimension, neurons along the other."""
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -63,7 +64,18 @@ def read(path: Path) -> Parts:
     return weights, neurons, dataset.attrs["unit"], origin
 
 
-def column_bytes(column: pd.Series) -> bytes:
+def digest(weights: sparse.csr_array, neurons: pd.DataFrame, unit: str) -> str:
+    """SHA-256 over weights, unit and neuron table: 64 hexadecimal digits."""
+    total = hashlib.sha256(f"{len(neurons)} {unit}".encode())
+    arrays = (weights.indptr, weights.indices, weights.data)
+    for array, kind in zip(arrays, ("<i8", "<i8", "<f4"), strict=True):
+        total.update(array.astype(kind).tobytes())
+    for name in sorted(map(str, neurons.columns)):
+        total.update(name.encode() + b"\0" + _bytes(neurons[name]) + b"\0")
+    return total.hexdigest()
+
+
+def _bytes(column: pd.Series) -> bytes:
     """The content of a column, the same whatever types pandas gave it."""
     values, gaps = _plain(column)
     if values.dtype.kind == "U":

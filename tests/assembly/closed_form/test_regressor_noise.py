@@ -46,7 +46,7 @@ def rows_of(problem: Problem, gram: Gram) -> tuple[Rows, RowFit]:
         gram,
         members,
         found,
-        smoothness(problem.frames.phi, problem.device, problem.everything.stiffness),
+        smoothness(problem.everything, problem.device),
     )
     return rows, rows.solve()
 

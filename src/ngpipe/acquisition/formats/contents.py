@@ -38,6 +38,8 @@ class Candidate:
     """Neurons that are used, by their number in the file; None: all."""
     units: str | None = None
     rate: float | None = None
+    start: float = 0.0
+    """Time of the first frame [s], where the file gives a rate."""
     times: Float[np.ndarray, " frame"] | None = None
     labels: tuple[str, ...] | None = None
     """Names of the neurons that are used."""
@@ -61,6 +63,8 @@ class Contents:
     """By name. One that contradicts itself raises a RecordingError when it is looked at."""
     columns: Mapping[str, Callable[[], Shaped[np.ndarray, " entry"]]] = field(default_factory=dict)
     """Arrays of one dimension, by name: times, labels, trials."""
+    traces: Mapping[str, Callable[[], Candidate]] = field(default_factory=dict)
+    """Series with one value for each sample: no activity, but maybe a stimulus or behaviour."""
 
 
 def described(contents: Contents, source: Recorded, *, in_order: bool = True) -> Series:
@@ -94,6 +98,7 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
         block=_block(values, found, in_order=in_order),
         units=found.units,
         rate=found.rate if times is None else None,
+        start=found.start,
         times=found.times if times is None else times,
         labels=found.labels if labels is None else _of_kept(labels, found, values.shape[1]),
         numbered=found.numbered and labels is None,

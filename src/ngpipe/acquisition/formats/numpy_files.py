@@ -27,7 +27,7 @@ def reads(path: Path) -> Iterator[Contents]:
         RecordingError: it is no numpy file, or holds Python objects alone.
     """
     if path.suffix.lower() == ".npy":
-        yield _single(path)
+        yield _single(path) if _dimensions(path) != 1 else _column(path)
         return
     try:
         archive = np.load(path, allow_pickle=False)
@@ -76,6 +76,20 @@ def mapped(path: Path) -> Chunked:
 def _single(path: Path) -> Contents:
     values = mapped(path)
     return Contents(path, {path.stem: lambda: Candidate(path.stem, values)})
+
+
+def _dimensions(path: Path) -> int | None:
+    """Number of dimensions of the array of a ``.npy``; None: it is no such file."""
+    try:
+        with path.open("rb") as file:
+            return len(header(file)[0])
+    except (ValueError, EOFError):
+        return None
+
+
+def _column(path: Path) -> Contents:
+    """An array of one dimension: no activity, but maybe a stimulus or behaviour."""
+    return Contents(path, {}, {path.stem: lambda: np.load(path, allow_pickle=False)})
 
 
 def _several(path: Path, archive: np.lib.npyio.NpzFile) -> Contents:

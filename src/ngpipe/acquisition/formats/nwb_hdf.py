@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 
 from ngpipe.acquisition.formats import hdf_files
+from ngpipe.acquisition.formats.chunked import Chunked
 from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, texts
 from ngpipe.acquisition.formats.extras import needed
-from ngpipe.acquisition.formats.nwb_series import Parts, candidate, centres, joined_letters
+from ngpipe.acquisition.formats.nwb_series import (
+    Parts,
+    candidate,
+    centres,
+    joined_letters,
+    one_column,
+)
 from ngpipe.errors import RecordingError
 
 _PICTURES = {"ImageSeries", "OnePhotonSeries", "TwoPhotonSeries", "IndexSeries", "ImageMaskSeries"}
@@ -39,11 +46,15 @@ def reads(path: Path) -> Iterator[Contents]:
                 nwb = io.read()
             except Exception as error:
                 raise _unreadable(path, error) from error
-            series = {_place(io, s): s for s in nwb.objects.values() if _usable(s, pynwb)}
+            everything = list(nwb.objects.values())
+            series, single = (
+                {_place(io, s): s for s in everything if _usable(s, pynwb, n)} for n in (2, 1)
+            )
             yield Contents(
                 path,
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in series.items()},  # type: ignore[misc]
                 hdf_files.columns(file),
+                {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in single.items()},  # type: ignore[misc]
             )
 
 
@@ -59,11 +70,11 @@ def _place(io: Any, series: Any) -> str:  # noqa: ANN401
     return io.manager.get_builder(series).path.removeprefix("root/")
 
 
-def _usable(one: Any, pynwb: Any) -> bool:  # noqa: ANN401
+def _usable(one: Any, pynwb: Any, dimensions: int) -> bool:  # noqa: ANN401
     if not isinstance(one, pynwb.TimeSeries) or type(one).__name__ in _PICTURES:
         return False
     data = one.data
-    return len(getattr(data, "shape", ())) == 2 and data.dtype.kind in NUMBERS
+    return len(getattr(data, "shape", ())) == dimensions and data.dtype.kind in NUMBERS
 
 
 def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
@@ -74,18 +85,25 @@ def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
     rate = series.fields.get("rate")
     parts = Parts(
         name,
-        hdf_files.chunked(series.data),
+        _chunked(series.data),
         str(series.unit),
         float(series.conversion),
         float(series.offset),
         None if each is None else np.asarray(each[:]),
         None if rate is None else float(rate),
+        float(series.fields.get("starting_time") or 0.0),
         _timestamps(series),
         None if region is None else _columns(region.table, rows),
         len(rows),
         None if region is None else _positions(region.table, rows),
     )
     return candidate(path, parts)
+
+
+def _chunked(data: Any) -> Chunked:  # noqa: ANN401
+    if len(data.shape) == 1:
+        return one_column(len(data), data.dtype, lambda rows: data[rows])
+    return hdf_files.chunked(data)
 
 
 def _timestamps(series: Any) -> np.ndarray | None:  # noqa: ANN401

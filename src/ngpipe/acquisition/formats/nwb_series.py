@@ -17,6 +17,11 @@ _NO_UNIT = {"", "n.a.", "na", "n/a", "none", "unknown", "not available", "no uni
 Columns = Mapping[str, Callable[[], np.ndarray]]
 
 
+def one_column(length: int, dtype: np.dtype, read: Callable[[slice], np.ndarray]) -> Chunked:
+    """An array of one dimension in a file, as one of a single column."""
+    return Chunked((length, 1), dtype, lambda rows, columns: read(rows)[:, None][:, columns])
+
+
 @dataclass(frozen=True)
 class Parts:
     """What an NWB file says of a series."""
@@ -29,6 +34,8 @@ class Parts:
     offset: float = 0.0
     channel_conversion: np.ndarray | None = None
     rate: float | None = None
+    start: float = 0.0
+    """Time of the first frame [s], if there is a rate."""
     times: np.ndarray | None = None
     neurons: Columns | None = None
     """Columns of the table of its ROIs or electrodes, of those that it holds; None: no table."""
@@ -58,6 +65,7 @@ def candidate(path: Path, parts: Parts) -> Candidate:
         convert=_conversion(parts),
         units=unit,
         rate=parts.rate,
+        start=parts.start,
         times=parts.times,
         labels=labels,
         positions=parts.positions,

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from ngpipe import opening
+from ngpipe.acquisition.formats.chunked import Chunked
 from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, texts
-from ngpipe.acquisition.formats.nwb_series import Parts, candidate, centres, joined_letters
+from ngpipe.acquisition.formats.nwb_series import (
+    Parts,
+    candidate,
+    centres,
+    joined_letters,
+    one_column,
+)
 from ngpipe.acquisition.formats.xarray_files import bare
 
 Arrays = Mapping[str, Any]
@@ -25,16 +32,20 @@ def fits(path: Path) -> bool:
 def reads(path: Path) -> Iterator[Contents]:
     """All series over time with several columns, by their paths."""
     arrays = opening.arrays_within(path)
-    series = [
-        name.removesuffix("/data")
-        for name, one in arrays.items()
-        if name.endswith("/data") and len(one.shape) == 2 and np.dtype(one.dtype).kind in NUMBERS
-        if _is_series(path, name.removesuffix("/data"))
-    ]
+    series, single = (
+        [
+            name.removesuffix("/data")
+            for name, one in arrays.items()
+            if name.endswith("/data") and len(one.shape) == dimensions
+            if np.dtype(one.dtype).kind in NUMBERS and _is_series(path, name.removesuffix("/data"))
+        ]
+        for dimensions in (2, 1)
+    )
     yield Contents(
         path,
         {n: partial(_candidate, path, arrays, n) for n in series},  # type: ignore[misc]
         {n: (lambda a=a: _plain(a)) for n, a in arrays.items() if len(a.shape) == 1},  # type: ignore[misc]
+        {n: partial(_candidate, path, arrays, n) for n in single},  # type: ignore[misc]
     )
 
 
@@ -61,18 +72,25 @@ def _candidate(path: Path, arrays: Arrays, name: str) -> Candidate:
     rate = None if start is None else start.attrs.get("rate")
     parts = Parts(
         name,
-        bare(data),
+        _chunked(data),
         str(about.get("unit", "")),
         float(about.get("conversion", 1.0)),
         float(about.get("offset", 0.0)),
         None if each is None else np.asarray(each[:]),
         None if rate is None else float(rate),
+        0.0 if start is None else float(np.ravel(start[...])[0]),
         None if times is None else np.asarray(times[:], dtype=np.float64),
         None if table is None else _columns(arrays, table, rows),
         len(rows),
         None if table is None else _positions(arrays, table, rows),
     )
     return candidate(path, parts)
+
+
+def _chunked(data: Any) -> Chunked:  # noqa: ANN401
+    if len(data.shape) == 1:
+        return one_column(data.shape[0], np.dtype(data.dtype), lambda rows: np.asarray(data[rows]))
+    return bare(data)
 
 
 def _links(path: Path, name: str) -> dict[str, str]:

@@ -32,8 +32,8 @@ def solve_rows(
         rows: whose rows.
         gram: of what is sent.
     """
-    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.phi.n))
-    padding = smoothness(equations.phi, gram.moment.device, equations.stiffness)
+    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.n_own))
+    padding = smoothness(equations, gram.moment.device)
     for block in rows.split(size):
         found = moments(equations, transfer, block)
         yield block, Rows(gram, block, found, padding)
@@ -53,7 +53,7 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
     """Moments of some rows over all frames, one stretch of frames at a time."""
     total: Any = None
     seen = 0
-    for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
+    for part in equations.stretches(equations.n_neurons + len(rows) * equations.n_own):
         now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
         seen += len(part)
         if total is None:

@@ -89,6 +89,9 @@ def _solve_with_errors(
         solution.error[normal.rows] = uncertainty.standard_errors(
             normal, found.weights, q * noise / n
         )
+        solution.input_error[normal.rows] = uncertainty.input_errors(
+            normal, q * noise / n, problem.n_inputs
+        )
         missed.append(left)
         spectra.append(normal.spectrum(typical))
     seen = evidence(problem, solution, members)
@@ -115,8 +118,7 @@ def _blocks(
         own = shared_phi(equations, fit.transfer, members, gram)
     for rows, normal in solve_rows(equations, fit.transfer, members, gram):
         found = normal.solve(None if own is None else own.expand(len(rows), -1))
-        solution.weights[rows], solution.phi_coefficients[rows] = found.weights, found.own
-        solution.mean_square[rows] = found.mean_square
+        solution.enter(rows, found)
         solution.level[rows] = normal.moments.target
         left = residual(held_out, fit.transfer, found, rows).square().mean(0)
         done += len(rows)
@@ -131,12 +133,15 @@ def _blank(
     n, spline = problem.recording.n_neurons, fits[0].phi
     weights = torch.zeros(n, n, dtype=torch.float64, device=problem.device)
     phi, square = weights.new_zeros(n, spline.n), weights.new_zeros(n)
+    inputs = weights.new_zeros(n, problem.n_inputs)
     level = torch.ones_like(square)
     if before is not None:
         weights, square, level = (
             value.clone() for value in (before.weights, before.mean_square, before.level)
         )
         phi = spline.refit(before.phi, before.phi_coefficients)
+        if before.inputs.shape == inputs.shape:
+            inputs = before.inputs.clone()
     return Solution(
         weights=weights,
         phi=spline,
@@ -150,4 +155,6 @@ def _blank(
         held_out=float("nan"),
         ridge=fits[0].ridge,
         error=torch.zeros_like(weights),
+        inputs=inputs,
+        input_error=torch.zeros_like(inputs),
     )

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.recording import NOT_FINITE, Recording
 from ngpipe.errors import DivergenceError
 
@@ -84,6 +85,10 @@ class Frames:
     mode: str | None = None
     stiffness: float = SMOOTH
     """Weight on the roughness of phi."""
+    inputs: Float[Tensor, "frame input"] | None = None
+    """Recorded inputs, each a further column of every row."""
+    drive: Float[Tensor, "frame neuron"] | None = None
+    """Of multiplicative ones: sum_j W_ij psi_j as far as it is known, which they scale."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -108,11 +113,21 @@ class Frames:
 
     def own(
         self, rows: Int[Tensor, " row"], shift: Float[Tensor, " row"] | float = 0.0
-    ) -> Float[Tensor, "frame row basis"]:
-        """Basis of phi of some rows, at their activity or that far from it."""
-        basis = self.phi.basis(self.x[:, rows].double() + shift)
+    ) -> Float[Tensor, "frame row column"]:
+        """Basis of phi of some rows, at their activity or that far from it, and their inputs."""
+        columns = self.phi.basis(self.x[:, rows].double() + shift)
+        if self.inputs is not None:
+            more = self.inputs.double()[:, None].expand(-1, len(rows), -1)
+            if self.drive is not None:
+                more = more * self.drive[:, rows, None]
+            columns = torch.cat([columns, more], 2)
         divisor = self.divisor(rows)
-        return basis if isinstance(divisor, float) else basis / divisor[..., None]
+        return columns if isinstance(divisor, float) else columns / divisor[..., None]
+
+    @property
+    def n_own(self) -> int:
+        """Columns of a row of its own: phi, and inputs."""
+        return self.phi.n + (0 if self.inputs is None else self.inputs.shape[1])
 
     def thinned(self, n: int) -> "Frames":
         """At most ``n`` of the frames, evenly spaced."""
@@ -133,21 +148,28 @@ class Frames:
             rate=self.rate[part],
             times=self.times[part],
             omega=None if self.omega is None else self.omega[part],
+            inputs=None if self.inputs is None else self.inputs[part],
+            drive=None if self.drive is None else self.drive[part],
         )
 
 
-def smoothness(
-    phi: Spline, device: torch.device, stiffness: float = SMOOTH
-) -> Float[Tensor, "basis basis"]:
-    """Small penalty on the roughness of phi, so that it is a line where a neuron has no data."""
-    eye = torch.eye(phi.n, dtype=torch.float64, device=device)
-    return TINY * eye + stiffness * phi.roughness(eye[0, 0])
+def smoothness(equations: "Equations", device: torch.device) -> Float[Tensor, "column column"]:
+    """Small penalty on the roughness of phi, so that it is a line where a neuron has no data.
+
+    It is zero for the columns of inputs.
+    """
+    eye = torch.eye(equations.phi.n, dtype=torch.float64, device=device)
+    of_phi = TINY * eye + equations.stiffness * equations.phi.roughness(eye[0, 0])
+    more = equations.n_own - equations.phi.n
+    return torch.block_diag(of_phi, of_phi.new_zeros(more, more)) if more else of_phi
 
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
 """Input of all neurons at some times [tau]."""
 NoiseAt = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
 """What is subtracted from rates at some activity [1/tau]."""
+DriveOf = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
+"""From activity to what every neuron receives, sum_j W_ij psi_j."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,8 @@ class Source:
     mode: str | None = None
     shared_noise: NoiseAt | None = None
     """What the rate shares with the noise of activity, as a function of activity, if known."""
+    drive_of: DriveOf | None = None
+    """What recorded inputs scale, if they are multiplicative, as far as it is known."""
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -175,6 +199,19 @@ class Source:
     def n_neurons(self) -> int:
         """Number of neurons."""
         return self.recording.n_neurons
+
+    @property
+    def n_own(self) -> int:
+        """Columns of a row of its own: phi, and inputs."""
+        series = self._series
+        return self.phi.n + (0 if series is None else series.values.shape[1])
+
+    @property
+    def _series(self) -> InputSeries | None:
+        """Inputs that are columns: additive ones, and others once it is known what they scale."""
+        series = self.recording.inputs
+        unknown = series is not None and series.mode != "additive" and self.drive_of is None
+        return None if unknown else series
 
     def stretches(self, width: int) -> Iterator[Frames]:
         """The frames in stretches that fit the memory, each frame needing ``width`` numbers."""
@@ -221,7 +258,11 @@ class Source:
                 "and the equations of the closed form are divided by it; leave such frames out, "
                 "or set training.solver: gradient"
             )
-        return Frames(x, rate, self.phi, times, omega, self.mode, self.stiffness)
+        frames = Frames(x, rate, self.phi, times, omega, self.mode, self.stiffness)
+        if (series := self._series) is None:
+            return frames
+        drive = None if self.drive_of is None else self.drive_of(x)
+        return replace(frames, inputs=series.values[chosen].to(x.device), drive=drive)
 
 
 Equations = Frames | Source

@@ -11,6 +11,7 @@ from ngpipe.assembly.closed_form.field_fit import fit_field
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.step_size import fall
 from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import common_range
@@ -54,6 +55,9 @@ def distil(
         model.V.copy_(weights / model.scales.rate)
         model.error.copy_(error)
         model.basis.copy_(torch.eye(model.n_neurons, device=model.basis.device))
+        if isinstance(model.external, FittedInput):
+            model.external.coefficients.copy_(solution.inputs)
+            model.external.error.copy_(solution.input_error)
         if model.latent.requires_grad:
             model.latent.copy_(_latents(solution, recording, model.latent.shape[1]))
     functions = [model.phi, model.psi, *([model.gates] if model.gates is not None else [])]

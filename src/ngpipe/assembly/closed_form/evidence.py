@@ -11,7 +11,7 @@ from ngpipe.assembly.closed_form.accumulate import residual
 from ngpipe.assembly.closed_form.chosen_frames import Frames
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence, diagnosis
 from ngpipe.assembly.closed_form.problem import Problem
-from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
+from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 
 ROWS, PAIRS = 16, 300
@@ -22,9 +22,7 @@ def evidence(problem: Problem, solution: Solution, members: Int[Tensor, " row"])
     """Error of rows with one psi on held-out frames, and the part shared by neighbouring frames."""
     transfer = solution.transfers[int(solution.receiver_group[members[0]])]
     rows = members[:: -(-len(members) // ROWS)]
-    own = RowFit(
-        solution.weights[rows], solution.phi_coefficients[rows], solution.mean_square[rows]
-    )
+    own = solution.of(rows)
 
     def left(frames: Frames) -> Float[Tensor, "frame row"]:
         return residual(replace(frames, phi=solution.phi), transfer, own, rows)

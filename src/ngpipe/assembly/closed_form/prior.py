@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, solve_rows
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
-from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
+from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows, level_of
 from ngpipe.errors import DivergenceError
 
 ITERATIONS = 300
@@ -120,7 +120,7 @@ class Prior:
         self, moments: Moments, rows: Int[Tensor, " row"], support: Bool[Tensor, "row pre"]
     ) -> RowFit:
         """Least squares on the weights that are left."""
-        padding = smoothness(self.equations.phi, self.plain.moment.device, self.equations.stiffness)
+        padding = smoothness(self.equations, self.plain.moment.device)
         weights = torch.zeros_like(support, dtype=torch.float64)
         own = torch.zeros_like(moments.own_target)
         for k in range(len(rows)):
@@ -150,7 +150,7 @@ class Prior:
         gram = self.plain.moment[left][:, left]
         crossed, own = moments.sent_own[left, one][:, 0], moments.own_own[one][0]
         ridge = self.plain.padding * torch.eye(len(left)).to(gram)
-        level = own.diagonal().mean()
+        level = level_of(own, padding)
         matrix = torch.cat(
             [
                 torch.cat([gram + ridge, crossed], 1),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source
+from ngpipe.assembly.closed_form.chosen_frames import DriveOf, Equations, Frames, Source
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.hidden import KnottedInput
 from ngpipe.assembly.closed_form.shared_noise import shared_noise
@@ -124,6 +124,11 @@ class Problem:
             return self.frames
         return self.everything.part(slice(None, None, self.every))
 
+    @property
+    def n_inputs(self) -> int:
+        """Recorded inputs that are columns of every row."""
+        return self.everything.n_own - self.everything.phi.n
+
     def spline(self, n: int) -> Spline:
         """A basis of n functions on the range of this activity."""
         return _spline(self.recording, n)
@@ -207,6 +212,31 @@ class Problem:
         names = ("everything", "frames", "few", "held_out")
         changed: Any = {name: change(getattr(self, name)) for name in names}
         return replace(self, **changed)
+
+    def scaling(self, drive_of: DriveOf) -> "Problem":
+        """With what recorded inputs scale, if they are multiplicative, as far as it is known."""
+
+        def known(equations: Equations) -> Equations:
+            if isinstance(equations, Source):
+                return replace(equations, drive_of=drive_of)
+            inputs = self.inputs_at(equations.times)
+            return replace(equations, drive=drive_of(equations.x), inputs=inputs)
+
+        names = ("everything", "frames", "few", "held_out")
+        changed: Any = {name: known(getattr(self, name)) for name in names}
+        return replace(self, **changed)
+
+    @property
+    def n_series(self) -> int:
+        """Recorded inputs."""
+        series = self.recording.inputs
+        return 0 if series is None else series.values.shape[1]
+
+    def inputs_at(self, times: Float[Tensor, " frame"]) -> Float[Tensor, "frame input"]:
+        """Recorded inputs at the times of some frames [tau]."""
+        series: Any = self.recording.inputs
+        nearest = (times.double() / self.recording.dt).round().long()
+        return series.values.to(times.device)[nearest]
 
 
 def _spline(recording: Recording, n: int) -> Spline:

@@ -84,7 +84,7 @@ def without_noise(
     both = problem.recording.judging_pairs()
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
     found = moments(equations, fit.transfer, rows)
-    padding = smoothness(equations.phi, problem.device, equations.stiffness)
+    padding = smoothness(equations, problem.device)
 
     def missed(share: float) -> float:
         try:

@@ -189,7 +189,7 @@ class Rows:
         # W = L^-T h has W_ii = 0 if and only if h is orthogonal to L^-1 e_i.
         self.forbidden = half[:, :n_rows].T / half[:, :n_rows].norm(dim=0)[:, None]
         self.eliminated = self._allowed(half[:, n_rows:].view(n, n_rows, columns).permute(1, 2, 0))
-        level = moments.own_own.diagonal(dim1=1, dim2=2).mean(1)
+        level = level_of(moments.own_own, padding)
         self._own = moments.own_own + level[:, None, None] * padding
         reduced = self._own - self.eliminated @ self.eliminated.mT
         self.reduced = self._together(reduced)
@@ -304,3 +304,10 @@ class Rows:
         solved = torch.cholesky_solve(both, self.schur)
         moment = more.own_own - half @ half.mT - left.mT @ solved[..., :m]
         return moment, right - (left.mT @ solved[..., m:])[..., 0]
+
+
+def level_of(
+    own: Float[Tensor, "*row column column"], padding: Float[Tensor, "column column"]
+) -> Float[Tensor, "*row"]:
+    """Mean square of the own columns that are padded: those of inputs have units of their own."""
+    return own.diagonal(dim1=-2, dim2=-1)[..., padding.diagonal() > 0].mean(-1)

@@ -28,7 +28,7 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.completion import Completion, Seen, completion
-from ngpipe.assembly.closed_form.rows import Moments, RowFit
+from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
 from ngpipe.errors import DivergenceError
 
 ROUNDS = 6
@@ -99,7 +99,7 @@ class Parts:
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
-        basis = self.parts[0].equations.phi.n
+        basis = self.parts[0].equations.n_own
         n = self.n_neurons
         each = 8 * (2 * len(self.parts) * n * basis + 4 * (n + basis) ** 2)
         for block in rows.split(max(1, BLOCK_BYTES // each)):
@@ -162,12 +162,11 @@ class Block:
         n = self.parts.n_neurons
         sent, own = matrix[:, :n, :n], matrix[:, n:, n:]
         padding = self.parts.ridge * sent.diagonal(dim1=1, dim2=2).mean(1)
-        level = own.diagonal(dim1=1, dim2=2).mean(1)
         plain = matrix.clone()
         sent.diagonal(dim1=1, dim2=2).add_(padding[:, None])
         first = self.parts.parts[0].equations
-        rough = smoothness(first.phi, matrix.device, first.stiffness)
-        own.add_(level[:, None, None] * rough)
+        rough = smoothness(first, matrix.device)
+        own.add_(level_of(own, rough)[:, None, None] * rough)
         _forbid(matrix, right, self.rows)
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if failed.any():
@@ -186,7 +185,7 @@ class Block:
         self, share: Float[Tensor, "row session"]
     ) -> tuple[Float[Tensor, "row unknown unknown"], Float[Tensor, "row unknown"]]:
         """Means over all frames of a row, sessions weighed."""
-        n, size = self.parts.n_neurons, self.parts.n_neurons + self.parts.parts[0].equations.phi.n
+        n, size = self.parts.n_neurons, self.parts.n_neurons + self.parts.parts[0].equations.n_own
         matrix = share.new_zeros(len(self.rows), size, size)
         right = share.new_zeros(len(self.rows), size)
         for k, (here, found) in enumerate(zip(self.places, self.moments, strict=True)):
@@ -280,6 +279,12 @@ class BlockFit:
         errors[torch.arange(len(errors), device=errors.device), self.rows] = 0
         return errors
 
+    def input_errors(self, inflation: float, n_inputs: int) -> Float[Tensor, "row input"]:
+        """Standard error of the coefficients of recorded inputs, the last unknowns of a row."""
+        inverse = torch.cholesky_inverse(self.factor).diagonal(dim1=1, dim2=2)
+        last = inverse[:, inverse.shape[1] - n_inputs :]
+        return ((inflation / self.certainty)[:, None] * last).sqrt()
+
     def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Float[Tensor, "row direction"]:
         """Eigenvalues of what the wanted rows are solved from, their own columns projected out."""
         n = self.fit.weights.shape[1]
@@ -316,8 +321,9 @@ def _completed(
     local = torch.searchsorted(part.members, rows.contiguous())
     found = moments(part.equations, part.transfer, local)
     # The basis of phi sums to 1, so that it holds the means of own columns and of the target.
-    own = torch.cat([found.own_own.sum(2)[None], found.sent_own])
-    target = torch.cat([found.own_target.sum(1)[None], found.sent_target])
+    phi = slice(part.equations.phi.n)
+    own = torch.cat([found.own_own[:, :, phi].sum(2)[None], found.sent_own])
+    target = torch.cat([found.own_target[:, phi].sum(1)[None], found.sent_target])
     return replace(
         found,
         sent_own=torch.einsum("ps,src->prc", prediction, own),

@@ -19,7 +19,7 @@ from ngpipe.assembly.closed_form.problem import (
 )
 from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, psi_of_sessions
-from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
+from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.session_rows import BlockFit, Part, Parts, solved
 from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
 from ngpipe.assembly.closed_form.solution import Solution
@@ -90,6 +90,7 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         _keep(solution, found, block.level)
         if final:
             solution.error[found.rows] = found.standard_errors(q)
+            solution.input_error[found.rows] = found.input_errors(q, problem.n_inputs)
             spectra.append(found.spectrum(wanted))
         blocks.append((found.padding.mean(), found.n.sum(), len(found.rows)))
         problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
@@ -125,8 +126,8 @@ def _told(problem: Problem, solution: Solution, told: Diagnosis) -> None:
 
 def _keep(solution: Solution, found: BlockFit, level: Float[Tensor, " row"]) -> None:
     rows = found.rows
-    solution.weights[rows], solution.phi_coefficients[rows] = found.fit.weights, found.fit.own
-    solution.mean_square[rows], solution.level[rows] = found.fit.mean_square, level
+    solution.enter(rows, found.fit)
+    solution.level[rows] = level
     solution.noise[rows] = found.noise
 
 
@@ -207,7 +208,7 @@ def _held_out(problem: Problem, parts: Parts, solution: Solution) -> float:
     missed, level = [], []
     for k, frames in _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES)):
         rows = parts.parts[k].members
-        missed.append(parts.residual(k, frames, _fit(solution, rows), rows).square().mean(1))
+        missed.append(parts.residual(k, frames, solution.of(rows), rows).square().mean(1))
         level.append(frames.target(torch.arange(len(rows))).square().mean(1))
     return float(torch.cat(missed).mean() / torch.cat(level).mean())
 
@@ -224,7 +225,7 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
     members = parts.parts[k].members
     rows = members[:: -(-len(members) // ROWS)]
     left = [
-        parts.residual(k, frames, _fit(solution, rows), rows)
+        parts.residual(k, frames, solution.of(rows), rows)
         for chosen in (first, first + recording.memory)
         for _, frames in _frames(problem, parts, chosen)
     ]
@@ -236,12 +237,6 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
         motion=level / float(solution.level.mean()),
         exact=recording.exact,
         blocks=recording.in_blocks,
-    )
-
-
-def _fit(solution: Solution, rows: Int[Tensor, " row"]) -> RowFit:
-    return RowFit(
-        solution.weights[rows], solution.phi_coefficients[rows], solution.mean_square[rows]
     )
 
 
@@ -277,4 +272,6 @@ def _blank(problem: Problem, fit: Fit, transfer: Transfer) -> Solution:
         held_out=float("nan"),
         ridge=fit.ridge,
         error=torch.zeros_like(weights),
+        inputs=weights.new_zeros(n, problem.n_inputs),
+        input_error=weights.new_zeros(n, problem.n_inputs),
     )

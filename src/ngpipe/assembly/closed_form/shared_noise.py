@@ -16,7 +16,8 @@ too shallow, and W with it: input and leak of a neuron nearly cancel. Subtractin
 
 (Hyvarinen 2005, J. Mach. Learn. Res. 6:695). What is left has nothing in common with the state, and
 kappa follows from an instrument: activity of the neuron so long ago that it shares no frame with
-the estimate has nothing in common with epsilon (Bowden & Turkington 1984, "Instrumental variables").
+the estimate has nothing in common with epsilon (Bowden & Turkington, "Instrumental
+variables", 1984, chapter 3).
 """
 
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ class SharedNoise:
 
 
 def shared_noise(source: Source, fit: Fit) -> SharedNoise:
-    """kappa and score of all neurons.
+    """Noise that states share with rates, of all neurons.
 
     Args:
         source: training frames, their rates as they were estimated.
@@ -120,10 +121,10 @@ def _score(source: Source, spline: Spline) -> Float[Tensor, "pre_and_basis neuro
 
 
 def _fitted_score(equations: Equations, normal: Rows) -> RowFit:
-    """s of some rows: what has the product 0 with all that is sent, and with b that of b'."""
+    """Score of some rows: what has the product 0 with all that is sent, and with b that of b'."""
     step = STEP * equations.phi.unit
     slope: Any = 0
-    for part in equations.stretches(3 * len(normal.rows) * equations.phi.n):
+    for part in equations.stretches(3 * len(normal.rows) * equations.n_own):
         ahead, behind = (part.own(normal.rows, sign * step) for sign in (1.0, -1.0))
         slope = slope + (ahead - behind).sum(0) / (2 * step * len(equations))
     nothing = torch.zeros_like(normal.moments.sent_target)
@@ -140,7 +141,7 @@ def _with_own_past(
     """Sums over frames of own past times what W and phi miss, and times s as they see it."""
     now, before = source.recording.with_past(source.chosen)
     missed = along = fit.mean_square.new_zeros(len(rows))
-    width = source.n_neurons + len(rows) * (source.phi.n + 4)
+    width = source.n_neurons + len(rows) * (source.n_own + 4)
     for part, past in source.beside(now, before, width):
         sent, own = transfer.sent(part.x), part.own(rows)
         early = past[:, rows].double()

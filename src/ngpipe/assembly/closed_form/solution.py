@@ -9,6 +9,7 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.rows import RowFit
 from ngpipe.assembly.closed_form.spline import Spline
 
 
@@ -36,6 +37,10 @@ class Solution:
     ridge: float
     error: Float[Tensor, "post pre"]
     """Standard error of W [1/tau], once all rows are final."""
+    inputs: Float[Tensor, "neuron input"]
+    """Coefficients of recorded inputs, per standard deviation [1/tau, or 1 if multiplicative]."""
+    input_error: Float[Tensor, "neuron input"]
+    """Their standard error, once all rows are final."""
     omega: KnottedInput | None = None
     """Hidden input; a multiplicative one of geometric mean 1 at every site."""
     inflation: float = 1.0
@@ -46,7 +51,27 @@ class Solution:
     def copy(self) -> "Solution":
         """The same, its rows free to be changed."""
         rows = ("weights", "phi_coefficients", "mean_square", "level", "noise", "error")
+        rows += ("inputs", "input_error")
         return replace(self, **{name: getattr(self, name).clone() for name in rows})
+
+    def enter(self, rows: Int[Tensor, " row"], fit: RowFit) -> None:
+        """Take over some rows that were solved."""
+        n = self.phi.n
+        self.weights[rows], self.mean_square[rows] = fit.weights, fit.mean_square
+        self.phi_coefficients[rows], self.inputs[rows] = fit.own[:, :n], fit.own[:, n:]
+
+    def of(self, rows: Int[Tensor, " row"]) -> RowFit:
+        """Some of the rows as they were solved."""
+        own = torch.cat([self.phi_coefficients[rows], self.inputs[rows]], 1)
+        return RowFit(self.weights[rows], own, self.mean_square[rows])
+
+    def received(self, x: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame post"]:
+        """What every neuron receives, sum_j W_ij psi_ij(x_j) [1/tau]."""
+        out = self.weights.new_empty(len(x), len(self.weights))
+        for k, transfer in enumerate(self.transfers):
+            mine = self.receiver_group == k
+            out[:, mine] = transfer.sent(x) @ self.weights[mine].T
+        return out
 
     def told(self, diagnosis: Diagnosis) -> None:
         """Keep the worst diagnosis."""

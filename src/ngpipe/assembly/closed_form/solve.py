@@ -12,6 +12,7 @@ from ngpipe.assembly.closed_form.prior import Prior, column_signs
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.psi_groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.psi_search import finer, first_guess, searched
+from ngpipe.assembly.closed_form.scaled_rows import scaled_rows
 from ngpipe.assembly.closed_form.session_solve import rows_of_sessions
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, Report
@@ -22,6 +23,9 @@ ROUNDS = 2
 """Times that psi, and the noise that states share with rates, are worked out from one another."""
 PSI_SESSIONS = 8
 """Most sessions that psi is found on, where each sees some of the neurons."""
+SCALINGS, FALLING = 8, 0.9
+"""Times that psi and the effect of inputs that scale are worked out from one another, at most, and
+the fall of the residual that is worth another time."""
 LONG = 3
 """Frames of such a session, in neurons that it sees, at least."""
 
@@ -56,10 +60,16 @@ class ClosedForm:
         if not plain.all():
             _begin(problem, "first input")
             problem, groups = _first_input(problem, groups, shared)
+        if _has_gains(problem):
+            _begin(problem, "first scaling")
+            problem, groups = _first_scaling(problem, groups)
         _begin(problem, "psi, finer")
         polished = _polished(problem, groups)
         _begin(problem, "W from all frames")
         problem, solution = _final_rows(problem, polished, groups.solution)
+        if _has_gains(problem):
+            _begin(problem, "scaling")
+            solution = scaled_rows(problem, solution, problem.final)
         if not plain.all():
             _begin(problem, "input")
             problem, solution = driven_rows(problem, solution, final=True)
@@ -86,11 +96,18 @@ def _has_prior(problem: Problem) -> bool:
     return problem.settings.prior == "sparse" or problem.settings.dale
 
 
+def _has_gains(problem: Problem) -> bool:
+    series = problem.recording.inputs
+    return series is not None and series.mode == "multiplicative"
+
+
 def _begin(problem: Problem, part: str) -> None:
     """Report the number of the next part."""
     hidden = not problem.plain.all()
-    parts = ["psi of all", "groups", *(["first input"] if hidden else []), "psi, finer"]
-    parts += ["W from all frames", *(["input"] if hidden else [])]
+    gains = _has_gains(problem)
+    parts = ["psi of all", "groups", *(["first input"] if hidden else [])]
+    parts += [*(["first scaling"] if gains else []), "psi, finer"]
+    parts += ["W from all frames", *(["scaling"] if gains else []), *(["input"] if hidden else [])]
     parts += ["prior"] if _has_prior(problem) else []
     problem.report(part, part=parts.index(part) + 1, of=len(parts))
 
@@ -123,6 +140,21 @@ def _first_input(problem: Problem, groups: Groups, shared: Fit) -> tuple[Problem
     )
     problem, solution = driven_rows(problem, solution)
     return problem, merged(problem, replace(groups, solution=solution), shared)
+
+
+def _first_scaling(problem: Problem, groups: Groups) -> tuple[Problem, Groups]:
+    """Effect of multiplicative inputs, and psi that goes with it, in turn while residuals fall."""
+    before = float("inf")
+    for _ in range(SCALINGS):
+        found = scaled_rows(problem, groups.solution, problem.frames)
+        problem, groups = problem.scaling(found.received), replace(groups, solution=found)
+        loss = float(found.relative_error.mean())
+        if loss > FALLING * before:
+            break
+        before, groups = loss, _polished(problem, groups)
+        rows = all_rows(problem, groups.fits, groups.receivers, problem.frames)
+        groups = replace(groups, solution=rows)
+    return problem, groups
 
 
 def _polished(problem: Problem, groups: Groups) -> Groups:
@@ -160,8 +192,7 @@ def _with_prior(problem: Problem, groups: Groups, solution: Solution) -> Solutio
         if strength == 0 and signs is None:
             continue
         for rows, fitted in prior.solve(members, solution.noise[members], strength):
-            found.weights[rows], found.phi_coefficients[rows] = fitted.weights, fitted.own
-            found.mean_square[rows] = fitted.mean_square
+            found.enter(rows, fitted)
     loss = float(found.mean_square.mean() / found.level.mean())
     problem.report("W", loss=loss, connectivity=found.scaled())
     return found

@@ -24,6 +24,7 @@ from ngpipe.assembly.closed_form.diagnosis import (
 )
 from ngpipe.assembly.closed_form.rows import Gram, Spectrum
 from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import cluster
@@ -122,6 +123,12 @@ def _evidence(model: AssemblyGNN, recording: Recording) -> Evidence:
 
 def frames_of(model: AssemblyGNN, recording: Recording, phi: Spline) -> Equations:
     """Frames to solve for, with the input as the model has it."""
+    if isinstance(model.external, FittedInput):
+        # Its coefficients are columns of the equations.
+        scales = model.mode == "multiplicative"
+        drive_of = (lambda x: model.received(x).double()) if scales else None
+        chosen = recording.training_frames
+        return Source(recording, chosen, phi, drive_of=drive_of)
     if model.external is None and not recording.exact:
         return Source(recording, recording.training_frames, phi)
     chosen = recording.training_sample(FRAMES * recording.n_neurons)

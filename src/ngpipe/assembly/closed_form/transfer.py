@@ -184,7 +184,7 @@ class Search:
     def at(self, transfer: Transfer, ridge: float) -> _State:
         """The best rows for a psi, and their loss: mean squared error relative to the level."""
         gram = Gram(gram_moment(self.frames, transfer), ridge)
-        padding = smoothness(self.frames.phi, self.level.device, self.frames.stiffness)
+        padding = smoothness(self.frames, self.level.device)
         shared = 1 / self.level if self.one_phi else None
         found = moments(self.frames, transfer, self.rows)
         rows = Rows(gram, self.rows, found, padding, shared)
@@ -200,7 +200,7 @@ class Search:
     def normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
         """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows."""
         n, transfer = self.frames.n_neurons, state.transfer
-        wide = self.frames.phi.n + 2 * transfer.coefficients.numel()
+        wide = self.frames.n_own + 2 * transfer.coefficients.numel()
         total: Any = None
         crossed: Any = 0
         seen = 0

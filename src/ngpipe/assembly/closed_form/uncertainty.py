@@ -74,6 +74,20 @@ def standard_errors(
     return errors
 
 
+def input_errors(
+    rows: Rows, noise: Float[Tensor, " row"], n_inputs: int
+) -> Float[Tensor, "row input"]:
+    """Standard error of the coefficients of recorded inputs, the last of each row's own columns.
+
+    Args:
+        rows: their normal equations.
+        noise: q s_i^2 / n.
+        n_inputs: number of inputs.
+    """
+    inverse = torch.cholesky_inverse(rows.schur).diagonal(dim1=1, dim2=2)
+    return (noise[:, None] * inverse[:, inverse.shape[1] - n_inputs :]).sqrt()
+
+
 def typical(members: Int[Tensor, " row"], n_neurons: int) -> Int[Tensor, " typical"]:
     """The rows whose directions stand for those of all."""
     n = max(1, min(SPECTRUM_ROWS, SPECTRUM_NEURONS // n_neurons))
@@ -95,7 +109,7 @@ def inflation(
         q; 1 if half of the frames are too few to tell.
     """
     middle = len(equations) // 2
-    if middle < HALF * (equations.n_neurons + equations.phi.n):
+    if middle < HALF * (equations.n_neurons + equations.n_own):
         return 1.0
     rows = members[:: -(-len(members) // SPLIT_ROWS)]
     halves = (equations.part(slice(0, middle)), equations.part(slice(middle, None)))

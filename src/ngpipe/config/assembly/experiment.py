@@ -84,9 +84,10 @@ def disagreements(sections: Mapping[str, Any]) -> Iterator[str]:
     if source is not None and source.kind != "simulated":
         yield from _not_of_a_recording(simulation, training, source.kind)
     yield from _rates_misunderstood(source, training)
+    yield from _nothing_to_fit(source, training)
     if simulation and getattr(source, "kind", "simulated") != "recording":
         yield from _impossible(simulation)
-        if training and training.input != "none":
+        if training and training.input not in ("none", "fitted"):
             yield from _input_misunderstood(simulation, training)
         if training and rollout:
             yield from _rollout_too_long(simulation.n_frames, training, rollout)
@@ -158,6 +159,18 @@ def _rates_misunderstood(
             "source.observation.rate estimates rates, but training.target is 'finite_difference', "
             "which would take differences of the smoothed state; set training.target: estimated, "
             "or leave source.observation.rate out"
+        )
+
+
+def _nothing_to_fit(
+    source: Simulated | Recorded | Laboratory | None, training: Training | None
+) -> Iterator[str]:
+    if source is None or training is None or training.input != "fitted":
+        return
+    if not getattr(source, "inputs", ()):
+        yield (
+            "training.input is 'fitted', but source.inputs names no series of a recording; add "
+            "one, or set training.input: none"
         )
 
 

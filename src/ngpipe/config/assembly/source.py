@@ -18,6 +18,43 @@ class Simulated(Section):
     kind: Literal["simulated"] = Field("simulated", description="Selects a simulation.")
 
 
+class RecordedInput(Section):
+    """A stimulus or behaviour that was recorded beside the activity, of one or several columns."""
+
+    files: tuple[str, ...] = Field(
+        (),
+        description="Files with the input, one for each of `source.files`, in their order. Empty: "
+        "it is in the files of the activity.",
+    )
+    series: str | None = Field(
+        None,
+        description="Name inside the file, of a series or of an array of one dimension. Null: the "
+        "only series that there is.",
+    )
+    columns: tuple[Label, ...] | None = Field(
+        None, description="Columns to take, by name (by number, if they have none). Null: all."
+    )
+    name: str | None = Field(None, description="Name of the input in results. Null: as found.")
+    units: str | None = Field(None, description="Unit, where the file does not say it.")
+    axes: Literal["time_neuron", "neuron_time"] | None = Field(
+        None, description="Order of the axes, where the file does not say it; columns are 'neuron'."
+    )
+    rate: Rate | None = Field(None, description="Samples per second, where the file has no times.")
+    time: str | None = Field(
+        None,
+        description="Name of the variable or column with the time of each sample, on the clock of "
+        "the activity.",
+    )
+    time_unit: Literal["s", "ms", "us", "min"] = Field(
+        "s", description="Unit of these times, where the file does not say it."
+    )
+    between: Literal["held", "linear"] | None = Field(
+        None,
+        description="Value between two samples: that of the last one, or mixed linearly. Null: "
+        "there is a sample at each frame of the activity.",
+    )
+
+
 class Recorded(Section):
     """Activity recorded in one or more files; the stage `import` reads them."""
 
@@ -65,11 +102,21 @@ class Recorded(Section):
         description="Signal chain: dF/F, indicator, measurement noise, rate of change. Null: the "
         "signal is used as it is, and taken to be free of measurement noise.",
     )
+    inputs: tuple[RecordedInput, ...] = Field(
+        (),
+        description="Stimuli and behaviour, sampled at the frames of the activity and stored with "
+        "it; with training.input: fitted, each neuron has a coefficient for each.",
+    )
     truth: str | None = Field(
         None,
         description="A zarr store with true `connectivity` and `neuron_type`, if they are known; "
         "only scores and panels read it.",
     )
+
+    @property
+    def input_files(self) -> tuple[str, ...]:
+        """Files with inputs alone."""
+        return tuple(dict.fromkeys(file for one in self.inputs for file in one.files))
 
     @field_validator("files", "drop")
     @classmethod

@@ -193,10 +193,11 @@ class Training(Section):
         "over it. A hidden input needs 'blocks', because it is unknown after the last training "
         "frame.",
     )
-    input: Literal["none", "known", "field"] = Field(
+    input: Literal["none", "known", "field", "fitted"] = Field(
         "none",
-        description="External input of the driven neurons in the model: 'none', 'known' (given to "
-        "the model), or 'field' (hidden and learned).",
+        description="External input in the model: 'none', 'known' (given to the model), 'field' "
+        "(hidden and learned), or 'fitted': the series of source.inputs, with a coefficient of "
+        "every neuron that is fitted together with its row of W (closed form).",
     )
     input_mode: Mode = Field(
         "multiplicative",
@@ -280,5 +281,27 @@ class Training(Section):
             raise ValueError(
                 "a hidden input is not known after the last training frame, so a held-out tail "
                 "cannot be predicted; set held_out_as: blocks"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_can_be_fitted(self) -> "Training":
+        if self.input != "fitted":
+            return self
+        if self.solver != "closed_form":
+            raise ValueError(
+                f"coefficients of inputs are fitted by the closed form, but solver is "
+                f"'{self.solver}'; set solver: closed_form"
+            )
+        if self.network.one_type:
+            raise ValueError(
+                "every neuron has coefficients of its own, but network.one_type gives all the same "
+                "phi; set network.one_type: false"
+            )
+        if "input_mode" not in self.model_fields_set:
+            raise ValueError(
+                "input is 'fitted', but it is not said how inputs act; set input_mode: additive "
+                "(b_i u is added to the rate) or multiplicative (1 + g_i u scales what a neuron "
+                "receives)"
             )
         return self

@@ -21,6 +21,8 @@ from ngpipe.figures.drawing.scale import MISSING, color_bar
 
 GAP = 0.08
 """Gap between neighbouring images, relative to their width."""
+INTERVAL = 1.96
+"""Standard errors on either side of a 95 % interval."""
 DOT = 1.42
 """Diameter of a neuron in a map, in units of their spacing: large enough to leave no gaps."""
 
@@ -72,6 +74,13 @@ PANELS = (
         columns=3,
     ),
     PanelKind(
+        "input_coefficients",
+        system="assembly",
+        shows="effect of each recorded input on every neuron, per standard deviation of the input, "
+        "neurons in falling order, with 95 % intervals",
+        reads=("simulation.zarr", "recovery.zarr"),
+    ),
+    PanelKind(
         "input_movie",
         system="assembly",
         truth=True,
@@ -84,6 +93,34 @@ PANELS = (
 )
 MATERIAL = AssemblyMaterial
 """Material of these panels."""
+
+
+def input_coefficients(material: AssemblyMaterial, ax: Axes) -> Axes:
+    """Effects of recorded inputs on all neurons, each input in an order of its own."""
+    recovery = material.recovery
+    if "input_coefficient" not in recovery:
+        raise StoreError(
+            "panel kind 'input_coefficients' draws the effects of recorded inputs, but none were "
+            "fitted; set training.input: fitted, or leave the panel out of the figure"
+        )
+    spread = material.simulation["inputs"].std("time").values
+    effect = recovery["input_coefficient"] * spread
+    error = recovery["input_error"] * spread
+    colors = mpl.colormaps["tab10"]
+    for k, name in enumerate(map(str, recovery["input"].values)):
+        order = np.argsort(-effect.values[:, k], kind="stable")
+        y, half = effect.values[order, k], INTERVAL * error.values[order, k]
+        rank = np.arange(len(order))
+        ax.fill_between(rank, y - half, y + half, color=colors(k % 10), alpha=0.25, linewidth=0)
+        ax.plot(rank, y, color=colors(k % 10), marker=".", markersize=3, label=pretty(name))
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    scales = recovery["input_coefficient"].attrs.get("mode") == "multiplicative"
+    unit = "" if scales else " [1/$\\tau$]"
+    ax.set_title("gain by inputs" if scales else "drive by inputs")
+    ax.set_xlabel("neuron, in falling order")
+    ax.set_ylabel(f"effect of one standard deviation{unit}")
+    ax.legend(loc="best")
+    return ax
 
 
 def input_map(material: AssemblyMaterial, ax: Axes) -> Axes:
