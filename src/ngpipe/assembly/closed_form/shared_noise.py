@@ -17,7 +17,7 @@ too shallow, and W with it: input and leak of a neuron nearly cancel. Subtractin
 (Hyvarinen 2005, J. Mach. Learn. Res. 6:695). What is left has nothing in common with the state, and
 kappa follows from an instrument: activity of the neuron so long ago that it shares no frame with
 the estimate has nothing in common with epsilon (Bowden & Turkington, "Instrumental
-variables", 1984, chapter 3).
+variables", 1984).
 """
 
 from collections.abc import Sequence
