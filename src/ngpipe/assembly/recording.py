@@ -86,7 +86,7 @@ class Recording:
     @property
     def shares_noise(self) -> bool:
         """True if the noise of a neuron's activity is part of its rate too."""
-        return self.reach is not None or (self.rate is None and self.state_noise is not None)
+        return not self.exact
 
     @property
     def memory(self) -> int:
@@ -263,7 +263,9 @@ class Recording:
         if self.stretches is None:
             return there
         stops = torch.tensor([s.stop for s in self.stretches])
-        here, other = (torch.searchsorted(stops, f, right=True) for f in (frames, frames + step))
+        here, other = (
+            torch.searchsorted(stops, f.contiguous(), right=True) for f in (frames, frames + step)
+        )
         return there & (here == other)
 
     def informative_sample(self, n: int) -> FrameIndices:
