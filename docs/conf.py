@@ -1,7 +1,8 @@
 """The documentation site: Sphinx reads these pages and the docstrings of the library."""
 
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
+from operator import attrgetter
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -48,7 +49,6 @@ html_static_path = ["site/static"]
 html_css_files = ["wide.css"]
 html_theme_options = {"navigation_with_keys": True}
 html_show_sourcelink = False
-viewcode_follow_imported_members = False  # a function is shown where it is defined
 copybutton_exclude = ".linenos, .gp, .go"
 
 
@@ -60,6 +60,16 @@ def whole_sentences(
         lines.insert(0, "")
 
 
+def where_it_stands(app: Sphinx, module: str, name: str) -> str | None:
+    """The source of an alias such as ``tuple[...]`` is its module, not that of ``tuple``."""
+    try:
+        of = attrgetter(name)(import_module(module)).__module__
+    except AttributeError:
+        return None
+    return module if of == "builtins" else None
+
+
 def setup(app: Sphinx) -> None:
     """Before napoleon, whose priority is 500."""
     app.connect("autodoc-process-docstring", whole_sentences, priority=400)
+    app.connect("viewcode-follow-imported", where_it_stands)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from ngpipe import keys
+from ngpipe.wiring.sources.places import CELEGANS, OPTIC_LOBE, packaged
 
 DOCS = Path(__file__).parents[1] / "docs"
 pytestmark = pytest.mark.slow
@@ -120,3 +121,62 @@ def test_the_page_on_circuits(tmp_path):
     assert [round(mean)] == told(text, "# 38: mean number")
     stable = values["(leading_eigenvalue(made.weights).real, mean_field(made).weights)"]
     assert np.isfinite(stable[0])
+
+
+def test_tables_of_synapses_on_the_page_of_connectomes(tmp_path):
+    (code,) = (one for one in blocks("connectomes.md") if "from_synapses" in one)
+    values = run([code], tmp_path)["values"]
+    count, unit = values["(cortex.origin.counts['cells_not_proofread'], cortex.unit)"]
+    assert unit in (DOCS / "connectomes.md").read_text().split("cortex.unit")[1].splitlines()[0]
+    assert count > 0
+
+
+def test_the_worm_on_the_page_of_connectomes(tmp_path):
+    """From an edge list of one's own to paths in the worm, over signs that are not known."""
+    if packaged(CELEGANS) is None:
+        pytest.skip(f"no package {CELEGANS.package}")
+    text = (DOCS / "connectomes.md").read_text()
+    own, _synapses, _lobe, paths, signs = blocks("connectomes.md")
+    root = 720575940600000000 + np.arange(3)  # as FlyWire names neurons
+    edges = pd.DataFrame({"pre_root_id": root[[0, 0, 1]], "post_root_id": root[[1, 2, 2]]})
+    edges.assign(n=[3, 1, 4]).to_parquet(tmp_path / "edges.parquet")
+    neurons = pd.DataFrame({"root_id": root, "hemibrain_type": list("aab"), "sign": [1, -1, 1]})
+    more = {"cell_type": list("xyz"), "hemisphere": "left"}
+    neurons.assign(**more).to_csv(tmp_path / "neurons.csv", index=False)
+    routes = "paths(worm, 'ASH', 'AVA', 2).table().query('layer == 1').set_index('pre')['flow']"
+    extra = f"""
+W.toarray()
+effective_connectivity(worm, "ASH", "AVA", 1).total.values.ravel()
+{routes}
+"""
+    both = "from ngpipe.wiring.paths.effective import effective_connectivity"
+    values = run([own, both, paths, extra, signs.replace("spawn(200)", "spawn(20)")], tmp_path)[
+        "values"
+    ]
+    assert np.allclose(values["W.toarray()"], [[0, 0, 0], [1, 0, 0], [0.2, -0.8, 0]])
+    (direct,) = values["effective_connectivity(worm, 'ASH', 'AVA', 1).total.values.ravel()"]
+    assert told(text, "directly (1.9 % of its input)") == [round(100 * direct[0], 1)]
+    (flow,) = values[routes]
+    total = sum(flow.values())
+    found = {name: round(100 * value / total) for name, value in flow.items()}
+    assert told(text, "(60 % of that flow)") == [found["AVD"]]
+    assert f"ADL ({found['ADL']} %)" in text.replace("\n", " ")
+    assert f"AIB ({found['AIB']} %)" in text
+    assert all(found[name] in (4, 5) for name in ("AVB", "ADA", "AVE"))
+    mean, interval = values["(net.mean('variant'), net.quantile([0.025, 0.975], 'variant'))"]
+    low, high = np.squeeze(interval)
+    assert (low <= np.squeeze(mean)).all()
+    assert (np.squeeze(mean) <= high).all()
+    assert (low < high).any()
+
+
+def test_light_on_the_page_of_connectomes(tmp_path):
+    if packaged(OPTIC_LOBE) is None:
+        pytest.skip(f"no package {OPTIC_LOBE.package}")
+    (code,) = (one for one in blocks("connectomes.md") if "optic_lobe()" in one)
+    third = "found.net.sum('pre').sel(hop=3).values"
+    (net,) = run([code, third], tmp_path)["values"][third]
+    text = (DOCS / "connectomes.md").read_text()
+    claim = re.search(r"# T4a (\.\d+) \(light excites\), T5a (-\.\d+) \(light inhibits\)", text)
+    assert claim is not None
+    assert net == pytest.approx([float(number) for number in claim.groups()], abs=5e-4)

@@ -99,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
     verify = add("verify", "recompute keys and digests; name the first mismatch", "verify.run")
     verify.add_argument("figure", type=Path, help="results/Fig2/, or results/sweeps/fig2.csv")
     verify.add_argument("--config", type=Path, help="default: config/ beside results/")
+    _of_a_study(add)
+    inspect = add(
+        "inspect", "print what a run, store or file is, holds and comes from", "inspect.run"
+    )
+    inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
+    return parser
+
+
+def _of_a_study(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     new = add("new", "write a starting study: a directory with a config that runs", "new.run")
     new.add_argument("directory", type=Path, help="e.g. my_study")
     new.add_argument(
@@ -112,11 +121,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a recording of your own, in any format that `ngpipe inspect` reads",
     )
     new.add_argument("--series", help="which series of it, as `ngpipe inspect FILE` names them")
-    inspect = add(
-        "inspect", "print what a run, store or file is, holds and comes from", "inspect.run"
-    )
-    inspect.add_argument("path", type=Path, help="e.g. results/runs/fig2/, or a store in it")
-    return parser
 
 
 def _of_stage(command: argparse.ArgumentParser, name: str, stage: Stage) -> None:

@@ -28,6 +28,8 @@ DIAGNOSIS = {
     "coherent": 0.1,
     "held_out": 0.25,
     "identified": "no",
+    "unobserved_rank": 2,
+    "unobserved_bias": 0.12,
 }
 
 
@@ -101,6 +103,7 @@ def material(kind: str, **changes) -> AssemblyMaterial:
             "visited": (("neuron", "bound"), np.tile([-4.0, 4.0], (N, 1))),
             "external_input": (("sample", "neuron"), learned),
             "input_coefficient": (("neuron", "input"), np.sin(np.arange(2 * N)).reshape(N, 2)),
+            "unobserved_bias": (("post",), np.full(N, 0.2)),
             "input_error": (("neuron", "input"), np.full((N, 2), 0.1)),
         },
         coords={"x": x, "sample": time[SAMPLES], "input": ["speed", "light"]},

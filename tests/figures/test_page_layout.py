@@ -163,6 +163,9 @@ def test_losses_of_different_problems_are_not_joined():
     lines = {line.get_label(): list(line.get_xdata()) for line in right.lines}
     assert lines == {"psi, some rows": [3.0, 5.0], "W": [9.0], "networks": [12.0]}
     assert all(a != b for a, b in pairwise(line.get_marker() for line in right.lines))
+    left.figure.draw_without_rendering()
+    legend = left.get_legend().get_window_extent()
+    assert 0 < legend.y0 < legend.y1 < left.xaxis.label.get_window_extent().y0  # hides no curve
 
 
 def test_a_recording_of_elsewhere_needs_no_attributes_of_ours():

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from ngpipe.metrics.prediction import PREDICTORS, score_forecasts
-from ngpipe.metrics.stability import score_halves
+from ngpipe.metrics.stability import score_halves, score_unobserved
 
 N = 30
 
@@ -74,3 +74,17 @@ def test_a_diverged_forecast_has_no_score():
     assert np.isnan(value(table, "prediction_2", "r2_model"))
     assert np.isfinite(value(table, "prediction_2", "r2_alone"))
     assert np.isfinite(value(table, "prediction", "r2_model"))
+
+
+def test_what_was_not_recorded_is_told_relative_to_the_weights():
+    weights = np.full((N, N), 2.0)
+    made = xr.Dataset(
+        {"connectivity": (("post", "pre"), weights), "unobserved_bias": ("post", np.full(N, 0.5))}
+    )
+    told = {"unobserved_rank": 3, "unobserved_share": 0.25}
+    table = score_unobserved(made, told)
+    assert [value(table, "unobserved", name) for name in ("rank", "share", "bias")] == [
+        3,
+        0.25,
+        0.25,
+    ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -32,13 +33,25 @@ def write(
         RecordingError: pynwb is not installed.
     """
     pynwb = needed("pynwb", path, "nwb")
-    ophys = pynwb.ophys
     nwb = pynwb.NWBFile(
         session_description="a simulated assembly",
         identifier=path.stem,
         session_start_time=_DAY,
         file_create_date=_DAY,
     )
+    _add_fluorescence(pynwb.ophys, nwb, values.astype(np.float32), times, labels)
+    with pynwb.NWBHDF5IO(str(path), "w") as io:
+        io.write(nwb)
+
+
+def _add_fluorescence(
+    ophys: Any,  # noqa: ANN401
+    nwb: Any,  # noqa: ANN401
+    values: np.ndarray,
+    times: np.ndarray,
+    labels: Sequence[str],
+) -> None:
+    """A plane, its ROIs, and their dF/F."""
     plane = nwb.create_imaging_plane(
         name="plane",
         optical_channel=ophys.OpticalChannel(
@@ -59,7 +72,7 @@ def write(
     every = rois.create_roi_table_region(description="all cells", region=list(range(len(labels))))
     series = ophys.RoiResponseSeries(
         name="cells",
-        data=values.astype(np.float32),
+        data=values,
         unit="dF/F",
         rois=every,
         timestamps=times,
@@ -67,5 +80,3 @@ def write(
     traces = ophys.DfOverF(name="DfOverF")
     module.add(traces)
     traces.add_roi_response_series(series)
-    with pynwb.NWBHDF5IO(str(path), "w") as io:
-        io.write(nwb)

@@ -122,7 +122,8 @@ class AssemblyGNN(nn.Module):
 
     W is learned as ``V @ basis``: coordinates in which the senders' activity is white when the
     trainer says so, the identity otherwise. Its diagonal is zero by construction. ``error`` is the
-    standard error of W [1/tau], zero until the training is over.
+    standard error of W [1/tau], zero until the training is over; ``unobserved_bias (neuron)`` the
+    error that neurons which were not recorded may give the weights of a row, NaN if not known.
 
     Shapes:
         ``connectivity``: ``(post, pre)`` · ``latent``: ``(neuron, latent)`` · in and out:
@@ -139,6 +140,7 @@ class AssemblyGNN(nn.Module):
 
     basis: Tensor
     error: Tensor
+    unobserved_bias: Tensor
 
     def __init__(
         self,
@@ -171,6 +173,7 @@ class AssemblyGNN(nn.Module):
         self.V = nn.Parameter(_normal((n_neurons, n_neurons), 0.003, generator))
         self.register_buffer("basis", torch.eye(n_neurons))
         self.register_buffer("error", torch.zeros(n_neurons, n_neurons))
+        self.register_buffer("unobserved_bias", torch.full((n_neurons,), torch.nan))
 
     @property
     def n_neurons(self) -> int:

@@ -42,10 +42,7 @@ def read_out(
     )
     offsets = gauge.offsets(model, recording)
     phi = (model.phi_curves(x) + offsets.phi[:, None]).cpu().numpy()
-    low, high = common_range(visited.cpu().numpy())
-    types = np.zeros(model.n_neurons, dtype=np.int64)
-    if (model.latent != model.latent[0]).any():
-        types = cluster(_features(model, phi, x, low, high), cfg)
+    types = _types(model, phi, x, visited, cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
     certainty = {**_certainty(model, scales, cfg), **_counts(recording)}
@@ -56,6 +53,7 @@ def read_out(
                 (model.connectivity * scales.connectivity).cpu().numpy(),
             ),
             **certainty,
+            **_unobserved(model, scales),
             "latent": (("neuron", "component"), model.latent.cpu().numpy()),
             "neuron_type": (("neuron",), types),
             "phi": (("neuron", "x"), phi),
@@ -116,6 +114,16 @@ def types_in_words(recovery: xr.Dataset) -> str:
     return f"{n} types" if n > 1 else "one type"
 
 
+def _types(
+    model: AssemblyGNN, phi: np.ndarray, x: Tensor, visited: Tensor, cfg: Recovery
+) -> Int[np.ndarray, " neuron"]:
+    """Groups of neurons with the same functions; one, if all latents are the same."""
+    low, high = common_range(visited.cpu().numpy())
+    if (model.latent == model.latent[0]).all():
+        return np.zeros(model.n_neurons, dtype=np.int64)
+    return cluster(_features(model, phi, x, low, high), cfg)
+
+
 def _features(
     model: AssemblyGNN, phi: np.ndarray, x: Tensor, low: float, high: float
 ) -> Float[np.ndarray, "neuron feature"]:
@@ -151,6 +159,14 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
         "connectivity_error": (("post", "pre"), error),
         "connected": (("post", "pre"), connected, about),
     }
+
+
+def _unobserved(model: AssemblyGNN, scales: gauge.Scaling) -> dict[str, tuple]:
+    """Error of each row by neurons that were not recorded; nothing if it is not known."""
+    if bool(model.unobserved_bias.isnan().any()):
+        return {}
+    scale = scales.connectivity.expand(model.n_neurons, -1).square().mean(1).sqrt()
+    return {"unobserved_bias": (("post",), (model.unobserved_bias * scale).cpu().numpy())}
 
 
 def _counts(recording: Recording) -> dict[str, tuple]:

@@ -24,6 +24,12 @@ SWEEP_REFERENCE = (
 )
 """Description of the section `sweep_reference`."""
 
+REFERENCE = (
+    "Published values, as quantity: {metric: value}; they fill the column `reference` of "
+    "metrics.csv."
+)
+"""Description of the section `reference`."""
+
 MARK = "~"
 """Stands between the name of an experiment and what a point of its sweep changes."""
 LABEL = r"[A-Za-z0-9._+=-]{1,150}"
@@ -32,6 +38,15 @@ ExperimentName = Annotated[
     str, StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]*({MARK}{LABEL})?$")
 ]
 """Name of an experiment, or of a point of its sweep: ``fig2~simulation.noise=0.1``."""
+
+
+def of_sections(swept: Collection[str]) -> str:
+    """Description of the section ``sweep`` of experiments in which these sections can be swept."""
+    return (
+        "Values to sweep, as `section.key: [values]`; one key varies at a time. Keys of the "
+        f"sections {', '.join(f'`{name}`' for name in swept)} can be swept. Every value is a "
+        "separate experiment."
+    )
 
 
 class Swept(Section):

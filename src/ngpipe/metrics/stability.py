@@ -1,4 +1,7 @@
-"""Agreement of W between the halves of a recording; needs no truth."""
+"""Agreement of W between the halves of a recording, and what it lacks; needs no truth."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +27,27 @@ def score_halves(recovery: xr.Dataset) -> pd.DataFrame:
         called = off_diagonal(recovery["connected"]) != 0
         values["correlation_connected"] = _correlation(first[called], second[called])
     return scores("halves", values, len(first))
+
+
+def score_unobserved(recovery: xr.Dataset, told: Mapping[str, Any]) -> pd.DataFrame:
+    """What neurons that were not recorded leave in the residuals, and what they may do to W.
+
+    Quantity ``unobserved``: ``rank``, directions that residuals of different neurons have in
+    common; ``share``, the mean square of this part over that of what the model explains; ``bias``,
+    root mean square error of weights that follows, over the root mean square weight.
+
+    Args:
+        recovery: holds ``unobserved_bias (post)`` and ``connectivity``.
+        told: the diagnosis, attributes of ``training.zarr``.
+    """
+    weights = off_diagonal(recovery["connectivity"]).astype(np.float64)
+    bias = recovery["unobserved_bias"].values.astype(np.float64)
+    values = {
+        "rank": float(told["unobserved_rank"]),
+        "share": float(told["unobserved_share"]),
+        "bias": float(np.sqrt((bias**2).mean() / (weights**2).mean())),
+    }
+    return scores("unobserved", values, len(bias))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

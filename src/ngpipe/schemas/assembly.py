@@ -81,6 +81,9 @@ RECOVERY = Schema(
         "connected": Variable(
             ("post", "pre"), "1", "whether a connection is called present", False, holds="mask"
         ),
+        "unobserved_bias": Variable(
+            ("post",), "1/tau", "error of a row's weights by neurons not recorded", False
+        ),
         "pairs_seen": Variable(
             ("post", "pre"), "1", "training frames that see both neurons of a pair", False
         ),

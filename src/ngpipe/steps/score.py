@@ -55,7 +55,7 @@ def run(
             prediction.score_drift(rollout),
             prediction.score_rollout(rollout, at),
             *agreed,
-            *_without_truth(recovery, rollout, at),
+            *_without_truth(recovery, rollout, history, at),
         ],
         ignore_index=True,
     )
@@ -69,14 +69,16 @@ def run(
 
 
 def _without_truth(
-    recovery: xr.Dataset, rollout: xr.Dataset, at: tuple[int, ...]
+    recovery: xr.Dataset, rollout: xr.Dataset, history: xr.Dataset, at: tuple[int, ...]
 ) -> list[pd.DataFrame]:
-    """Forecasts beside baselines, and W of the halves, as far as they were made."""
+    """Forecasts beside baselines, W of the halves, and what was not recorded, if looked at."""
     tables = []
     if "forecast_error" in rollout:
         tables.append(prediction.score_forecasts(rollout, at))
     if "connectivity_halves" in recovery:
         tables.append(stability.score_halves(recovery))
+    if "unobserved_bias" in recovery:
+        tables.append(stability.score_unobserved(recovery, history.attrs))
     return tables
 
 

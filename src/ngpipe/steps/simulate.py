@@ -1,16 +1,16 @@
 """Config of a simulation -> ``simulation.zarr``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
 from ngpipe import store
-from ngpipe.arrays import Connectivity
+from ngpipe.arrays import Activity, Connectivity, Rate
 from ngpipe.artifacts.progress import progress, say, say_notes
 from ngpipe.config.assembly.inputs import Movie, Video
 from ngpipe.config.assembly.simulation import Simulation
@@ -53,6 +53,37 @@ def write(
         device: where to simulate.
         labels: names of the neurons, if they have any.
     """
+    truth = _drawn(cfg, notes)
+    dataset = _store_to_be(cfg, truth)
+    if labels:
+        dataset = dataset.assign_coords(neuron=list(labels))
+    frames = _frames(cfg, truth, device)
+    saturation = Saturation(assembly.flat_from(truth.constants))
+    with (
+        torch.inference_mode(),
+        progress(cfg.burn_in + cfg.n_frames, "simulate", unit="frame") as bar,
+        store.writing(dataset, path, schemas.SIMULATION, provenance) as out,
+    ):
+        reach = _put_frames(cfg, frames, out, saturation, bar.update)
+        _put_curves(cfg, reach, out)
+        notes |= _saturation(saturation)
+
+
+@dataclass(frozen=True)
+class _Assembly:
+    """What is drawn before the first frame; per neuron, but for the couplings."""
+
+    types: np.ndarray
+    gain: np.ndarray
+    position: np.ndarray
+    coupling: Connectivity
+    """g_i W_ij, (post, pre) [1/tau]."""
+    constants: assembly.Constants
+    external: ExternalInput | None
+
+
+def _drawn(cfg: Simulation, notes: dict[str, object]) -> _Assembly:
+    """Types, places, couplings and external input; ``notes`` gets what was read of a file."""
     types = assembly.type_of_neuron(cfg)
     gain = np.array([t.gain for t in cfg.types], dtype=np.float32)[types]
     position = _positions(cfg)
@@ -68,45 +99,54 @@ def write(
         notes["connectivity_notes"] = list(noted)
     coupling = torch.from_numpy(gain[:, None] * weights)
     constants = assembly.constants_of(cfg.types, types)
+    return _Assembly(types, gain, position, coupling, constants, external)
+
+
+def _frames(
+    cfg: Simulation, truth: _Assembly, device: torch.device
+) -> Iterator[tuple[Activity, Rate]]:
+    """Activity and rate, one step after the other, from the start of the burn-in on."""
+    external = truth.external
     drift = assembly.assembly_drift(
-        coupling.to(device),
-        constants.to(device),
+        truth.coupling.to(device),
+        truth.constants.to(device),
         None if external is None else external.to(device),
     )
-
     generator = torch.Generator().manual_seed(cfg.seed)
     x0 = (cfg.initial_std * torch.randn(cfg.n_neurons, generator=generator)).to(device)
     sigma = cfg.noise / cfg.dt**0.5
-    frames = euler_maruyama(
+    return euler_maruyama(
         drift, x0, dt=cfg.dt, noise=sigma, generator=generator, first=-cfg.burn_in
     )
 
-    parts: list[Any] = [_neurons(cfg, coupling, types, gain, position), _input(cfg, external)]
-    dataset: Any = xr.merge(parts)
-    dataset.attrs["dt"] = cfg.interval
-    if labels:
-        dataset = dataset.assign_coords(neuron=list(labels))
-    reach, saturation = 0.0, Saturation(assembly.flat_from(constants))
-    with (
-        torch.inference_mode(),
-        progress(cfg.burn_in + cfg.n_frames, "simulate", unit="frame") as bar,
-        store.writing(dataset, path, schemas.SIMULATION, provenance) as out,
-    ):
-        length = store.block_length(cfg.n_neurons)
-        for _, x, _ in blocks(frames, cfg.burn_in, length=length, first=-cfg.burn_in):
-            bar.update(len(x))
-        stored = islice(frames, 0, None, cfg.frame_every)
-        for start, x, rate in blocks(stored, cfg.n_frames, length=length):
-            out.put("activity", start, x.cpu().numpy())
-            out.put("drift", start, rate.cpu().numpy())
-            reach = max(reach, float(x.abs().max()))
-            saturation.add(x)
-            bar.update(len(x))
-        x = torch.linspace(-reach, reach, CURVE_POINTS)
-        out.put("phi", 0, assembly.true_phi(cfg.types, x).numpy())
-        out.put("psi", 0, assembly.true_psi(cfg.types, x).flatten(0, 1)[_pairs(cfg)[0]].numpy())
-        out.put("x", 0, x.numpy())
-        notes |= _saturation(saturation)
+
+def _put_frames(
+    cfg: Simulation,
+    frames: Iterator[tuple[Activity, Rate]],
+    out: store.Blocks,
+    saturation: Saturation,
+    advance: Callable[[int], object],
+) -> float:
+    """Write what follows the burn-in; returns the largest activity, in size."""
+    reach, length = 0.0, store.block_length(cfg.n_neurons)
+    for _, x, _ in blocks(frames, cfg.burn_in, length=length, first=-cfg.burn_in):
+        advance(len(x))
+    stored = islice(frames, 0, None, cfg.frame_every)
+    for start, x, rate in blocks(stored, cfg.n_frames, length=length):
+        out.put("activity", start, x.cpu().numpy())
+        out.put("drift", start, rate.cpu().numpy())
+        reach = max(reach, float(x.abs().max()))
+        saturation.add(x)
+        advance(len(x))
+    return reach
+
+
+def _put_curves(cfg: Simulation, reach: float, out: store.Blocks) -> None:
+    """Write the true functions, over the activities that were reached."""
+    x = torch.linspace(-reach, reach, CURVE_POINTS)
+    out.put("phi", 0, assembly.true_phi(cfg.types, x).numpy())
+    out.put("psi", 0, assembly.true_psi(cfg.types, x).flatten(0, 1)[_pairs(cfg)[0]].numpy())
+    out.put("x", 0, x.numpy())
 
 
 def _saturation(found: Saturation) -> dict[str, object]:
@@ -121,14 +161,14 @@ def _saturation(found: Saturation) -> dict[str, object]:
     }
 
 
-def _neurons(
-    cfg: Simulation,
-    coupling: Connectivity,
-    types: np.ndarray,
-    gain: np.ndarray,
-    position: np.ndarray,
-) -> xr.Dataset:
-    """The store to be: all that is known beforehand, and room for what the simulation finds."""
+def _store_to_be(cfg: Simulation, truth: _Assembly) -> xr.Dataset:
+    """All that is known beforehand, and room for what the simulation finds."""
+    dataset = xr.merge([_neurons(cfg, truth), _input(cfg, truth.external)])
+    dataset.attrs["dt"] = cfg.interval
+    return dataset
+
+
+def _neurons(cfg: Simulation, truth: _Assembly) -> xr.Dataset:
     n, frames, n_types = cfg.n_neurons, cfg.n_frames, len(cfg.types)
     pairs, of = _pairs(cfg)
     dims = "pair" if of == "pair" else "type"
@@ -136,10 +176,10 @@ def _neurons(
         {
             "activity": (("time", "neuron"), store.empty(frames, n)),
             "drift": (("time", "neuron"), store.empty(frames, n)),
-            "connectivity": (("post", "pre"), coupling.numpy()),
-            "gain": (("neuron",), gain),
-            "neuron_type": (("neuron",), types),
-            "position": (("neuron", "axis"), position),
+            "connectivity": (("post", "pre"), truth.coupling.numpy()),
+            "gain": (("neuron",), truth.gain),
+            "neuron_type": (("neuron",), truth.types),
+            "position": (("neuron", "axis"), truth.position),
             "phi": (("type", "x"), store.empty(n_types, CURVE_POINTS)),
             "psi": ((dims, "x"), store.empty(len(pairs), CURVE_POINTS), {"of": of}),
         },

@@ -80,6 +80,12 @@ class Diagnosis:
     """Share of measurement noise in the mean square of what a neuron sends; 0 if none is known."""
     removed: float = 0.0
     """Share of this noise that was taken out of the equations of W."""
+    unobserved_rank: int = 0
+    """Directions that residuals of different neurons have in common."""
+    unobserved_share: float = 0.0
+    """Mean square of this part over that of what the model explains."""
+    unobserved_bias: float = 0.0
+    """Error that neurons which were not recorded may give the weights, relative to their size."""
 
     def frames_for(self, missing: float) -> float:
         """Frames after which noise would leave 1 - R2 of W at ``missing``."""
@@ -90,6 +96,19 @@ class Diagnosis:
         """The diagnosis of a W that deviates from the data by a fraction of its variance."""
         left = max(0.0, 1 - share)
         return replace(self, expected_r2=self.expected_r2 * left, at_most=self.at_most * left)
+
+    def driven_unseen(self, rank: int, share: float, bias: float) -> "Diagnosis":
+        """The same, knowing what neurons that were not recorded do to W.
+
+        Args:
+            rank: directions that residuals have in common.
+            share: mean square of this part over that of what the model explains.
+            bias: root mean square error of the weights, over that of the weights as found.
+        """
+        found = replace(
+            self, unobserved_rank=rank, unobserved_share=share, unobserved_bias=min(bias, 1.0)
+        )
+        return found.less(min(bias, 1.0) ** 2)
 
     @property
     def in_doubt(self) -> bool:
@@ -118,7 +137,20 @@ class Diagnosis:
     @property
     def sentence(self) -> str:
         """The same in words, with what to do about it."""
-        return f"{self._on_frames}{self._on_noise}"
+        return f"{self._on_frames}{self._on_noise}{self._on_unobserved}"
+
+    @property
+    def _on_unobserved(self) -> str:
+        """Sentence on neurons that were not recorded; empty if residuals tell nothing of any."""
+        if not self.unobserved_rank:
+            return ""
+        directions = "direction" if self.unobserved_rank == 1 else "directions"
+        return (
+            f". Neurons have {self.unobserved_rank} {directions} of their residuals in common "
+            f"({self.unobserved_share:.2g} of what the model explains): neurons that were not "
+            "recorded, or an input that the model does not know. If these are like the recorded "
+            f"neurons, they make weights wrong by {self.unobserved_bias:.0%} of their size"
+        )
 
     @property
     def _on_noise(self) -> str:

@@ -54,6 +54,8 @@ def distil(
     with torch.no_grad():
         model.V.copy_(weights / model.scales.rate)
         model.error.copy_(error)
+        if solution.unobserved_bias is not None:
+            model.unobserved_bias.copy_(solution.unobserved_bias)
         model.basis.copy_(torch.eye(model.n_neurons, device=model.basis.device))
         if isinstance(model.external, FittedInput):
             model.external.coefficients.copy_(solution.inputs)

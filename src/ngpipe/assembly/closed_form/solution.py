@@ -41,6 +41,9 @@ class Solution:
     """Coefficients of recorded inputs, per standard deviation [1/tau, or 1 if multiplicative]."""
     input_error: Float[Tensor, "neuron input"]
     """Their standard error, once all rows are final."""
+    unobserved_bias: Float[Tensor, " neuron"] | None = None
+    """Root mean square error of the weights of each row by neurons that were not recorded [1/tau];
+    None if residuals were not looked at."""
     omega: KnottedInput | None = None
     """Hidden input; a multiplicative one of geometric mean 1 at every site."""
     inflation: float = 1.0

@@ -16,6 +16,7 @@ from ngpipe.assembly.closed_form.scaled_rows import scaled_rows
 from ngpipe.assembly.closed_form.session_solve import rows_of_sessions
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, Report
+from ngpipe.assembly.closed_form.unobserved import unobserved
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
 
@@ -78,7 +79,8 @@ class ClosedForm:
             _begin(problem, "prior")
             solution = _with_prior(problem, polished, solution)
         solution = replace(solution, types=groups.types)
-        return confirmed(solution, unbiased, groups.solution, plain)
+        solution = confirmed(solution, unbiased, groups.solution, plain)
+        return _with_unobserved(problem, solution) if plain.all() else solution
 
 
 def _recordings(recording: Recording) -> list[Recording]:
@@ -90,6 +92,17 @@ def _recordings(recording: Recording) -> list[Recording]:
     richest = sessions.richest(recording.training_frames)
     long = [k for k in richest if n_frames[k] > LONG * sessions.seen[k].sum()]
     return [recording.alone(k) for k in (long or richest[:1])[:PSI_SESSIONS]]
+
+
+def _with_unobserved(problem: Problem, solution: Solution) -> Solution:
+    """The same, knowing what neurons that were not recorded leave in the residuals."""
+    found = unobserved(problem, solution)
+    if found is None:
+        return solution
+    told: Any = solution.diagnosis
+    size = float(found.bias.square().mean() / solution.weights.square().mean()) ** 0.5
+    told = told.driven_unseen(found.rank, found.share, size)
+    return replace(solution, diagnosis=told, unobserved_bias=found.bias)
 
 
 def _has_prior(problem: Problem) -> bool:

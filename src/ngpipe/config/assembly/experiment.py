@@ -18,7 +18,15 @@ from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.source import Laboratory, Recorded, Simulated, Source
 from ngpipe.config.assembly.training import Training
 from ngpipe.config.base import Section
-from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
+from ngpipe.config.sweep import (
+    REFERENCE,
+    SWEEP_REFERENCE,
+    Published,
+    Sweep,
+    SweepReference,
+    Swept,
+    of_sections,
+)
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 
 SWEPT = ("source", "simulation", "training", "recovery", "rollout")
@@ -39,17 +47,8 @@ class Experiment(Swept):
     compare_with: CompareWith | None = Field(
         None, description="Known connectome of the same neurons to compare W with. Null: none."
     )
-    reference: Published = Field(
-        {},
-        description="Published values, as quantity: {metric: value}; they fill the column "
-        "`reference` of metrics.csv.",
-    )
-    sweep: Sweep = Field(
-        {},
-        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
-        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
-        "a separate experiment.",
-    )
+    reference: Published = Field({}, description=REFERENCE)
+    sweep: Sweep = Field({}, description=of_sections(SWEPT))
     sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="wrap")

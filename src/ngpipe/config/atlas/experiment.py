@@ -6,7 +6,15 @@ from pydantic import Field, model_validator
 
 from ngpipe.config.agreement import Agreement
 from ngpipe.config.atlas.measured import Measured, WormAtlas
-from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
+from ngpipe.config.sweep import (
+    REFERENCE,
+    SWEEP_REFERENCE,
+    Published,
+    Sweep,
+    SweepReference,
+    Swept,
+    of_sections,
+)
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.wiring import CelegansSource, Wiring
 
@@ -23,17 +31,8 @@ class AtlasExperiment(Swept):
     )
     measured: Measured = Field(WormAtlas(), description="Measured responses.")
     agreement: Agreement = Field(Agreement(), description="Comparison of the two.")
-    reference: Published = Field(
-        {},
-        description="Published values, as quantity: {metric: value}; they fill the column "
-        "`reference` of metrics.csv.",
-    )
-    sweep: Sweep = Field(
-        {},
-        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
-        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
-        "a separate experiment.",
-    )
+    reference: Published = Field({}, description=REFERENCE)
+    sweep: Sweep = Field({}, description=of_sections(SWEPT))
     sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="after")

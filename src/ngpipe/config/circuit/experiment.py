@@ -7,7 +7,7 @@ from pydantic import Field
 from ngpipe.config.circuit.measures import Measures
 from ngpipe.config.circuit.motifs import Motifs
 from ngpipe.config.circuit.runs import CircuitRuns
-from ngpipe.config.sweep import Published
+from ngpipe.config.sweep import REFERENCE, Published
 from ngpipe.config.wiring import Source, SyntheticSource, Wiring
 
 
@@ -30,8 +30,4 @@ class CircuitExperiment(CircuitRuns):
     )
     measures: Measures = Field(Measures(), description="Definition of a return to baseline.")
     motifs: Motifs = Field(Motifs(), description="Motif counts.")
-    reference: Published = Field(
-        {},
-        description="Published values, as quantity: {metric: value}; they fill the column "
-        "`reference` of metrics.csv.",
-    )
+    reference: Published = Field({}, description=REFERENCE)

@@ -8,7 +8,15 @@ from ngpipe.config.base import Name
 from ngpipe.config.connectome.excitability import Fit, Network
 from ngpipe.config.connectome.readouts import Attribution, Control, Paths, Readout
 from ngpipe.config.connectome.stimuli import Pulse, Stimulus
-from ngpipe.config.sweep import SWEEP_REFERENCE, Published, Sweep, SweepReference, Swept
+from ngpipe.config.sweep import (
+    REFERENCE,
+    SWEEP_REFERENCE,
+    Published,
+    Sweep,
+    SweepReference,
+    Swept,
+    of_sections,
+)
 from ngpipe.config.sweep import mistakes as sweep_mistakes
 from ngpipe.config.wiring import Wiring
 
@@ -34,17 +42,8 @@ class ConnectomeExperiment(Swept):
     control: Control = Field(
         Control(draws=0), description="Null connectomes. Without this section, none are drawn."
     )
-    reference: Published = Field(
-        {},
-        description="Published values, as quantity: {metric: value}; they fill the column "
-        "`reference` of metrics.csv.",
-    )
-    sweep: Sweep = Field(
-        {},
-        description="Values to sweep, as `section.key: [values]`; one key varies at a time. Keys "
-        f"of the sections {', '.join(f'`{name}`' for name in SWEPT)} can be swept. Every value is "
-        "a separate experiment.",
-    )
+    reference: Published = Field({}, description=REFERENCE)
+    sweep: Sweep = Field({}, description=of_sections(SWEPT))
     sweep_reference: SweepReference = Field({}, description=SWEEP_REFERENCE)
 
     @model_validator(mode="after")

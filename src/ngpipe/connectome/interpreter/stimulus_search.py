@@ -155,12 +155,7 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         wandb=wandb,
         project="connectome_interpreter",
     )
-    copies = 1 if input_tensor is not None else check_count("restarts", restarts, 1)
-    if not model.rules.mended and (copies, bounds) != (1, BOUNDS):
-        raise ArgumentError(
-            f"restarts are {restarts} and bounds {bounds}, but preset {model.rules.version!r} has "
-            "neither; build the network with preset='mended', or use find_stimuli"
-        )
+    copies = _copies(model, input_tensor, restarts, bounds)
     start = _start(model, input_tensor, n_samples, copies, seed, options.bounds)
     if model.rules.mended:
         losses = _Losses(targets.repeated(copies, n_samples), penalties)
@@ -170,14 +165,35 @@ def activation_maximisation(  # noqa: PLR0913 (the signature of existing scripts
         of_version = partial(_losses_of_version, targets, penalties)
         last, trace = _search_of_version(model, run, of_version, start, options, progress)
         stimulus = _squashed(model, last)
-    with torch.no_grad():
-        layers = model.run(stimulus)
-        if model.rules.mended:
-            trace.add(_Losses(targets, penalties)(stimulus, layers))
-        output = torch.stack(layers).permute(2, 1, 0)
-        model.activations = output
-    found = (_array(stimulus), _array(output), trace.act, trace.out, trace.ins, trace.snapshots)
+    found = _found(model, stimulus, trace, _Losses(targets, penalties))
     return _without_batch(found) if n_samples == 1 else found
+
+
+def _copies(
+    model: MultilayeredNetwork,
+    given: Any,  # noqa: ANN401
+    restarts: int,
+    bounds: tuple[float, float],
+) -> int:
+    """Starts of each sample; more than one, and bounds, are options of one preset alone."""
+    copies = 1 if given is not None else check_count("restarts", restarts, 1)
+    if not model.rules.mended and (copies, bounds) != (1, BOUNDS):
+        raise ArgumentError(
+            f"restarts are {restarts} and bounds {bounds}, but preset {model.rules.version!r} has "
+            "neither; build the network with preset='mended', or use find_stimuli"
+        )
+    return copies
+
+
+@torch.no_grad()
+def _found(model: MultilayeredNetwork, stimulus: Tensor, trace: Trace, losses: "_Losses") -> Found:
+    """What is returned of a stimulus: with the activity that it causes, and its own losses last."""
+    layers = model.run(stimulus)
+    if model.rules.mended:
+        trace.add(losses(stimulus, layers))
+    output = torch.stack(layers).permute(2, 1, 0)
+    model.activations = output
+    return _array(stimulus), _array(output), trace.act, trace.out, trace.ins, trace.snapshots
 
 
 def _search(descent: Descent, progress: Progress) -> tuple[Tensor, Trace]:

@@ -125,12 +125,7 @@ def find_stimuli(  # noqa: PLR0913 (every option has a default)
     """
     objectives = [objective] if callable(objective) else list(objective)
     samples = _sample_count(objectives, samples)
-    starts = check_count("starts", starts, 1)
-    if not diversity >= 0 or (diversity and starts < 2):
-        raise ArgumentError(
-            f"diversity is {diversity} with {starts} starts, expected at least 0, and at least 2 "
-            "starts where it is above 0"
-        )
+    starts = _start_count(starts, diversity)
     options = Options(
         iterations=check_count("iterations", iterations, 0),
         rate=rate,
@@ -158,9 +153,9 @@ def find_stimuli(  # noqa: PLR0913 (every option has a default)
         pass
     found = _found(problem, descent)
     found.attrs |= {
-        "objective": " | ".join(_name(one) for one in objectives),
+        "objective": " | ".join(map(_name, objectives)),
         "penalty": "none" if penalty is None else _name(penalty),
-        "diversity": float(diversity),
+        "diversity": problem.diversity,
         "bounds": [float(bound) for bound in bounds],
         "rate": float(rate),
         "synapse_noise": problem.noise_size,
@@ -275,6 +270,16 @@ def _sample_count(objectives: Sequence[Objective], samples: int | None) -> int:
             f"there are {len(objectives)} objectives for {samples} samples; give one, or one each"
         )
     return samples
+
+
+def _start_count(starts: int, diversity: float) -> int:
+    starts = check_count("starts", starts, 1)
+    if not diversity >= 0 or (diversity and starts < 2):
+        raise ArgumentError(
+            f"diversity is {diversity} with {starts} starts, expected at least 0, and at least 2 "
+            "starts where it is above 0"
+        )
+    return starts
 
 
 def _begin(

@@ -267,6 +267,8 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
         yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
         if about.get("sender_noise"):
             yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+        if "unobserved_bias" in recovery:
+            yield "not recorded", _unobserved(about)
     if "connected" in recovery:
         called, level = recovery["connected"], recovery["connected"].attrs["false_discovery"]
         count = f"{int((called.values != 0).sum()):,} of {n * (n - 1):,}"
@@ -284,6 +286,15 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
             f"error {_percent(missed['model'])} of the variance; best baseline "
             f"({NAMES[best]}) {_percent(missed[best])}",
         )
+
+
+def _unobserved(about: Mapping[str, Any]) -> str:
+    """What residuals tell of neurons that were not recorded."""
+    rank = int(about["unobserved_rank"])
+    if not rank:
+        return "residuals of neurons are independent"
+    common = f"residuals have {rank} direction{'s' if rank > 1 else ''} in common"
+    return f"{common}; weights may be wrong by {_percent(about['unobserved_bias'])} of their size"
 
 
 def _percent(share: float) -> str:

@@ -11,6 +11,7 @@ from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
 from ngpipe.figures.drawing.material import labelled
 from ngpipe.figures.drawing.null_histograms import draw_agreement
+from ngpipe.figures.drawing.row_names import legend_below
 
 INSET = 20
 """Neurons a side of the enlarged corner."""
@@ -138,9 +139,7 @@ def learning_curve(material: AssemblyMaterial, ax: Axes) -> Axes:
         look = {"marker": PROBLEMS.get(name, "s"), "markersize": 3, "markeredgewidth": 0.6}
         twin.plot(rows[across], rows["held_out"], color="0.45", label=name, **look)
     if not by_step:
-        # Curves may run anywhere: words stand on a patch that hides them.
-        patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
-        twin.legend(loc="best", handlelength=1.4, title="loss of", **patch)
+        legend_below(ax, twin.get_lines(), material.style, title="held-out loss of")
     ax.set_title("training")
     return ax
 
