@@ -96,7 +96,12 @@ def _solve_with_errors(
         spectra.append(normal.spectrum(typical))
     seen = evidence(problem, solution, members)
     told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
-    told = replace(told, sender_noise=sender_noise.size, removed=sender_noise.removed)
+    told = replace(
+        told,
+        sender_noise=sender_noise.size,
+        removed=sender_noise.removed,
+        shared_noise=problem.shared_noise,
+    )
     solution.told(told)
     error, weights = solution.error[members], solution.weights[members]
     solution.error[members] = diagnosis.widened(error, weights, told, q)

@@ -57,6 +57,8 @@ class Problem:
     """Frames that choose ridge and basis."""
     n_rows: int
     """Rows that psi is found on."""
+    shared_noise: float = 0.0
+    """Root mean square of the covariance of the noise of state and rate that was taken out."""
     every: int | None = None
     """Step between all training frames that the final rows are solved from; None: ``frames``."""
 
@@ -191,7 +193,7 @@ class Problem:
                 return replace(equations, shared_noise=found.at)
             return replace(equations, rate=equations.rate.double() - found.at(equations.x))
 
-        return self._changed(without)
+        return replace(self._changed(without), shared_noise=size)
 
     def knowing(self, omega: KnottedInput) -> "Problem":
         """With an input that was found as if it were known."""

@@ -29,8 +29,6 @@ from ngpipe.errors import DivergenceError
 
 SHRINKAGE = 50.0
 """a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
-ROUNDS = 1
-"""Times that psi is found once more without the noise that states share with rates."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -47,9 +45,10 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems = [_for_noise(one, len(problems)) for one in problems]
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
-    for _ in range(ROUNDS if recording.shares_noise else 0):
+    if recording.shares_noise:
         problems = [one.freed(_for(one, shared)) for one in problems]
         shared = psi_of_sessions(problems)
+        problem = replace(problem, shared_noise=problems[0].shared_noise)
     earlier = _rows(problem, shared, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
@@ -103,6 +102,7 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         spectrum = Spectrum(torch.cat(spectra), padding)
         evidence = _evidence(problem, parts, solution)
         told = diagnosed(spectrum, solution, everyone, n_frames, evidence)
+        told = replace(told, shared_noise=problem.shared_noise)
         _told(problem, solution, told)
     loss = float(solution.mean_square.mean() / solution.level.mean())
     problem.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())

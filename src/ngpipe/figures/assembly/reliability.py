@@ -267,6 +267,11 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
         yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
         if about.get("sender_noise"):
             yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+        if about.get("shared_noise"):
+            yield (
+                "noise of state and rate",
+                f"{about['shared_noise']:.2g} per τ in common, taken out",
+            )
         if "unobserved_bias" in recovery:
             yield "not recorded", _unobserved(about)
     if "connected" in recovery:
