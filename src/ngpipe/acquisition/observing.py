@@ -6,17 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ngpipe.acquisition import baseline, indicator, measurement_noise, rate_estimates
+from ngpipe.acquisition import (
+    baseline,
+    indicator,
+    measurement_noise,
+    rate_estimates,
+    total_variation,
+)
 from ngpipe.acquisition.joined import Joined
 from ngpipe.acquisition.linear_filter import Filter, Signal
 from ngpipe.acquisition.rate_estimates import Estimator
+from ngpipe.acquisition.total_variation import Differentiated
 from ngpipe.config.assembly.observation import (
     Differences,
     Observation,
     SavitzkyGolay,
     SmoothingSpline,
+    TotalVariation,
 )
 
+TRIAL_SEED = 0
+"""Of the noise with which total variation tries out what noise it leaves."""
 NEURONS = 64
 """Neurons whose traces are worked on at once."""
 
@@ -40,21 +50,39 @@ class Observed:
     where it is not known."""
     steps: tuple[str, ...]
     """Sentences on what was done."""
+    made: Differentiated | None = None
+    """State and rate that no filter gives."""
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Frames before and after each that state and rate are from."""
+        before, after = self.estimator.reach
+        more = 0 if self.made is None else total_variation.REACH
+        return before + more, after + more
 
     @property
     def state_noise(self) -> PerNeuron:
         """Standard deviation of the measurement noise of the state."""
+        if self.made is not None:
+            return self.made.state_noise
         return self.noise * self.estimator.state.variance**0.5
 
     @property
     def rate_noise(self) -> PerNeuron:
         """Standard deviation that it gives the rate [1/tau]."""
+        if self.made is not None:
+            return self.made.rate_noise
         return self.noise * self.estimator.rate.variance**0.5
 
     def blocks(self, length: int) -> Iterator[tuple[int, dict[str, Signal]]]:
         """State, rate and recorded signal, some frames at a time, with the number of the first."""
-        before, after = self.estimator.reach
         n = len(self.signal)
+        if (made := self.made) is not None:
+            for part in (slice(k, min(k + length, n)) for k in range(0, n, length)):
+                found = {"activity": made.state[part], "rate": made.rate[part]}
+                yield part.start, found | {"recorded": self.recorded[part]}
+            return
+        before, after = self.estimator.reach
         for start in range(0, n, length):
             stop = min(start + length, n)
             low, high = max(0, start - before), min(n, stop + after)
@@ -96,6 +124,9 @@ def observed(recording: Joined, cfg: Observation, stretches: tuple[range, ...]) 
     estimator, told = _estimator(cfg, signal, stretches, frame, recording.dt)
     noise = _noise(cfg, signal, stretches)
     steps = [*_changed(cfg), *told]
+    made = None
+    if isinstance(cfg.rate, TotalVariation):
+        made = _differentiated(cfg.rate, signal, stretches, estimator, noise, recording.dt)
     return Observed(
         recorded,
         signal,
@@ -103,8 +134,27 @@ def observed(recording: Joined, cfg: Observation, stretches: tuple[range, ...]) 
         estimator,
         cfg.rate is not None,
         noise,
-        (*steps, *_of_noise(cfg, noise, estimator, signal)),
+        (*steps, *_of_noise(cfg, noise, estimator, signal, made)),
+        made,
     )
+
+
+def _differentiated(
+    cfg: TotalVariation,
+    signal: Signal,
+    stretches: Sequence[range],
+    earlier: Estimator,
+    noise: PerNeuron,
+    dt: float,
+) -> Differentiated:
+    """State and rate by total variation, after the inverse of the indicator if there is one."""
+    inverted = earlier.state.applied(signal, stretches)
+    left = noise * earlier.state.variance**0.5
+    inside = [
+        range(s.start + earlier.state.before, s.stop - earlier.state.after) for s in stretches
+    ]
+    rng = np.random.default_rng(TRIAL_SEED)
+    return total_variation.differentiated(inverted, inside, dt, left, cfg.strength, rng)
 
 
 def _scaled(
@@ -144,6 +194,9 @@ def _estimator(
             found = rate_estimates.smoothing_spline(dt, used)
             by = "the largest evidence" if penalty is None else "the config"
             told.append(f"state and rate by a smoothing spline: penalty {used:.3g} by {by}")
+        case TotalVariation(strength=strength):
+            found = Estimator(Filter(np.ones(1)), Filter(np.ones(1)))
+            told.append(f"state and rate by total variation: strength {strength:g}")
         case Differences():
             found = rate_estimates.finite_difference(dt)
             told.append("rate by differences to the next frame")
@@ -179,7 +232,11 @@ def _changed(cfg: Observation) -> Iterator[str]:
 
 
 def _of_noise(
-    cfg: Observation, noise: PerNeuron, estimator: Estimator, signal: Signal
+    cfg: Observation,
+    noise: PerNeuron,
+    estimator: Estimator,
+    signal: Signal,
+    made: Differentiated | None,
 ) -> Iterator[str]:
     if cfg.noise == "none":
         return
@@ -194,6 +251,9 @@ def _of_noise(
     typical = float(np.median(noise[known]))
     share = float(np.median(noise[known] / np.nanstd(signal[:, known], axis=0, dtype=np.float64)))
     gain = estimator.state.variance**0.5, estimator.rate.variance**0.5
+    if made is not None:
+        each = np.stack([made.state_noise, made.rate_noise])[:, known]
+        gain = tuple(np.median(each, axis=1) / typical) if typical else (0.0, 0.0)
     yield (
         f"measurement noise by {cfg.noise}: standard deviation {typical:.3g} (median of the "
         f"neurons), {share:.1%} of that of the signal; {typical * gain[0]:.3g} in the state, "

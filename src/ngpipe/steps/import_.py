@@ -103,7 +103,7 @@ def _observed(
     if cfg.noise != "none":
         dataset["activity_noise"] = ("neuron", found.state_noise.astype(np.float32))
     if found.has_rate:
-        reach = list(found.estimator.reach)
+        reach = list(found.reach)
         dataset["rate"] = (long, store.empty(*shape), {"reach": reach})
         if cfg.noise != "none":
             dataset["rate_noise"] = ("neuron", found.rate_noise.astype(np.float32))

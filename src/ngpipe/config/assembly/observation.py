@@ -66,7 +66,22 @@ class SmoothingSpline(Section):
     )
 
 
-Rates = Annotated[Differences | SavitzkyGolay | SmoothingSpline, Field(discriminator="kind")]
+class TotalVariation(Section):
+    """State and rate by total-variation differentiation: a rate that is constant in pieces."""
+
+    kind: Literal["total_variation"] = Field(
+        "total_variation", description="Selects total-variation differentiation."
+    )
+    strength: Positive = Field(
+        3.0,
+        description="Weight on the total variation of the rate, in units of each neuron's "
+        "measurement noise. More: fewer changes of the rate.",
+    )
+
+
+Rates = Annotated[
+    Differences | SavitzkyGolay | SmoothingSpline | TotalVariation, Field(discriminator="kind")
+]
 
 
 class Observation(Section):
@@ -99,3 +114,12 @@ class Observation(Section):
         description="Estimate of state and rate, for training.target: estimated. Null: the signal "
         "is the state, and training.target: finite_difference takes its differences.",
     )
+
+    @model_validator(mode="after")
+    def _noise_is_known(self) -> "Observation":
+        if isinstance(self.rate, TotalVariation) and self.noise == "none":
+            raise ValueError(
+                "rate.kind is 'total_variation', whose weight is in units of the measurement "
+                "noise, but noise is 'none'; set noise: autocovariance, or another rate.kind"
+            )
+        return self
