@@ -10,12 +10,13 @@ import numpy as np
 
 from ngpipe.acquisition.formats import hdf_files
 from ngpipe.acquisition.formats.chunked import Chunked
-from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, texts
+from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, Trials, texts
 from ngpipe.acquisition.formats.extras import needed
 from ngpipe.acquisition.formats.nwb_series import (
     Parts,
     candidate,
     centres,
+    centres_of_images,
     joined_letters,
     one_column,
 )
@@ -55,6 +56,11 @@ def reads(path: Path) -> Iterator[Contents]:
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in series.items()},  # type: ignore[misc]
                 hdf_files.columns(file),
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in single.items()},  # type: ignore[misc]
+                {
+                    _place(io, t): (lambda t=t: _trials(t))
+                    for t in everything
+                    if isinstance(t, pynwb.epoch.TimeIntervals)
+                },
             )
 
 
@@ -98,6 +104,11 @@ def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
         None if region is None else _positions(region.table, rows),
     )
     return candidate(path, parts)
+
+
+def _trials(table: Any) -> Trials:  # noqa: ANN401
+    start, stop = (np.asarray(table[f"{end}_time"].data[:], float) for end in ("start", "stop"))
+    return Trials(start, stop)
 
 
 def _chunked(data: Any) -> Chunked:  # noqa: ANN401
@@ -148,6 +159,11 @@ def _positions(table: Any, rows: np.ndarray) -> np.ndarray | None:  # noqa: ANN4
             column = table[name]
             found = centres(np.asarray(column.target.data[:]), np.asarray(column.data[:]))
             return None if found is None else found[rows]
+    if "image_mask" in table.colnames:
+        images = table["image_mask"].data
+        return centres_of_images(
+            lambda k: images[int(rows[k])], len(rows), len(np.shape(images)) - 1
+        )
     places = [name for name in ("x", "y", "z") if name in table.colnames]
     if not places:
         return None
