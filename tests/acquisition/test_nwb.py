@@ -274,3 +274,20 @@ def test_tables_that_part_no_frames_are_refused(with_trials):
         read(with_trials, segment="intervals/epochs")
     with pytest.raises(RecordingError, match=r"no frame, from 0 to 1\.9 s, lies in a trial"):
         read(with_trials, segment="intervals/invalid_times")
+
+
+def test_links_to_other_files_are_followed_and_told(tmp_path, rng):
+    data, manager = rng.normal(size=(20, 3)), pynwb.get_manager()
+    nwb, other = new_file(), new_file()
+    nwb.add_acquisition(pynwb.TimeSeries(name="s", data=data, unit="dF/F", rate=10.0))
+    with pynwb.NWBHDF5IO(tmp_path / "raw.nwb", "w") as io:
+        io.write(nwb)
+    with pynwb.NWBHDF5IO(tmp_path / "raw.nwb", "r", manager=manager) as io:
+        linked = io.read().acquisition["s"].data
+        other.add_acquisition(pynwb.TimeSeries(name="l", data=linked, unit="dF/F", rate=10.0))
+        with pynwb.NWBHDF5IO(tmp_path / "b.nwb", "w", manager=manager) as out:
+            out.write(other, link_data=True)
+    found = read(tmp_path / "b.nwb")
+    np.testing.assert_array_equal(found.values, data)
+    assert any("raw.nwb, to which b.nwb links" in note for note in found.notes)
+    assert not any("links" in note for note in read(tmp_path / "raw.nwb").notes)

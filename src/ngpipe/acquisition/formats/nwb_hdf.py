@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,15 @@ def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
         len(rows),
         None if region is None else _positions(region.table, rows),
     )
-    return candidate(path, parts)
+    found = candidate(path, parts)
+    place = Path(series.data.file.filename)
+    if place.resolve() == path.resolve():
+        return found
+    told = (
+        f"its values stand in {place}, to which {path.name} links; changes of that file are not "
+        "noticed, so import again after one"
+    )
+    return replace(found, notes=(*found.notes, told))
 
 
 def _trials(table: Any) -> Trials:  # noqa: ANN401
