@@ -224,3 +224,70 @@ def test_a_damaged_file_is_told(tmp_path):
         file.attrs["nwb_version"] = "2.8.0"
     with pytest.raises(RecordingError, match="cannot be read by pynwb"):
         read(tmp_path / "a.nwb")
+
+
+def test_positions_are_centres_of_image_masks(tmp_path, rng):
+    nwb = new_file()
+    rois, traces = table_of(nwb, 1)
+    plane = rois.imaging_plane
+    masks = rng.random((3, 5, 4)) * (rng.random((3, 5, 4)) < 0.5)
+    images = pynwb.ophys.PlaneSegmentation(name="images", description="i", imaging_plane=plane)
+    for mask in masks:
+        images.add_roi(image_mask=mask)
+    nwb.processing["ophys"]["ImageSegmentation"].add_plane_segmentation(images)
+    region = images.create_roi_table_region(description="seen", region=[0, 2])
+    made = {"data": rng.normal(size=(9, 2)), "rois": region, "unit": "dF/F", "rate": 1.0}
+    traces.create_roi_response_series(name="roi", **made)
+    with pynwb.NWBHDF5IO(tmp_path / "a.nwb", "w") as io:
+        io.write(nwb)
+    found = read(tmp_path / "a.nwb").positions
+    x, y = np.arange(5)[:, None], np.arange(4)
+    wanted = [[(m * x).sum() / m.sum(), (m * y).sum() / m.sum()] for m in masks[[0, 2]]]
+    np.testing.assert_allclose(found, wanted)
+
+
+@pytest.fixture
+def with_trials(tmp_path, rng):
+    """20 frames at 10 Hz; a table of two trials, not in order, the first from 0.3 to 0.8 s."""
+    nwb = new_file()
+    nwb.add_acquisition(
+        pynwb.TimeSeries(name="a", data=rng.normal(size=(20, 3)), unit="dF/F", rate=10.0)
+    )
+    for start, stop in ((1.2, 1.6), (0.3, 0.8)):
+        nwb.add_trial(start_time=start, stop_time=stop)
+    nwb.add_epoch(start_time=0.0, stop_time=1.0, tags=["one"])
+    nwb.add_epoch(start_time=0.5, stop_time=1.5, tags=["two"])
+    nwb.add_invalid_time_interval(start_time=50.0, stop_time=60.0)
+    with pynwb.NWBHDF5IO(tmp_path / "t.nwb", "w") as io:
+        io.write(nwb)
+    return tmp_path / "t.nwb"
+
+
+def test_a_table_of_trials_parts_the_frames(with_trials):
+    found = read(with_trials, segment="intervals/trials").segments.tolist()
+    words = ["before the trials", "trial 1", "after trial 1", "trial 0", "after trial 0"]
+    assert found == [word for word, n in zip(words, (3, 5, 4, 4, 4), strict=True) for _ in range(n)]
+
+
+def test_tables_that_part_no_frames_are_refused(with_trials):
+    with pytest.raises(RecordingError, match=r"trials of 'intervals/epochs' overlap.*0 to 1 s"):
+        read(with_trials, segment="intervals/epochs")
+    with pytest.raises(RecordingError, match=r"no frame, from 0 to 1\.9 s, lies in a trial"):
+        read(with_trials, segment="intervals/invalid_times")
+
+
+def test_links_to_other_files_are_followed_and_told(tmp_path, rng):
+    data, manager = rng.normal(size=(20, 3)), pynwb.get_manager()
+    nwb, other = new_file(), new_file()
+    nwb.add_acquisition(pynwb.TimeSeries(name="s", data=data, unit="dF/F", rate=10.0))
+    with pynwb.NWBHDF5IO(tmp_path / "raw.nwb", "w") as io:
+        io.write(nwb)
+    with pynwb.NWBHDF5IO(tmp_path / "raw.nwb", "r", manager=manager) as io:
+        linked = io.read().acquisition["s"].data
+        other.add_acquisition(pynwb.TimeSeries(name="l", data=linked, unit="dF/F", rate=10.0))
+        with pynwb.NWBHDF5IO(tmp_path / "b.nwb", "w", manager=manager) as out:
+            out.write(other, link_data=True)
+    found = read(tmp_path / "b.nwb")
+    np.testing.assert_array_equal(found.values, data)
+    assert any("raw.nwb, to which b.nwb links" in note for note in found.notes)
+    assert not any("links" in note for note in read(tmp_path / "raw.nwb").notes)

@@ -112,3 +112,34 @@ def test_a_folder_without_its_cells_is_refused(folder, change, words):
     change(folder)
     with pytest.raises(RecordingError, match=words):
         read(folder, series="F")
+
+
+@pytest.mark.parametrize("number", [int, float, np.float64, np.int64, np.float32])
+def test_positions_are_the_centres_of_stat(folder, number):
+    centres = [[number(3 * k + 2), number(100 + k)] for k in range(5)]
+    stat = [
+        {
+            "ypix": np.arange(k + 3, dtype=np.int32),
+            "lam": np.ones(k + 3, np.float32),
+            "med": c,
+            "n": 7,
+        }
+        for k, c in enumerate(centres)
+    ]
+    np.save(folder / "stat.npy", np.array(stat, dtype=object), allow_pickle=True)
+    found = read(folder, series="F").positions
+    np.testing.assert_array_equal(found, [[101, 5], [102, 8], [104, 14]])
+
+
+def test_no_pickle_of_stat_is_run(folder, tmp_path):
+    stat = [{"med": [1.0, 2.0], "trap": Trap(tmp_path / "sprung")} for _ in range(5)]
+    np.save(folder / "stat.npy", np.array(stat, dtype=object), allow_pickle=True)
+    assert read(folder, series="F").positions.tolist() == [[2.0, 1.0]] * 3
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_centres_that_cannot_be_read_are_left_out(folder):
+    np.save(
+        folder / "stat.npy", np.array([{"med": [1.0, 2.0]}] * 4, dtype=object), allow_pickle=True
+    )
+    assert read(folder, series="F").positions is None

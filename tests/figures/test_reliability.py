@@ -76,6 +76,11 @@ def test_forecast_errors_are_relative_to_the_variance():
     drawn = {line.get_label(): line for line in ax.lines}
     np.testing.assert_allclose(drawn["no change"].get_ydata()[:2], [0.2 / 20, 0.4 / 20])
     np.testing.assert_allclose(drawn["model"].get_xdata(), rollout["lead"])
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert legend.get_texts()[0].get_text() == "model"
+    below = legend.get_window_extent()
+    assert 0 < below.y0 < below.y1 < ax.xaxis.label.get_window_extent().y0  # hides no curve
 
 
 def test_one_diverged_start_ends_the_line_of_the_model():

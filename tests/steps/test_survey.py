@@ -89,6 +89,21 @@ def test_drift_that_is_absent_is_left_out_too(tmp_path):
     assert recordings.load(path, PLAIN, CPU).stretches is None
 
 
+@pytest.mark.parametrize("lacking", [False, True])
+def test_states_and_rates_that_lack_most_frames_leave_the_others(lacking, tmp_path):
+    """A frame that has neither state nor rate lacks one frame, not two."""
+    values = plain().astype("float32")
+    values[100:150] = values[250:] = np.nan
+    sessions = {}
+    if lacking:
+        values[:200, 3] = np.nan
+        sessions = {"session": ("time", np.repeat(["a", "b"], N // 2))}
+    rate = xr.Variable(("time", "neuron"), values, {"reach": [0, 1]})
+    path = stored(recorded(activity=values, rate=rate).assign_coords(sessions), tmp_path)
+    cfg = BY_PAIRS.model_copy(update={"target": "estimated", "held_out": 0.2})
+    assert recordings.load(path, cfg, CPU).n_usable == 200
+
+
 @pytest.mark.parametrize("solver", ["gradient", "closed_form"])
 @pytest.mark.parametrize(
     ("change", "words"),

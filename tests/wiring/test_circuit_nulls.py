@@ -102,22 +102,24 @@ MEASURES = {
     "reciprocal": lambda c: pair_counts(c)["reciprocal"],
     "triads": lambda c: triad_counts(c).tolist(),
     "by_distance": by_bin,
+    "pairs_at_distance": lambda c: [len(weights) - weights.count(0.0) for weights in by_bin(c)],
 }
 WEIGHTS = {"edges", "weights", "sizes"}
 TOPOLOGY = {"edges", "topology", "in_degree", "out_degree", "mutual", "reciprocal", "triads"}
-TOPOLOGY |= {"types_received", "types_sent_to"}
+TOPOLOGY |= {"types_received", "types_sent_to", "pairs_at_distance"}
 DEGREE = WEIGHTS | {"diagonal", "in_degree", "out_degree", "sent"}
 KEEPS = {
     "permuted_connections": WEIGHTS,
     "permuted_without_autapses": WEIGHTS | {"diagonal"},
     "permuted_weights": WEIGHTS | TOPOLOGY,
     "permuted_weights_of_senders": WEIGHTS | TOPOLOGY | {"sent", "signs_received"},
-    "distance": WEIGHTS | {"diagonal", "by_distance"},
+    "distance": WEIGHTS | {"diagonal", "by_distance", "pairs_at_distance"},
     "erdos_renyi": {"diagonal"},
     "degree": DEGREE,
     "degree_and_reciprocity": DEGREE | {"mutual", "reciprocal"},
     "degree_and_sign": DEGREE | {"signs_received"},
     "degree_and_type": DEGREE | {"types_received", "types_sent_to"},
+    "degree_and_distance": DEGREE | {"pairs_at_distance"},
     "signs": TOPOLOGY | {"sizes"},
 }
 LACKING = {"signs": "sign", "types": "cell_type", "positions": "'x'"}

@@ -3,12 +3,14 @@ r"""State and rate of change of a signal: a pair of filters, one for each, of th
 | method | state at frame t | rate |
 |---|---|---|
 | finite difference | y_t | (y_{t+1} - y_t) / h |
-| Savitzky-Golay | value at t of the polynomial through the frames around t | its slope |
-| smoothing spline | :math:`\arg\min_z |y - z|^2 + \lambda |\Delta^3 z|^2` at t | its slope |
+| Savitzky-Golay | value at t of the polynomial through the frames around t | difference of states |
+| smoothing spline | :math:`\arg\min_z |y - z|^2 + \lambda |\Delta^3 z|^2` | difference of states |
 
-The regression of rates on states is linear in both sides, so what counts is that both are filtered
-alike: a filter of state and rate alike leaves dx/dt = f(x) true to the second order of its length,
-and takes noise from both sides. The spline is used far from the ends of a stretch, where it is a
+The difference is the central one of fourth order. What counts is that state and rate are filtered
+alike: that leaves dx/dt = f(x) true to the second order of the filter's length, and takes noise
+from both sides. (The slope of a Savitzky-Golay polynomial is the rate averaged over its whole
+window, while its value averages over far fewer frames: the rate is then too small for the state.)
+The spline is used far from the ends of a stretch, where it is a
 filter too (Silverman 1984, Ann. Stat. 12:898); lambda is that of the largest evidence.
 """
 
@@ -78,12 +80,10 @@ def savitzky_golay(dt: float, window: int, order: int) -> Estimator:
     Args:
         dt: frame interval.
         window: frames, an odd number.
-        order: of the polynomial; what is one of this order is estimated exactly.
+        order: of the polynomial; what is one of this order, up to the fourth, is estimated exactly.
     """
-    first = -(window // 2)
-    value = savgol_coeffs(window, order, use="dot")
-    slope = savgol_coeffs(window, order, deriv=1, delta=dt, use="dot")
-    return Estimator(Filter(value, first), Filter(slope, first))
+    state = Filter(savgol_coeffs(window, order, use="dot"), -(window // 2))
+    return Estimator(state, Filter(SLOPE / dt, -2) @ state)
 
 
 def smoothing_spline(dt: float, penalty: float) -> Estimator:

@@ -87,13 +87,13 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
         if name not in names or name not in dataset:
             continue
         _check_numbers(dataset[name], path)
-        digest = _Digest(dataset[name])
+        digest, lost = _Digest(dataset[name]), np.zeros_like(absent)
         for start, block in _blocks(dataset[name]):
             digest.add(block)
             with np.errstate(over="ignore"):
                 here = np.isfinite(block.astype(np.float32, copy=False))
             finite[start : start + len(block)] &= here.all(axis=1)
-            absent += (~here).sum(axis=0)
+            lost += (~here).sum(axis=0)
             if name == "activity":
                 _note(seen, session[start : start + len(block)], here)
                 whole = here.all()  # then no copy is needed
@@ -102,6 +102,8 @@ def survey(dataset: xr.Dataset, path: Path, names: Iterable[str]) -> Survey:
                 low = np.minimum(low, least.min(axis=0))
                 high = np.maximum(high, most.max(axis=0))
         identity[name] = digest.text
+        # Activity and its rate mostly lack the same frames.
+        absent = np.maximum(absent, lost)
     if seen[:, seen.any(axis=0)].all():
         return Survey(finite, absent, low, high, identity)
     finite, absent = _missing(dataset, names, session, seen)
@@ -145,13 +147,15 @@ def _missing(
     """Frames that have all values of the neurons that their session sees, and those without."""
     finite, absent = np.ones(len(session), dtype=bool), np.zeros(seen.shape[1], dtype=np.int64)
     for name in set(LONG) & names & set(map(str, dataset.variables)):
+        lost = np.zeros_like(absent)
         for start, block in _blocks(dataset[name]):
             part = slice(start, start + len(block))
             with np.errstate(over="ignore"):
                 here = np.isfinite(block.astype(np.float32, copy=False))
             lacks = ~here & seen[session[part]]
             finite[part] &= ~lacks.any(axis=1)
-            absent += lacks.sum(axis=0)
+            lost += lacks.sum(axis=0)
+        absent = np.maximum(absent, lost)
     return finite, np.where(seen.any(axis=0), absent, len(session))
 
 

@@ -84,6 +84,11 @@ class Recording:
         return self.rate is not None and self.reach is None
 
     @property
+    def shares_noise(self) -> bool:
+        """True if the noise of a neuron's activity is part of its rate too."""
+        return not self.exact
+
+    @property
     def memory(self) -> int:
         """Frames from one to the next whose state and target share no measured frame with it."""
         if self.reach is not None:
@@ -232,6 +237,13 @@ class Recording:
         known = self.training_frames
         return _spread(known[self._joined(known, self.memory, known)], n)
 
+    def with_past(
+        self, frames: FrameIndices
+    ) -> tuple[Int[Tensor, " later"], Int[Tensor, " later"]]:
+        """Those of some frames that have frames ``memory`` before them, and the latter."""
+        mine = frames[self._joined(frames, -self.memory, self.usable)]
+        return mine, mine - self.memory
+
     def judging_pairs(self) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]]:
         """Pairs of frames, ``memory`` apart or a little more, of which the first chooses models."""
         held_out = self._frames_of(self.blocks[1::2])
@@ -251,7 +263,9 @@ class Recording:
         if self.stretches is None:
             return there
         stops = torch.tensor([s.stop for s in self.stretches])
-        here, other = (torch.searchsorted(stops, f, right=True) for f in (frames, frames + step))
+        here, other = (
+            torch.searchsorted(stops, f.contiguous(), right=True) for f in (frames, frames + step)
+        )
         return there & (here == other)
 
     def informative_sample(self, n: int) -> FrameIndices:

@@ -16,8 +16,8 @@ class Agreement(Section):
 
     nulls: tuple[NullName, ...] = Field(
         ("degree_and_reciprocity",),
-        description="Names of the nulls to compare with. `distance` needs "
-        "positions of the neurons. Empty: none.",
+        description="Names of the nulls to compare with. `distance` and "
+        "`degree_and_distance` need positions of the neurons. Empty: none.",
     )
     draws: Count = Field(
         200,

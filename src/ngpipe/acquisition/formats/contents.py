@@ -55,6 +55,42 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """Begin and end of each trial [s], on the clock of the activity."""
+
+    start: Float[np.ndarray, " trial"]
+    stop: Float[np.ndarray, " trial"]
+
+    def of(self, times: Float[np.ndarray, " frame"], path: Path, name: str) -> np.ndarray:
+        """The trial of every frame, in words; frames between two trials are apart from both.
+
+        Raises:
+            RecordingError: trials overlap, or hold no frame.
+        """
+        order = np.argsort(self.start, kind="stable")
+        start, stop = self.start[order], self.stop[order]
+        over = np.flatnonzero(start[1:] < stop[:-1])
+        if len(over):
+            k = over[0]
+            raise RecordingError(
+                f"{path}: trials of '{name}' overlap, the first two from {start[k]:g} to "
+                f"{stop[k]:g} s and from {start[k + 1]:g} s on; name another table in "
+                "source.segment, or leave it out"
+            )
+        k = np.searchsorted(start, times, side="right") - 1
+        inside = (k >= 0) & (times < stop[k.clip(0)])
+        if not inside.any():
+            raise RecordingError(
+                f"{path}: no frame, from {times[0]:g} to {times[-1]:g} s, lies in a trial of "
+                f"'{name}', from {start[0]:g} to {stop[-1]:g} s; correct source.segment"
+            )
+        number = np.append(order, -1)[k]
+        words = np.where(inside, "trial ", "after trial ")
+        found = np.char.add(words, number.astype(str))
+        return np.where(k < 0, "before the trials", found)
+
+
+@dataclass(frozen=True)
 class Contents:
     """All of a file that could be activity, times, labels or trials; nothing is read before use."""
 
@@ -65,6 +101,8 @@ class Contents:
     """Arrays of one dimension, by name: times, labels, trials."""
     traces: Mapping[str, Callable[[], Candidate]] = field(default_factory=dict)
     """Series with one value for each sample: no activity, but maybe a stimulus or behaviour."""
+    trials: Mapping[str, Callable[[], Trials]] = field(default_factory=dict)
+    """Tables of trials, by name."""
 
 
 def described(contents: Contents, source: Recorded, *, in_order: bool = True) -> Series:
@@ -83,7 +121,9 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
     found = _without_columns(chosen(contents, source.series)(), path, source)
     columns = {**contents.columns, **found.own}
     labels = _texts(_column(path, columns, source.labels))
-    times, segments = (_column(path, columns, name) for name in (source.time, source.segment))
+    trials = contents.trials.get(source.segment or "")
+    in_table = source.segment if trials is None else None
+    times, segments = (_column(path, columns, name) for name in (source.time, in_table))
     if found.labels is not None:
         _refuse_times(found, path, source)
     if times is not None:
@@ -106,8 +146,23 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
         segments=found.segments if segments is None else segments,
         notes=(*found.notes, *reason),
     )
+    if trials is not None and source.segment is not None:
+        series = _in_trials(series, trials(), source.segment, source.rate)
     _check_lengths(series, source)
     return series
+
+
+def _in_trials(series: Series, trials: Trials, name: str, rate: float | None) -> Series:
+    """The same with the trial of each frame from a table of trials."""
+    times, rate = series.times, series.rate or rate
+    if times is None and rate is None:
+        raise RecordingError(
+            f"{series.path} gives neither times nor a rate of its frames, so it is not known which "
+            f"of them lie in the trials of '{name}'; set source.rate"
+        )
+    if times is None:
+        times = series.start + np.arange(series.n_frames) / rate
+    return replace(series, segments=trials.of(times, series.path, name))
 
 
 def chosen(contents: Contents, name: str | None) -> Callable[[], Candidate]:

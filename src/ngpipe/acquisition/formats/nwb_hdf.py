@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 
 from ngpipe.acquisition.formats import hdf_files
 from ngpipe.acquisition.formats.chunked import Chunked
-from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, texts
+from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, Trials, texts
 from ngpipe.acquisition.formats.extras import needed
 from ngpipe.acquisition.formats.nwb_series import (
     Parts,
     candidate,
     centres,
+    centres_of_images,
     joined_letters,
     one_column,
 )
@@ -55,6 +57,11 @@ def reads(path: Path) -> Iterator[Contents]:
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in series.items()},  # type: ignore[misc]
                 hdf_files.columns(file),
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in single.items()},  # type: ignore[misc]
+                {
+                    _place(io, t): (lambda t=t: _trials(t))
+                    for t in everything
+                    if isinstance(t, pynwb.epoch.TimeIntervals)
+                },
             )
 
 
@@ -97,7 +104,20 @@ def _candidate(path: Path, name: str, series: Any) -> Candidate:  # noqa: ANN401
         len(rows),
         None if region is None else _positions(region.table, rows),
     )
-    return candidate(path, parts)
+    found = candidate(path, parts)
+    place = Path(series.data.file.filename)
+    if place.resolve() == path.resolve():
+        return found
+    told = (
+        f"its values stand in {place}, to which {path.name} links; changes of that file are not "
+        "noticed, so import again after one"
+    )
+    return replace(found, notes=(*found.notes, told))
+
+
+def _trials(table: Any) -> Trials:  # noqa: ANN401
+    start, stop = (np.asarray(table[f"{end}_time"].data[:], float) for end in ("start", "stop"))
+    return Trials(start, stop)
 
 
 def _chunked(data: Any) -> Chunked:  # noqa: ANN401
@@ -148,6 +168,11 @@ def _positions(table: Any, rows: np.ndarray) -> np.ndarray | None:  # noqa: ANN4
             column = table[name]
             found = centres(np.asarray(column.target.data[:]), np.asarray(column.data[:]))
             return None if found is None else found[rows]
+    if "image_mask" in table.colnames:
+        images = table["image_mask"].data
+        return centres_of_images(
+            lambda k: images[int(rows[k])], len(rows), len(np.shape(images)) - 1
+        )
     places = [name for name in ("x", "y", "z") if name in table.colnames]
     if not places:
         return None

@@ -167,6 +167,27 @@ def joined_letters(values: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
     return np.array(["".join(words[a:b]) for a, b in zip(starts, ends.astype(int), strict=True)])
 
 
+def centres_of_images(
+    image: Callable[[int], np.ndarray], n: int, dimensions: int
+) -> np.ndarray | None:
+    """Centre of mass of each ROI [pixel], of images of its weights.
+
+    Args:
+        image: of one ROI; its axes are x, y (and z), as NWB prescribes.
+        n: number of ROIs.
+        dimensions: of an image.
+    """
+    if dimensions not in (2, 3):
+        return None
+    found = np.full((n, dimensions), np.nan)
+    for k in range(n):
+        weight = np.nan_to_num(np.asarray(image(k), dtype=np.float64))
+        if weight.sum() > 0:
+            grid = np.indices(weight.shape).reshape(dimensions, -1)
+            found[k] = grid @ weight.ravel() / weight.sum()
+    return found
+
+
 def centres(masks: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
     """Centre of mass of each ROI [pixel], of its pixels or voxels with their weights."""
     names = [n for n in ("x", "y", "z") if n in (masks.dtype.names or ())]

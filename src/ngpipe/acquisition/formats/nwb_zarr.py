@@ -10,11 +10,12 @@ import numpy as np
 
 from ngpipe import opening
 from ngpipe.acquisition.formats.chunked import Chunked
-from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, texts
+from ngpipe.acquisition.formats.contents import NUMBERS, Candidate, Contents, Trials, texts
 from ngpipe.acquisition.formats.nwb_series import (
     Parts,
     candidate,
     centres,
+    centres_of_images,
     joined_letters,
     one_column,
 )
@@ -46,6 +47,11 @@ def reads(path: Path) -> Iterator[Contents]:
         {n: partial(_candidate, path, arrays, n) for n in series},  # type: ignore[misc]
         {n: (lambda a=a: _plain(a)) for n, a in arrays.items() if len(a.shape) == 1},  # type: ignore[misc]
         {n: partial(_candidate, path, arrays, n) for n in single},  # type: ignore[misc]
+        {
+            n.removesuffix("/start_time"): partial(_trials, arrays, n.removesuffix("/start_time"))
+            for n in arrays
+            if n.endswith("/start_time") and n.replace("start_time", "stop_time") in arrays
+        },
     )
 
 
@@ -87,6 +93,11 @@ def _candidate(path: Path, arrays: Arrays, name: str) -> Candidate:
     return candidate(path, parts)
 
 
+def _trials(arrays: Arrays, table: str) -> Trials:
+    start, stop = (np.asarray(arrays[f"{table}/{end}_time"][:], float) for end in ("start", "stop"))
+    return Trials(start, stop)
+
+
 def _chunked(data: Any) -> Chunked:  # noqa: ANN401
     if len(data.shape) == 1:
         return one_column(data.shape[0], np.dtype(data.dtype), lambda rows: np.asarray(data[rows]))
@@ -121,5 +132,7 @@ def _positions(arrays: Arrays, table: str, rows: np.ndarray) -> np.ndarray | Non
         if (masks := arrays.get(f"{table}/{name}")) is not None:
             found = centres(masks[:], np.asarray(arrays[f"{table}/{name}_index"][:]))
             return None if found is None else found[rows]
+    if (images := arrays.get(f"{table}/image_mask")) is not None:
+        return centres_of_images(lambda k: images[int(rows[k])], len(rows), len(images.shape) - 1)
     places = [arrays[f"{table}/{n}"] for n in ("x", "y", "z") if f"{table}/{n}" in arrays]
     return np.stack([np.asarray(p[:], float)[rows] for p in places], axis=1) if places else None

@@ -4,6 +4,7 @@ import pickletools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _OTHER = re.compile(r"F\s*-\s*(\d*\.?\d+)\s*\*?\s*Fneu")
 _UNITS = "a.u."
 _NUMBERS = {"BINFLOAT", "FLOAT", "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1"}
 """Instructions of a pickle that give a number."""
+_KEEPS = {"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
+_CALLS = {"GET", "BINGET", "LONG_BINGET"}
+_KIND = re.compile(r"[fiu][1248]")
+"""Types of numpy's numbers, as pickles name them."""
 _OPTIONS = ("ops.npy", "settings.npy")
 
 
@@ -38,6 +43,7 @@ def reads(path: Path) -> Iterator[Contents]:
     folder = _folder(path)
     cells, note = _cells(folder)
     rate, told = _rate(folder)
+    centres = _centres(folder, len(cells))
     notes = (note, *told)
 
     def candidate(name: str, values: Chunked, *more: str) -> Candidate:
@@ -57,6 +63,7 @@ def reads(path: Path) -> Iterator[Contents]:
             rate=rate,
             labels=labels,
             numbered=True,
+            positions=None if centres is None else centres[keep],
             notes=(*notes, *more),
         )
 
@@ -151,6 +158,83 @@ def _rate(folder: Path) -> tuple[float | None, tuple[str, ...]]:
         return found.pop(), ()
     said = f"say several rates fs, {sorted(found)}" if found else "say no rate fs that can be read"
     return None, (f"{' and '.join(_OPTIONS)} {said} without running a pickle",)
+
+
+def _centres(folder: Path, n: int) -> np.ndarray | None:
+    """Centre ``med`` of each ROI [pixel], x first; None if it cannot be read of all of them."""
+    place = folder / "stat.npy"
+    if not place.is_file():
+        return None
+    found = list(_pairs_of(place, "med"))
+    return np.array(found)[:, ::-1] if len(found) == n else None
+
+
+def _pairs_of(place: Path, key: str) -> Iterator[tuple[float, float]]:
+    """Two numbers behind a key in each of some pickled dictionaries. Nothing of it is run."""
+    told, pair = _Told(), None
+    with place.open("rb") as file:
+        try:
+            numpy_files.header(file)
+            for code, argument, _ in pickletools.genops(file):
+                found = told.by(code.name, argument)
+                if isinstance(found, str):
+                    pair = [] if found == key else pair
+                elif found is not None and pair is not None:
+                    pair.append(found)
+                if pair is not None and len(pair) == 2:
+                    yield pair[0], pair[1]
+                    pair = None
+        except ValueError:
+            return
+
+
+@dataclass(frozen=True)
+class _Type:
+    """A type of numpy in a memo."""
+
+    name: str
+
+
+class _Told:
+    """What instructions of a pickle tell one by one: keys, and numbers.
+
+    Numbers are plain ones or those of numpy, which are bytes behind a type. A type is written once,
+    with numbers about itself, and called up from the memo later.
+    """
+
+    def __init__(self) -> None:
+        self._memo: dict[int, object] = {}
+        self._last: object = None
+        self._kind, self._in_type = "", False
+
+    def by(self, code: str, argument: object) -> str | float | None:
+        """A text or a number, if the instruction gives one."""
+        if code in _KEEPS:
+            place = len(self._memo) if argument is None else int(argument)  # type: ignore[call-overload]
+            self._memo[place] = self._last
+            return None
+        self._last = self._memo.get(int(argument)) if code in _CALLS else argument  # type: ignore[call-overload]
+        if code == "REDUCE":
+            self._last = _Type(self._kind)
+        if code == "BUILD":
+            self._in_type = False
+        if isinstance(self._last, _Type):
+            self._kind = self._last.name
+            return None
+        return self._value(code)
+
+    def _value(self, code: str) -> str | float | None:
+        value = self._last
+        if isinstance(value, str) and _KIND.fullmatch(value):
+            self._kind, self._in_type = value, True
+            return None
+        if self._in_type:
+            return None
+        if isinstance(value, int | float) and code in _NUMBERS:
+            return float(value)
+        if isinstance(value, bytes) and self._kind and len(value) == int(self._kind[1:]):
+            return float(np.frombuffer(value, f"<{self._kind}")[0])
+        return value if isinstance(value, str) else None
 
 
 def _numbers_of(place: Path, key: str) -> Iterator[float]:

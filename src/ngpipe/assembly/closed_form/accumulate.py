@@ -23,7 +23,6 @@ def solve_rows(
     transfer: Transfer,
     rows: Int[Tensor, " row"],
     gram: Gram,
-    state_noise: Float[Tensor, " neuron"] | None = None,
 ) -> Iterator[tuple[Int[Tensor, " block"], Rows]]:
     """Normal equations of many rows with one Gram matrix, block by block.
 
@@ -32,34 +31,12 @@ def solve_rows(
         transfer: what senders send.
         rows: whose rows.
         gram: of what is sent.
-        state_noise: standard deviation of the noise of activity that is taken out of the own
-            columns of the rows; none by default.
     """
     size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.n_own))
     padding = smoothness(equations, gram.moment.device)
     for block in rows.split(size):
-        noise = None if state_noise is None else own_noise(equations, block, state_noise)
         found = moments(equations, transfer, block)
-        yield block, Rows(gram, block, found, padding, own_noise=noise)
-
-
-def own_noise(
-    equations: Equations, rows: Int[Tensor, " row"], state_noise: Float[Tensor, " neuron"]
-) -> Float[Tensor, "row column column"]:
-    """Part of the moments of the rows' own columns that is measurement noise of the neuron.
-
-    Args:
-        equations: frames.
-        rows: which neurons.
-        state_noise: standard deviation of the noise of activity.
-    """
-    total: Any = 0
-    sd = state_noise[rows].to(torch.float64)
-    for part in equations.stretches(3 * len(rows) * equations.n_own):
-        high, low = (part.own(rows, shift) for shift in (sd, -sd))
-        half = ((high - low) / 2).transpose(0, 1)
-        total = total + half.mT @ half / len(equations)
-    return total
+        yield block, Rows(gram, block, found, padding)
 
 
 def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre pre"]:

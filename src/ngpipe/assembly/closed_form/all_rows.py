@@ -66,7 +66,7 @@ def _solve(
 ) -> Float[Tensor, " row"]:
     """Rows that see one psi, into the solution; returns their held-out mean squares."""
     gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
-    blocks = _blocks(problem, solution, fit, members, equations, gram, None)
+    blocks = _blocks(problem, solution, fit, members, equations, gram)
     return torch.cat([left for *_, left in blocks])
 
 
@@ -83,9 +83,7 @@ def _solve_with_errors(
     solution.inflation = max(solution.inflation, q)
     typical = uncertainty.typical(members, problem.recording.n_neurons)
     gram, sender_noise = without_noise(problem, fit, members, equations)
-    sd, share = problem.recording.state_noise, sender_noise.removed
-    own_noise = None if sd is None or share == 0 else share**0.5 * sd
-    for normal, found, left in _blocks(problem, solution, fit, members, equations, gram, own_noise):
+    for normal, found, left in _blocks(problem, solution, fit, members, equations, gram):
         noise = uncertainty.noise_variance(normal.gram, found, n, left)
         solution.noise[normal.rows] = noise
         solution.error[normal.rows] = uncertainty.standard_errors(
@@ -98,7 +96,12 @@ def _solve_with_errors(
         spectra.append(normal.spectrum(typical))
     seen = evidence(problem, solution, members)
     told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
-    told = replace(told, sender_noise=sender_noise.size, removed=sender_noise.removed)
+    told = replace(
+        told,
+        sender_noise=sender_noise.size,
+        removed=sender_noise.removed,
+        shared_noise=problem.shared_noise,
+    )
     solution.told(told)
     error, weights = solution.error[members], solution.weights[members]
     solution.error[members] = diagnosis.widened(error, weights, told, q)
@@ -112,14 +115,13 @@ def _blocks(
     members: Int[Tensor, " row"],
     equations: Equations,
     gram: Gram,
-    state_noise: Float[Tensor, " neuron"] | None,
 ) -> Iterator[tuple[Rows, RowFit, Float[Tensor, " block"]]]:
     """Rows that see one psi, into the solution block by block; with their held-out mean squares."""
     held_out = replace(problem.held_out, phi=fit.phi)
     own, done = None, 0
     if problem.cfg.network.one_type:
         own = shared_phi(equations, fit.transfer, members, gram)
-    for rows, normal in solve_rows(equations, fit.transfer, members, gram, state_noise):
+    for rows, normal in solve_rows(equations, fit.transfer, members, gram):
         found = normal.solve(None if own is None else own.expand(len(rows), -1))
         solution.enter(rows, found)
         solution.level[rows] = normal.moments.target

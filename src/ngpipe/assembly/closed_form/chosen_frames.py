@@ -166,6 +166,8 @@ def smoothness(equations: "Equations", device: torch.device) -> Float[Tensor, "c
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
 """Input of all neurons at some times [tau]."""
+NoiseAt = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
+"""What is subtracted from rates at some activity [1/tau]."""
 DriveOf = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
 """From activity to what every neuron receives, sum_j W_ij psi_j."""
 
@@ -180,6 +182,8 @@ class Source:
     omega_at: OmegaAt | None = None
     """The input, if it is known."""
     mode: str | None = None
+    shared_noise: NoiseAt | None = None
+    """What the rate shares with the noise of activity, as a function of activity, if known."""
     drive_of: DriveOf | None = None
     """What recorded inputs scale, if they are multiplicative, as far as it is known."""
 
@@ -226,6 +230,14 @@ class Source:
         """
         return self._read(self.chosen)
 
+    def beside(
+        self, now: Int[Tensor, " frame"], past: Int[Tensor, " frame"], width: int
+    ) -> Iterator[tuple[Frames, Float[Tensor, "part neuron"]]]:
+        """Some frames, and activity at as many others, a stretch at a time."""
+        size = stretch_length(width)
+        for here, there in zip(now.split(size), past.split(size), strict=True):
+            yield self._read(here), self.recording.activity[there]
+
     def _read(self, chosen: Int[Tensor, " frame"]) -> Frames:
         x, rate = self.recording.batch(chosen)
         broken = ~(x.isfinite() & rate.isfinite())
@@ -235,6 +247,8 @@ class Source:
                 f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
                 f"{NOT_FINITE}"
             )
+        if self.shared_noise is not None:
+            rate = rate.double() - self.shared_noise(x)
         times = self.recording.times(chosen).to(x.device)
         omega = None if self.omega_at is None else self.omega_at(times)
         if omega is not None and self.mode == "multiplicative" and not omega.all():

@@ -80,6 +80,8 @@ class Diagnosis:
     """Share of measurement noise in the mean square of what a neuron sends; 0 if none is known."""
     removed: float = 0.0
     """Share of this noise that was taken out of the equations of W."""
+    shared_noise: float = 0.0
+    """Noise that state and rate of a neuron share, taken out: root mean square of kappa [1/tau]."""
     unobserved_rank: int = 0
     """Directions that residuals of different neurons have in common."""
     unobserved_share: float = 0.0

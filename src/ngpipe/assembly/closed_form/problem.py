@@ -1,5 +1,6 @@
 """The problem that the closed form solves: a recording, settings, and the frames of every stage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.chosen_frames import DriveOf, Equations, Frames, Source
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.shared_noise import shared_noise
 from ngpipe.assembly.closed_form.spline import Spline
-from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.assembly.closed_form.transfer import Fit, Report
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import ClosedForm, Training
 from ngpipe.errors import DivergenceError
@@ -55,6 +57,8 @@ class Problem:
     """Frames that choose ridge and basis."""
     n_rows: int
     """Rows that psi is found on."""
+    shared_noise: float = 0.0
+    """Root mean square of the covariance of the noise of state and rate that was taken out."""
     every: int | None = None
     """Step between all training frames that the final rows are solved from; None: ``frames``."""
 
@@ -170,6 +174,27 @@ class Problem:
             return self
         return replace(self, every=len(self.everything) // enough)
 
+    def freed(self, fit: Fit) -> "Problem":
+        """Without the noise that states share with estimated rates; itself where there is none.
+
+        Args:
+            fit: psi, as far as it is known.
+        """
+        if not self.recording.shares_noise or self.cfg.input == "field":
+            return self
+        every = -(-len(self.everything) // NOISY_FRAMES)
+        some = replace(self.everything.part(slice(None, None, every)), phi=fit.phi)
+        found = shared_noise(some, fit)
+        size = float(found.kappa.square().mean().sqrt())
+        self.report("noise shared by state and rate", size=size)
+
+        def without(equations: Equations) -> Equations:
+            if isinstance(equations, Source):
+                return replace(equations, shared_noise=found.at)
+            return replace(equations, rate=equations.rate.double() - found.at(equations.x))
+
+        return replace(self._changed(without), shared_noise=size)
+
     def knowing(self, omega: KnottedInput) -> "Problem":
         """With an input that was found as if it were known."""
         n = self.recording.n_neurons
@@ -182,8 +207,12 @@ class Problem:
                 return replace(equations, omega_at=omega_at, mode=omega.mode)
             return replace(equations, omega=omega_at(equations.times), mode=omega.mode)
 
+        return self._changed(known)
+
+    def _changed(self, change: Callable[[Equations], Equations]) -> "Problem":
+        """With the frames of all stages changed."""
         names = ("everything", "frames", "few", "held_out")
-        changed: Any = {name: known(getattr(self, name)) for name in names}
+        changed: Any = {name: change(getattr(self, name)) for name in names}
         return replace(self, **changed)
 
     def scaling(self, drive_of: DriveOf) -> "Problem":

@@ -167,8 +167,6 @@ class Rows:
             square.
         shared: weight of every row, if all rows are to have the same coefficients of their own
             columns.
-        own_noise: part of the moments of the own columns that is measurement noise of the neuron;
-            it is taken out as far as that leaves them independent of what is sent.
 
     Raises:
         DivergenceError: the own columns of a row are not independent of what is sent.
@@ -181,7 +179,6 @@ class Rows:
         moments: Moments,
         padding: Float[Tensor, "column column"],
         shared: Float[Tensor, " row"] | None = None,
-        own_noise: Float[Tensor, "row column column"] | None = None,
     ) -> None:
         self.gram, self.rows, self.moments, self.shared = gram, rows, moments, shared
         crossed = moments.sent_own
@@ -195,9 +192,6 @@ class Rows:
         level = level_of(moments.own_own, padding)
         self._own = moments.own_own + level[:, None, None] * padding
         reduced = self._own - self.eliminated @ self.eliminated.mT
-        if own_noise is not None:
-            freed = _freed(reduced, own_noise)
-            self._own, reduced = self._own + freed - reduced, freed
         self.reduced = self._together(reduced)
         self.schur, failed = torch.linalg.cholesky_ex(self.reduced)
         if failed.any():
@@ -216,10 +210,15 @@ class Rows:
         weights = self.gram.other_half(half.T).T
         return RowFit(weights, own, self.mean_square(self.gram, self.moments, weights, own))
 
-    def aimed(self, sent_target: Float[Tensor, "pre row"]) -> "Rows":
-        """The same equations with other products of target and what is sent."""
+    def aimed(
+        self,
+        sent_target: Float[Tensor, "pre row"],
+        own_target: Float[Tensor, "row column"] | None = None,
+    ) -> "Rows":
+        """The same equations with other products of target and what is sent, or own columns."""
         other = copy(self)
-        other.moments = replace(self.moments, sent_target=sent_target)
+        own = self.moments.own_target if own_target is None else own_target
+        other.moments = replace(self.moments, sent_target=sent_target, own_target=own)
         other._aim()
         return other
 
@@ -312,16 +311,3 @@ def level_of(
 ) -> Float[Tensor, "*row"]:
     """Mean square of the own columns that are padded: those of inputs have units of their own."""
     return own.diagonal(dim1=-2, dim2=-1)[..., padding.diagonal() > 0].mean(-1)
-
-
-def _freed(
-    reduced: Float[Tensor, "row column column"], noise: Float[Tensor, "row column column"]
-) -> Float[Tensor, "row column column"]:
-    """Every row's matrix minus its noise, along each direction as much as leaves it positive."""
-    factor, failed = torch.linalg.cholesky_ex(reduced)
-    half = torch.linalg.solve_triangular(factor, noise, upper=False)
-    inside = torch.linalg.solve_triangular(factor, half.mT, upper=False)
-    inside = torch.where((failed > 0)[:, None, None], 0.0, inside)
-    share, direction = torch.linalg.eigh(inside)
-    turned = factor @ (direction * (1 - share.clamp_max(SAFE)).sqrt()[:, None, :])
-    return torch.where((failed > 0)[:, None, None], reduced, turned @ turned.mT)

@@ -21,6 +21,7 @@ from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, psi_of_sessions
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.session_rows import BlockFit, Part, Parts, solved
+from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
@@ -44,6 +45,10 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems = [_for_noise(one, len(problems)) for one in problems]
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
+    if recording.shares_noise:
+        problems = [one.freed(_for(one, shared)) for one in problems]
+        shared = psi_of_sessions(problems)
+        problem = replace(problem, shared_noise=problems[0].shared_noise)
     earlier = _rows(problem, shared, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
@@ -57,6 +62,11 @@ def _for_noise(problem: Problem, n_sessions: int) -> Problem:
     every = max(1, len(problem.everything) * n_sessions // NOISY_FRAMES)
     few = problem.everything.part(slice(None, None, every))
     return replace(problem, few=few, n_rows=problem.n_rows * NOISY_ROWS)
+
+
+def _for(problem: Problem, fit: Fit) -> Fit:
+    """Psi of all, for the neurons of one session."""
+    return replace(fit, transfer=replace(fit.transfer, group=problem.one_group))
 
 
 def _begin(problem: Problem, part: int) -> None:
@@ -92,6 +102,7 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         spectrum = Spectrum(torch.cat(spectra), padding)
         evidence = _evidence(problem, parts, solution)
         told = diagnosed(spectrum, solution, everyone, n_frames, evidence)
+        told = replace(told, shared_noise=problem.shared_noise)
         _told(problem, solution, told)
     loss = float(solution.mean_square.mean() / solution.level.mean())
     problem.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())
@@ -136,7 +147,22 @@ def _parts(problem: Problem, fit: Fit, transfer: Transfer) -> list[Part]:
         if known is not None:
             source = replace(source, omega_at=known.of_all, mode=known.mode)
         parts.append(Part(members, source, replace(transfer, group=transfer.group[members])))
-    return parts
+    return _freed(parts, fit, recording.n_neurons) if recording.shares_noise else parts
+
+
+def _freed(parts: Sequence[Part], fit: Fit, n: int) -> list[Part]:
+    """The same without the noise that states share with rates."""
+    sources = [part.equations for part in parts]
+    found = [
+        shared_noise(source, replace(fit, transfer=part.transfer))
+        for source, part in zip(sources, parts, strict=True)
+        if isinstance(source, Source)
+    ]
+    found = pooled(found, [part.members for part in parts], n)
+    return [
+        replace(part, equations=replace(part.equations, shared_noise=noise.at))
+        for part, noise in zip(parts, found, strict=True)
+    ]
 
 
 def _chosen(problem: Problem) -> Int[Tensor, " frame"]:

@@ -20,6 +20,8 @@ from ngpipe.assembly.closed_form.unobserved import unobserved
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
 
+ROUNDS = 2
+"""Times that psi, and the noise that states share with rates, are worked out from one another."""
 PSI_SESSIONS = 8
 """Most sessions that psi is found on, where each sees some of the neurons."""
 SCALINGS, FALLING = 8, 0.9
@@ -131,9 +133,12 @@ def _first(problem: Problem) -> tuple[Problem, Fit]:
     # Differences of activity hold its noise; an exact rate has none, whatever it misses.
     told: Any = all_rows(problem, [shared], problem.one_group, final=True).diagnosis
     larger = problem.for_noise(told)
-    if larger is problem:
-        return problem, shared
-    return larger, searched(larger, first_guess(larger), larger.draw(), larger.settings.ridges)
+    start = first_guess(larger)
+    for _ in range(ROUNDS if problem.recording.shares_noise else int(larger is not problem)):
+        problem = larger.freed(shared)
+        shared = searched(problem, start, problem.draw(), problem.settings.ridges)
+        start = shared.transfer
+    return problem, shared
 
 
 def _first_input(problem: Problem, groups: Groups, shared: Fit) -> tuple[Problem, Groups]:

@@ -91,7 +91,10 @@ class Recorded(Section):
         None, description="Name of the variable or column that names the neurons. Null: as found."
     )
     segment: str | None = Field(
-        None, description="Name of the variable or column with the trial of each frame."
+        None,
+        description="Name of the variable or column with the trial of each frame, or of a table of "
+        "trials of NWB, such as `intervals/trials`; no difference is taken from one trial to the "
+        "next.",
     )
     drop: tuple[Label, ...] = Field(
         (), description="Neurons to leave out, by label (by number, if they have none)."

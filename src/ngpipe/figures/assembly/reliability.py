@@ -14,7 +14,7 @@ from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
 from ngpipe.figures.assembly.structure import annotate, density_scatter
 from ngpipe.figures.drawing.material import labelled, pretty
-from ngpipe.figures.drawing.row_names import height_of, say_nothing, width_of
+from ngpipe.figures.drawing.row_names import height_of, legend_below, say_nothing, width_of
 from ngpipe.figures.drawing.style import text_width
 from ngpipe.figures.drawing.ticks import log_axis
 
@@ -102,9 +102,8 @@ def prediction_baselines(material: AssemblyMaterial, ax: Axes) -> Axes:
     log_axis(ax, "y")
     ax.set_xlabel(f"time ahead [{pretty(of_time)}]")
     ax.set_ylabel("error / variance ($1 - R^2$)")
-    handles, labels = ax.get_legend_handles_labels()
-    patch = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
-    ax.legend(handles[-1:] + handles[:-1], labels[-1:] + labels[:-1], loc="best", **patch)
+    *others, model = ax.get_legend_handles_labels()[0]
+    legend_below(ax, [model, *others], material.style)
     return ax
 
 
@@ -267,6 +266,11 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
         yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
         if about.get("sender_noise"):
             yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+        if about.get("shared_noise"):
+            yield (
+                "noise of state and rate",
+                f"{about['shared_noise']:.2g} per τ in common, taken out",
+            )
         if "unobserved_bias" in recovery:
             yield "not recorded", _unobserved(about)
     if "connected" in recovery:

@@ -18,9 +18,9 @@ from scipy.stats import binom
 from ngpipe.config.panels import PanelKind
 from ngpipe.figures.drawing.material import Material, Result, label
 from ngpipe.figures.drawing.null_histograms import draw_agreement
-from ngpipe.figures.drawing.row_names import legend_below
+from ngpipe.figures.drawing.row_names import legend_below, width_of
 from ngpipe.figures.drawing.scale import color_scale
-from ngpipe.figures.drawing.style import small_text
+from ngpipe.figures.drawing.style import small_text, text_width
 from ngpipe.schemas.atlas import MEASURED
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.shared_pairs import SharedPairs
@@ -238,7 +238,15 @@ def _median(values: np.ndarray) -> tuple[float, float, float]:
 
 def _classes(ax: Axes, material: AtlasMaterial, classes: list[tuple[str, np.ndarray]]) -> None:
     names = [f"{name}\n{int(chosen.sum()):,}" for name, chosen in classes]
-    ax.set_xticks(range(len(names)), names)
-    ax.set_xlim(-0.5, len(names) - 0.5)
+    name_ticks(ax, names, small_text(material.style))
     ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
     ax.set_ylabel(label(material.measured["response"]))
+
+
+def name_ticks(ax: Axes, names: list[str], size: float) -> None:
+    """Names of ticks at 0, 1, ..., in text of this size [pt] or so much smaller that none meet."""
+    widths = [max(text_width(line, 1.0) for line in name.splitlines()) for name in names]
+    tightest = max((a + b) / 2 for a, b in pairwise(widths)) + 0.6
+    fitting = width_of(ax) / len(names) / tightest
+    ax.set_xticks(range(len(names)), names, fontsize=min(size, fitting))
+    ax.set_xlim(-0.5, len(names) - 0.5)

@@ -8,14 +8,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 from scipy import sparse
-from scipy.spatial.distance import pdist, squareform
 
 from ngpipe.config.nulls import NullKind
-from ngpipe.errors import ConnectomeError
-from ngpipe.wiring.columns import few
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.layout import check_choice
 from ngpipe.wiring.nulls import swaps
+from ngpipe.wiring.nulls.distances import AXES, BINS, distance_bins
 from ngpipe.wiring.nulls.drawn import FIXED, Rng, permuted, with_connections
 
 KINDS = (
@@ -121,8 +119,8 @@ def permuted_by_distance(
     connectome: Connectome,
     rng: Rng,
     *,
-    bins: int = 20,
-    axes: tuple[str, ...] = ("x", "y", "z"),
+    bins: int = BINS,
+    axes: tuple[str, ...] = AXES,
 ) -> Connectome:
     """Connections shuffled among pairs of neurons at about the same distance.
 
@@ -140,20 +138,7 @@ def permuted_by_distance(
     Raises:
         ConnectomeError: a neuron without a position, or no bins.
     """
-    if bins < 1:
-        raise ConnectomeError(f"bins={bins}, expected at least one bin of distance")
-    place = np.stack([connectome.column(axis).to_numpy(np.float64) for axis in axes], axis=1)
-    lost = np.isnan(place).any(axis=1)
-    if lost.any():
-        raise ConnectomeError(
-            f"{lost.sum()} neurons have no position {axes}, {few(connectome.ids[lost])}; leave "
-            "them out with select"
-        )
-    distance = squareform(pdist(place))
-    ordered = np.sort(distance[~np.eye(len(place), dtype=bool)])
-    limits = ordered[np.arange(1, bins) * len(ordered) // bins] if len(ordered) else ordered
-    classes = np.searchsorted(limits, distance, side="right")
-    np.fill_diagonal(classes, FIXED)
+    classes = distance_bins(connectome, bins, axes)
     return _shuffled(connectome, classes, rng, f"connections permuted in {bins} bins of distance")
 
 

@@ -57,6 +57,16 @@ KINDS = (
         exchanges="type",
         earlier=("type",),
     ),
+    NullKind(
+        "degree_and_distance",
+        keeps="as degree, and the number of connections at each distance",
+        renews="which neurons are connected; reciprocity and other motifs; in-strength",
+        draws="rewired",
+        options={"keep": "distance"},
+        takes=("sweeps",),
+        needs=("positions",),
+        exchanges="distance",
+    ),
 )
 
 LEAST_SWEEPS, MOST_SWEEPS = 10, 80
@@ -78,13 +88,15 @@ def rewired(
     each as before (Curveball trades; Strona et al. 2014, doi:10.1038/ncomms5114; Carstens et al.
     2018). A sweep is as many trades as there are senders. With ``keep="reciprocity"`` two linked
     pairs exchange partners, a -> b, c -> d for a -> d, c -> b, mutual pairs among themselves; a
-    sweep is as many attempts as there are pairs.
+    sweep is as many attempts as there are pairs. With ``keep="distance"`` two connections do, if
+    the new pairs lie in the same two of 20 bins of distance; a sweep is 50 attempts for each.
 
     Keeps: the number of neurons and edges, every neuron's in-degree and out-degree, every sender's
     weights as a set, hence out-strength and Dale's law; self-connections as they are; with
     ``keep="sign"`` also how many excitatory and inhibitory senders each neuron has; with
     ``keep="type"`` also how many senders of each type each neuron has, and how many receivers of
-    each type, with the weights sent to each; with ``keep="reciprocity"`` also how many of each
+    each type, with the weights sent to each; with ``keep="distance"`` also the number of
+    connections in each bin of distance; with ``keep="reciprocity"`` also how many of each
     neuron's partners are mutual, so the number of reciprocal pairs, and the weights sent to these.
 
     Does not keep: which neurons are connected, reciprocity (unless asked), other motifs,
@@ -95,7 +107,8 @@ def rewired(
     Args:
         connectome: any; signed or not.
         rng: source of all draws.
-        keep: what else is kept: ``degree`` (nothing), ``sign``, ``type`` or ``reciprocity``.
+        keep: what else is kept: ``degree`` (nothing), ``sign``, ``type``, ``reciprocity`` or
+            ``distance``.
         sweeps: how long to trade; default: :func:`enough_sweeps`. In a sparse graph each forgets a
             third to a half of what is left, in a dense one less, which :func:`mixing` shows.
 
@@ -156,7 +169,7 @@ def _run(
 
 
 def _overlaps(
-    chain: swaps.Trades | swaps.DyadSwaps, n: int, rng: np.random.Generator
+    chain: swaps.Trades | swaps.DyadSwaps | swaps.DistanceSwaps, n: int, rng: np.random.Generator
 ) -> Iterator[float]:
     """The overlap after each sweep, without end; 1 where there is nothing to move."""
     start = _pairs(chain.edges(), n)

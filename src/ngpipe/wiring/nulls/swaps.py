@@ -6,7 +6,7 @@ exchanges each about twice; ``edges()``, senders, receivers and weights as they 
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from ngpipe.errors import ConnectomeError
@@ -14,12 +14,17 @@ from ngpipe.wiring.columns import few
 from ngpipe.wiring.container import Connectome
 from ngpipe.wiring.dyads import split
 from ngpipe.wiring.layout import check_choice
+from ngpipe.wiring.nulls.distances import distance_bins
 
 Edges = tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"], Float[np.ndarray, " edge"]]
 """Sender, receiver and weight of each connection."""
 Dyad = tuple[int, int, float, float]
 """a, b, the weight a -> b, the weight b -> a (0 where there is none)."""
-KEEP = ("degree", "sign", "type", "reciprocity")
+KEEP = ("degree", "sign", "type", "reciprocity", "distance")
+ATTEMPTS = 50
+"""Swaps tried in a sweep for each connection: few keep distances."""
+TOGETHER = 256
+"""Swaps that are looked at together until one is accepted."""
 
 
 def ends(connectome: Connectome) -> tuple[np.ndarray, np.ndarray]:
@@ -147,9 +152,72 @@ class DyadSwaps:
         return 2 * self.edges()[0] + np.repeat([1, 0, 1], [n_mutual, n_single, n_mutual])
 
 
-def chain(connectome: Connectome, keep: str) -> Trades | DyadSwaps:
-    """The chain that keeps ``degree``, and also ``sign``, ``type`` or ``reciprocity``."""
+class DistanceSwaps:
+    """Two connections exchange receivers if that keeps distances: a-b, c-d become a-d, c-b.
+
+    It is accepted if the two new pairs lie in the bins of distance of the old ones, in either
+    order, if neither is connected yet, and if no neuron would send to itself. So every neuron keeps
+    its degrees, and every bin its number of connections. A swap that is refused counts as a step,
+    and the reverse of a swap is as likely, which makes the chain uniform over what it can reach.
+    """
+
+    def __init__(self, connectome: Connectome) -> None:
+        pre, post = ends(connectome)
+        free = pre != post
+        self._pre, self._post = pre[free], post[free]
+        self._data = connectome.weights.data[free].astype(np.float64)
+        self._bin = distance_bins(connectome)
+        self._linked = np.zeros((len(connectome), len(connectome)), dtype=bool)
+        self._linked[self._pre, self._post] = True
+
+    def sweep(self, rng: np.random.Generator) -> None:
+        """Try :data:`ATTEMPTS` swaps for each connection."""
+        n = len(self._pre)
+        if n < 2:
+            return
+        first = rng.integers(0, n, ATTEMPTS * n)
+        second = (first + rng.integers(1, n, ATTEMPTS * n)) % n
+        at = 0
+        while at < len(first):
+            i, j = first[at : at + TOGETHER], second[at : at + TOGETHER]
+            accepted = np.flatnonzero(self._allowed(i, j))
+            if not len(accepted):
+                at += TOGETHER
+                continue
+            k = int(accepted[0])  # those after it have to be looked at again
+            self._swap(int(i[k]), int(j[k]))
+            at += k + 1
+
+    def _allowed(
+        self, i: Int[np.ndarray, " pair"], j: Int[np.ndarray, " pair"]
+    ) -> Bool[np.ndarray, " pair"]:
+        a, b, c, d = self._pre[i], self._post[i], self._pre[j], self._post[j]
+        old, new = (self._bin[a, b], self._bin[c, d]), (self._bin[a, d], self._bin[c, b])
+        straight = (new[0] == old[0]) & (new[1] == old[1])
+        crossed = (new[0] == old[1]) & (new[1] == old[0])
+        free = ~self._linked[a, d] & ~self._linked[c, b] & (a != d) & (c != b)
+        return free & (straight | crossed)
+
+    def _swap(self, i: int, j: int) -> None:
+        pair = [i, j]
+        self._linked[self._pre[pair], self._post[pair]] = False
+        self._post[pair] = self._post[pair[::-1]]
+        self._linked[self._pre[pair], self._post[pair]] = True
+
+    def edges(self) -> Edges:
+        """The connections as they are now."""
+        return self._pre.copy(), self._post.copy(), self._data.copy()
+
+    def classes(self) -> Int[np.ndarray, " edge"]:
+        """Senders."""
+        return self._pre.copy()
+
+
+def chain(connectome: Connectome, keep: str) -> Trades | DyadSwaps | DistanceSwaps:
+    """The chain that keeps ``degree``, and also another of :data:`KEEP`."""
     check_choice("keep", keep, KEEP)
+    if keep == "distance":
+        return DistanceSwaps(connectome)
     return DyadSwaps(connectome) if keep == "reciprocity" else Trades(connectome, keep)
 
 
