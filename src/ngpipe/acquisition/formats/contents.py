@@ -155,12 +155,12 @@ def described(contents: Contents, source: Recorded, *, in_order: bool = True) ->
 def _in_trials(series: Series, trials: Trials, name: str, rate: float | None) -> Series:
     """The same with the trial of each frame from a table of trials."""
     times, rate = series.times, series.rate or rate
-    if times is None and rate is None:
-        raise RecordingError(
-            f"{series.path} gives neither times nor a rate of its frames, so it is not known which "
-            f"of them lie in the trials of '{name}'; set source.rate"
-        )
     if times is None:
+        if rate is None:
+            raise RecordingError(
+                f"{series.path} gives neither times nor a rate of its frames, so it is not known "
+                f"which of them lie in the trials of '{name}'; set source.rate"
+            )
         times = series.start + np.arange(series.n_frames) / rate
     return replace(series, segments=trials.of(times, series.path, name))
 

@@ -58,7 +58,7 @@ def reads(path: Path) -> Iterator[Contents]:
                 hdf_files.columns(file),
                 {n: (lambda n=n, s=s: _candidate(path, n, s)) for n, s in single.items()},  # type: ignore[misc]
                 {
-                    _place(io, t): (lambda t=t: _trials(t))
+                    _place(io, t): (lambda t=t: _trials(t))  # type: ignore[misc]
                     for t in everything
                     if isinstance(t, pynwb.epoch.TimeIntervals)
                 },

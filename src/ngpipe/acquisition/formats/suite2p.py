@@ -171,7 +171,8 @@ def _centres(folder: Path, n: int) -> np.ndarray | None:
 
 def _pairs_of(place: Path, key: str) -> Iterator[tuple[float, float]]:
     """Two numbers behind a key in each of some pickled dictionaries. Nothing of it is run."""
-    told, pair = _Told(), None
+    told = _Told()
+    pair: list[float] | None = None
     with place.open("rb") as file:
         try:
             numpy_files.header(file)

@@ -152,16 +152,13 @@ def _parts(problem: Problem, fit: Fit, transfer: Transfer) -> list[Part]:
 
 def _freed(parts: Sequence[Part], fit: Fit, n: int) -> list[Part]:
     """The same without the noise that states share with rates."""
-    sources = [part.equations for part in parts]
-    found = [
-        shared_noise(source, replace(fit, transfer=part.transfer))
-        for source, part in zip(sources, parts, strict=True)
-        if isinstance(source, Source)
-    ]
+    sources = [part.equations for part in parts if isinstance(part.equations, Source)]
+    both = zip(sources, parts, strict=True)
+    found = [shared_noise(s, replace(fit, transfer=part.transfer)) for s, part in both]
     found = pooled(found, [part.members for part in parts], n)
     return [
-        replace(part, equations=replace(part.equations, shared_noise=noise.at))
-        for part, noise in zip(parts, found, strict=True)
+        replace(part, equations=replace(source, shared_noise=noise.at))
+        for part, source, noise in zip(parts, sources, found, strict=True)
     ]
 
 

@@ -53,8 +53,8 @@ class Solution:
 
     def copy(self) -> "Solution":
         """The same, its rows free to be changed."""
-        rows = ("weights", "phi_coefficients", "mean_square", "level", "noise", "error")
-        rows += ("inputs", "input_error")
+        rows = ["weights", "phi_coefficients", "mean_square", "level", "noise", "error"]
+        rows += ["inputs", "input_error"]
         return replace(self, **{name: getattr(self, name).clone() for name in rows})
 
     def enter(self, rows: Int[Tensor, " row"], fit: RowFit) -> None:
