@@ -58,7 +58,7 @@ def test_state_and_rate_of_an_indicator_without_noise() -> None:
     made = whole(found, 400)
     inside = np.isfinite(made["activity"][:, 0])
     before, after = found.estimator.reach
-    assert (before, after) == (3, 4)
+    assert (before, after) == (3 + 2, 4 + 2)  # of the window, and of the difference
     assert np.flatnonzero(inside).tolist() == list(range(before, 400 - after))
     np.testing.assert_allclose(made["activity"][inside], x[inside], atol=1e-3)
     slope = TAU * np.gradient(x, H, axis=0)  # per tau

@@ -139,9 +139,9 @@ def test_signal_chain_of_an_import(imported, file, values):
     plain = imported(files=(file,))
     found = imported(files=(file,), observation={"rate": rates, "indicator": {"decay": 0.5}})
     np.testing.assert_array_equal(found["recorded"].values, plain["activity"].values)
-    assert found["rate"].attrs["reach"] == [2, 3]
+    assert found["rate"].attrs["reach"] == [4, 5]
     there = np.isfinite(found["rate"].values).all(axis=1)
-    assert np.flatnonzero(~there).tolist() == [0, 1, *(len(values) - k for k in (3, 2, 1))]
+    assert np.flatnonzero(~there).tolist() == [*range(4), *range(len(values) - 5, len(values))]
     assert (np.isfinite(found["activity"].values).all(axis=1) == there).all()
     assert {"activity_noise", "rate_noise"} <= set(found.variables)
     assert "indicator inverted: decay 0.5 s" in found["activity"].attrs["observation"]
@@ -157,7 +157,7 @@ def test_training_reads_the_rate_with_its_reach_and_noise(imported, file, tmp_pa
     cfg = Training(target="estimated", held_out=0.2)
     path = next(tmp_path.rglob("simulation.zarr"))
     recording = recordings.load(path, cfg, torch.device("cpu"))
-    assert recording.reach == (2, 2)
+    assert recording.reach == (4, 4)
     assert not recording.exact
     x, rate = recording.batch(recording.usable)
     assert torch.isfinite(x).all()
