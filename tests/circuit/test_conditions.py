@@ -183,6 +183,7 @@ class TestPromises:
             "degree": {"connections", "weights", "no_autapses", "degrees"},
             "degree_and_reciprocity": set(kept) - {"topology"},
             "distance": {"connections", "weights", "no_autapses"},
+            "degree_and_distance": {"connections", "weights", "no_autapses", "degrees"},
             "erdos_renyi": {"no_autapses"},
         }[name]
         assert {what for what, holds in kept.items() if holds} == expected

@@ -334,7 +334,9 @@ class TestControl:
         assert (anew["null"].sel(driven) > as_they_are["null"].sel(driven)).all()
 
     @pytest.mark.quick(2)
-    @pytest.mark.parametrize("model", sorted(null_kinds().keys() - {"distance", "signs"}))
+    @pytest.mark.parametrize(
+        "model", sorted(null_kinds().keys() - {"distance", "degree_and_distance", "signs"})
+    )
     def test_every_null_can_be_drawn(self, copy, targets, model):
         section = {"model": model, "draws": 2, "redo": False}
         run(experiment(targets, control=section), copy, "control")

@@ -190,8 +190,8 @@ def checked(
     inputs = _inputs(dataset, simulation, cfg, device) if cfg.input == "fitted" else None
     found = survey.survey(dataset, simulation, survey.seen(cfg))
     if inputs is not None:
-        known = np.isfinite(dataset["inputs"].values).all(axis=1)
-        found = replace(found, finite=found.finite & known)
+        whole = np.isfinite(dataset["inputs"].values).all(axis=1)
+        found = replace(found, finite=found.finite & whole)
     survey.check_moving(found, dataset, simulation)
     arrays = _arrays(dataset, simulation, cfg, device, in_memory=in_memory)
     recording = Recording(
