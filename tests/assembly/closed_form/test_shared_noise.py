@@ -103,6 +103,11 @@ def test_sessions_have_one_kappa_of_each_neuron() -> None:
     assert second.kappa.tolist() == [2.0]
 
 
+def test_a_neuron_without_a_past_is_left_alone() -> None:
+    noise = SharedNoise(found()[0].phi, torch.zeros(1, 1), torch.zeros(1), torch.zeros(1))
+    assert noise.kappa.tolist() == [0.0]
+
+
 def test_an_exact_rate_is_left_alone() -> None:
     x, weights = activity()
     rate = -x + torch.tanh(x) @ weights.T

@@ -57,8 +57,11 @@ class SharedNoise:
 
     @property
     def kappa(self) -> Float[Tensor, " neuron"]:
-        """Covariance of the noise of state and rate [1/tau, activity squared]."""
-        return -self.missed / self.along
+        """Covariance of the noise of state and rate [1/tau, activity squared].
+
+        0 where all stretches are too short to hold a past that shares no frame with the estimate.
+        """
+        return torch.where(self.along == 0, 0.0, -self.missed / self.along)
 
     def at(self, x: Float[Tensor, "frame neuron"]) -> Float[Tensor, "frame neuron"]:
         """What to subtract from the rate."""
