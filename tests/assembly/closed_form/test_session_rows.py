@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.completion import Completion, Seen, completion, pairwise
-from ngpipe.assembly.closed_form.session_rows import Part, Parts, solved, with_one
+from ngpipe.assembly.closed_form.session_parts import Part, with_one
+from ngpipe.assembly.closed_form.session_rows import Parts, solved
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.spline import Spline

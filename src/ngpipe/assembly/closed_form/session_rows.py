@@ -26,9 +26,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
-from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
-from ngpipe.assembly.closed_form.completion import Completion, Seen, completion
+from ngpipe.assembly.closed_form.chosen_frames import Frames, smoothness
+from ngpipe.assembly.closed_form.completion import Completion, completion
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
+from ngpipe.assembly.closed_form.session_parts import Part, with_one
 from ngpipe.errors import DivergenceError
 
 ROUNDS = 6
@@ -39,32 +40,6 @@ OWN_RESIDUAL = 2.0
 """Frames of a session, in unknowns of a row, from which it has a residual of its own."""
 TINY = 1e-12
 """Least residual, relative to the mean squared rate."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Equations of one session, for the neurons it sees, in their order."""
-
-    members: Int[Tensor, " seen"]
-    equations: Equations
-    transfer: Transfer
-    """Of the seen senders."""
-
-    def seen(self) -> Seen:
-        """Moments of what its senders send."""
-        total: Tensor | float = 0.0
-        n = len(self.equations)
-        for frames in self.equations.stretches(len(self.members)):
-            sent = with_one(self.transfer.sent(frames.x))
-            total = total + sent.T @ sent / n
-        assert isinstance(total, Tensor)
-        return Seen(self.members, n, total)
-
-    def halves(self) -> tuple["Part", "Part"]:
-        """The first and the second half of its frames."""
-        middle = len(self.equations) // 2
-        first, second = slice(0, middle), slice(middle, None)
-        return tuple(replace(self, equations=self.equations.part(h)) for h in (first, second))  # type: ignore[return-value]
 
 
 class Parts:
@@ -297,11 +272,6 @@ class BlockFit:
             others = torch.arange(n, device=left.device) != self.rows[k]
             values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
         return torch.cat(values)
-
-
-def with_one(sent: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame one_and_pre"]:
-    """What is sent, with a first column of 1."""
-    return torch.cat([sent.new_ones(len(sent), 1), sent], 1)
 
 
 def solved(parts: Parts, rows: Int[Tensor, " row"]) -> tuple[Tensor, Tensor]:
