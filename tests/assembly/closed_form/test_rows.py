@@ -121,10 +121,7 @@ def test_moments_add_up_over_stretches_of_any_length():
     for part in torch.arange(FRAMES).split([7, 200, 92, 1]):
         now = Moments.of(SENT[part], OWN[part], TARGET[part])
         seen += len(part)
-        if total is None:
-            total = now
-        else:
-            total.accumulate(now, len(part) / seen)
+        total = now.joined(total, len(part) / seen)
     whole = Moments.of(SENT, OWN, TARGET)
     for name, value in vars(whole).items():
         torch.testing.assert_close(getattr(total, name), value, rtol=0, atol=1e-12)

@@ -16,6 +16,8 @@ from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 
 BLOCK_BYTES = 512 * 2**20
 """Memory for the moments of a block of rows."""
+PANEL = 256
+"""Rows of a Gram matrix that are summed at once, from the diagonal on: half of it is enough."""
 
 
 def solve_rows(
@@ -41,12 +43,10 @@ def solve_rows(
 
 def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre pre"]:
     """Mean over all frames of what is sent times itself, one stretch of frames at a time."""
-    total: Any = 0
-    n = len(equations)
+    total: Any = None
     for part in equations.stretches(equations.n_neurons):
-        sent = transfer.sent(part.x)
-        total = total + sent.T @ sent / n
-    return total
+        total = with_products(total, transfer.sent(part.x))
+    return mirrored(total) / len(equations)
 
 
 def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"]) -> Moments:
@@ -54,13 +54,42 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
     total: Any = None
     seen = 0
     for part in equations.stretches(equations.n_neurons + len(rows) * equations.n_own):
-        now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
         seen += len(part)
-        if total is None:
-            total = now
-        else:
-            total.accumulate(now, len(part) / seen)
+        now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
+        total = now.joined(total, len(part) / seen)
     return total
+
+
+def gram_and_moments(
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"]
+) -> tuple[Float[Tensor, "pre pre"], Moments]:
+    """Both of the above in one go, for a few rows."""
+    total: Any = None
+    found: Any = None
+    seen = 0
+    for part in equations.stretches(equations.n_neurons + len(rows) * equations.n_own):
+        sent = transfer.sent(part.x)
+        seen += len(part)
+        total = with_products(total, sent)
+        found = Moments.of(sent, part.own(rows), part.target(rows)).joined(found, len(part) / seen)
+    return mirrored(total) / len(equations), found
+
+
+def with_products(
+    total: Float[Tensor, "pre pre"] | None, sent: Float[Tensor, "frame pre"]
+) -> Float[Tensor, "pre pre"]:
+    """Sum of products of what is sent, with those of some frames added to its upper blocks."""
+    n = sent.shape[1]
+    total = sent.new_zeros(n, n) if total is None else total
+    for start in range(0, n, PANEL):
+        rows = slice(start, start + PANEL)
+        total[rows, start:].addmm_(sent[:, rows].T, sent[:, start:])
+    return total
+
+
+def mirrored(upper: Float[Tensor, "pre pre"]) -> Float[Tensor, "pre pre"]:
+    """A symmetric matrix from its upper triangle."""
+    return upper.triu() + upper.triu(1).T
 
 
 def residual(

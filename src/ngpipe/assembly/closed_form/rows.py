@@ -135,10 +135,13 @@ class Moments:
             target.square().mean(0),
         )
 
-    def accumulate(self, other: "Moments", share: float) -> None:
-        """Replace by the mean of both, the other having the given share of the frames."""
-        for mine, more in zip(vars(self).values(), vars(other).values(), strict=True):
+    def joined(self, before: "Moments | None", share: float) -> "Moments":
+        """Mean of both, these having the given share of the frames; ``before`` is overwritten."""
+        if before is None:
+            return self
+        for mine, more in zip(vars(before).values(), vars(self).values(), strict=True):
             mine.lerp_(more, share)
+        return before
 
 
 @dataclass

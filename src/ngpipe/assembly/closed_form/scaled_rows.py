@@ -122,8 +122,8 @@ def _blocks(
             if not total:
                 total = now
             else:
-                for mine, more in zip(total, now, strict=True):
-                    mine.accumulate(more, len(part) / seen)
+                share = len(part) / seen
+                total = [n.joined(before, share) for before, n in zip(total, now, strict=True)]
         yield rows, total
 
 

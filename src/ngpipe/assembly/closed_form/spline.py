@@ -6,13 +6,21 @@ sparse in the tails. The error falls with the fourth power of the spacing.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 Coefficients = Float[Tensor, "*batch basis"]
+
+_PIECES = tuple(
+    tuple(power / 6 for power in piece)
+    for piece in ((1, -3, 3, -1), (4, 0, -6, 3), (1, 3, 3, -3), (0, 0, 0, 1))
+)
+"""The four basis functions that differ from zero in an interval: their coefficients of t^0 to t^3,
+t from 0 to 1."""
 
 
 class Spline:
@@ -29,21 +37,20 @@ class Spline:
         self.half = math.asinh(reach / unit)
         self.spacing = 2 * self.half / (n - 3)
 
-    def locate(self, x: Tensor) -> tuple[Int[Tensor, "*shape 4"], Float[Tensor, "*shape 4"]]:
-        """The four basis functions that differ from zero at ``x``: their numbers and values."""
-        q = ((torch.asinh(x / self.unit) + self.half) / self.spacing).clamp(0, self.n - 3)
-        left = q.floor().clamp_max(self.n - 4)
-        t = q - left
-        t2, t3 = t * t, t * t * t
-        values = torch.stack(
-            [1 - 3 * t + 3 * t2 - t3, 4 - 6 * t2 + 3 * t3, 1 + 3 * t + 3 * t2 - 3 * t3, t3], dim=-1
-        )
-        return left.long()[..., None] + torch.arange(4, device=x.device), values / 6
+    def place(self, x: Tensor) -> tuple[Int[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+        """Interval between knots that holds every ``x``, and how far it lies in it, in [0, 1]."""
+        q = torch.asinh(x / self.unit).add_(self.half).div_(self.spacing).clamp_(0, self.n - 3)
+        left = q.floor().clamp_max_(self.n - 4)
+        return left.long(), q.sub_(left)
 
     def basis(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape basis"]:
         """Values of all basis functions."""
-        index, values = self.locate(x)
-        return x.new_zeros(*x.shape, self.n).scatter_(-1, index, values)
+        left, t = self.place(x)
+        out = x.new_zeros(*x.shape, self.n)
+        first = left + self.n * torch.arange(x.numel(), device=x.device).view(x.shape)
+        for k, piece in enumerate(_PIECES):
+            out.view(-1)[first + k] = _polynomial(piece, t)
+        return out
 
     def read(self, coefficients: Coefficients, x: Tensor) -> Tensor:
         """Values of functions at their own activities.
@@ -51,11 +58,16 @@ class Spline:
         Shapes: ``(n,)`` and any ``x``: one function; ``(m, n)`` and ``(..., m)``: function k at
         column k.
         """
-        index, values = self.locate(x)
-        if coefficients.dim() == 1:
-            return (coefficients[index] * values).sum(-1)
-        offset = self.n * torch.arange(len(coefficients), device=x.device)
-        return (coefficients.flatten()[index + offset[:, None]] * values).sum(-1)
+        place, t = self.place(x)
+        if coefficients.dim() > 1:
+            columns = torch.arange(len(coefficients), device=x.device)
+            place += (self.n - 3) * columns
+        return _polynomial(self._pieces(coefficients), t, place)
+
+    def _pieces(self, coefficients: Coefficients) -> Float[Tensor, "power piece"]:
+        """Polynomials on all intervals of one function after the other, the constant first."""
+        windows = coefficients.unfold(-1, 4, 1).reshape(-1, 4)
+        return windows.new_tensor(_PIECES).T @ windows.T
 
     def fit(self, function: Callable[[Tensor], Tensor], like: Tensor) -> Coefficients:
         """Coefficients of given functions, by least squares on a dense grid.
@@ -82,3 +94,11 @@ class Spline:
         """Quadratic form of the summed squared second differences of coefficients."""
         second = torch.eye(self.n, dtype=like.dtype, device=like.device).diff(n=2, dim=0)
         return second.T @ second
+
+
+def _polynomial(
+    powers: Sequence[Any] | Tensor, t: Tensor, place: Int[Tensor, "*shape"] | None = None
+) -> Tensor:
+    """Cubic polynomials at t by Horner's rule: one, or for every t that of its place."""
+    constant, linear, square, cube = powers if place is None else (p.take(place) for p in powers)
+    return t.mul(cube).add_(square).mul_(t).add_(linear).mul_(t).add_(constant)

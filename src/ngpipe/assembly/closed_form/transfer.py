@@ -19,9 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_moment, moments, residual
+from ngpipe.assembly.closed_form.accumulate import gram_and_moments, residual
 from ngpipe.assembly.closed_form.chosen_frames import (
-    CHUNK_ELEMENTS,
     Equations,
     Frames,
     Transfer,
@@ -39,6 +38,8 @@ NO_CHANGE = 0.1
 """Share of the smallest worthwhile fall of the loss that a step must promise to be tried."""
 SAMPLE = 200
 """Frames over which the mean square of psi is fixed."""
+CACHED = 2**20
+"""Values of basis functions that are held at once."""
 SMALL_CHANGE = 0.1
 """Relative fall of the loss below which a search is over, if residuals are not noise."""
 
@@ -120,18 +121,18 @@ class Search:
 
         A search that ends worse than it began, as one does that fits noise, leaves psi as it was.
         """
-        begun = self._fit(self.at(transfer, ridges[0]), ridges[0])
+        state: Any = self.at(transfer, ridges[0])  # of any search
+        begun = self._fit(state, ridges[0])
         best: Any = None  # of no ridge yet
         patience = PATIENCE
         for ridge in ridges:
             try:
-                state = self._descend(transfer, ridge, iterations)
+                state = self._descend(state, ridge, iterations)
             except DivergenceError:
                 if best is None:
                     raise
                 self.report(f"psi, ridge {ridge:.0e} too small for these frames", loss=best.loss)
                 break
-            transfer = state.transfer
             now = self._fit(state, ridge)
             self.report(f"psi, ridge {ridge:.0e}", loss=now.loss, held_out=now.held_out)
             patience = (
@@ -146,9 +147,9 @@ class Search:
     def _fit(self, state: Any, ridge: float) -> Fit:  # noqa: ANN401  # of any search
         return Fit(state.transfer, self.frames.phi, state.loss, self.held_out_loss(state), ridge)
 
-    def _descend(self, transfer: Transfer, ridge: float, iterations: int) -> _Point:
+    def _descend(self, begun: _Point, ridge: float, iterations: int) -> _Point:
         """Levenberg-Marquardt at one ridge."""
-        state: Any = self.at(transfer, ridge)  # of any search
+        state: Any = self.with_ridge(begun, ridge)  # of any search
         damping = 1e-6
         for _ in range(iterations):
             moment, right = self.normal_equations(state)
@@ -183,10 +184,19 @@ class Search:
 
     def at(self, transfer: Transfer, ridge: float) -> _State:
         """The best rows for a psi, and their loss: mean squared error relative to the level."""
-        gram = Gram(gram_moment(self.frames, transfer), ridge)
+        moment, found = gram_and_moments(self.frames, transfer, self.rows)
+        return self._solved(transfer, Gram(moment, ridge), found)
+
+    def with_ridge(self, state: Any, ridge: float) -> Any:  # noqa: ANN401
+        """The best rows for the same psi with another ridge."""
+        gram = state.rows.gram
+        if gram.ridge == ridge:
+            return state
+        return self._solved(state.transfer, Gram(gram.moment, ridge), state.rows.moments)
+
+    def _solved(self, transfer: Transfer, gram: Gram, found: Moments) -> _State:
         padding = smoothness(self.frames, self.level.device)
         shared = 1 / self.level if self.one_phi else None
-        found = moments(self.frames, transfer, self.rows)
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
         return _State(transfer, float((fit.mean_square / self.level).mean()), rows, fit)
@@ -210,10 +220,7 @@ class Search:
             crossed = crossed + own.mT @ columns.transpose(0, 1) / len(self.frames)
             now = Moments.of(transfer.sent(part.x), columns, part.target(self.rows))
             seen += len(part)
-            if total is None:
-                total = now
-            else:
-                total.accumulate(now, len(part) / seen)
+            total = now.joined(total, len(part) / seen)
         moment, right = state.rows.project(total, crossed)
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
@@ -268,6 +275,12 @@ class JointSearch(Search):
         states = [search.at(_of(transfer, search), ridge) for search in self.searches]
         return _Together(transfer, geometric_mean([s.loss for s in states]), states)
 
+    def with_ridge(self, state: Any, ridge: float) -> Any:  # noqa: ANN401
+        """The best rows of every recording for the same psi with another ridge."""
+        pairs = zip(self.searches, state.states, strict=True)
+        states = [search.with_ridge(own, ridge) for search, own in pairs]
+        return replace(state, loss=geometric_mean([s.loss for s in states]), states=states)
+
     def normal_equations(self, state: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """Normal equations of psi's coefficients, of the logarithm of every recording's loss."""
         moment: Any = 0
@@ -304,21 +317,18 @@ def directions(
     frames: Frames, transfer: Transfer, weights: Float[Tensor, "row pre"]
 ) -> Float[Tensor, "frame row coefficient"]:
     """G: how every coefficient of psi changes what the rows receive, in float32."""
-    spline, n = transfer.spline, frames.x.shape[1]
-    members = [torch.nonzero(transfer.group == k)[:, 0] for k in range(len(transfer.coefficients))]
-    part = max(1, CHUNK_ELEMENTS // n)
-    weights = weights.float()
-    out = [
-        torch.cat(
-            [
-                torch.einsum("tjk,rj->trk", spline.basis(x[:, group].float()), weights[:, group])
-                for group in members
-            ],
-            dim=2,
-        )
-        for x in frames.x.split(part)
-    ]
-    return torch.cat(out)
+    n_groups, k = transfer.coefficients.shape
+    out = weights.new_empty(len(frames), len(weights), n_groups * k, dtype=torch.float32)
+    for group in range(n_groups):
+        members = torch.nonzero(transfer.group == group)[:, 0]
+        x, own = frames.x[:, members].float(), weights[:, members].float()
+        # So few frames at once that the basis functions stay in the cache.
+        size = max(1, CACHED // max(1, k * len(members)))
+        for start, part in zip(range(0, len(x), size), x.split(size), strict=True):
+            basis = transfer.spline.basis(part.T.contiguous()).flatten(1)
+            columns = (own @ basis).view(len(own), len(part), k).transpose(0, 1)
+            out[start : start + size, :, group * k : (group + 1) * k] = columns
+    return out
 
 
 def _metric(transfer: Transfer, frames: Frames) -> Float[Tensor, "group basis basis"]:

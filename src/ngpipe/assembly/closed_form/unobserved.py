@@ -62,6 +62,9 @@ def unobserved(problem: Problem, solution: Solution) -> Unobserved | None:
         solution: psi and rows that are final.
     """
     n = problem.recording.n_neurons
+    explained = float((solution.level - solution.mean_square).mean())
+    if float(solution.mean_square.mean()) < LEAST * explained:
+        return Unobserved(0, 0.0, torch.zeros_like(solution.level))
     every = max(1, len(problem.everything) // int(min(FRAMES, ELEMENTS // n)))
     frames = problem.everything.part(slice(None, None, every))
     if len(frames) < ENOUGH * n:
@@ -75,7 +78,6 @@ def unobserved(problem: Problem, solution: Solution) -> Unobserved | None:
     if (sd := problem.recording.state_noise) is not None:
         noise = solution.weights * sent_noise(frames, first, sd.to(noise)).sqrt()
     generator = torch.Generator().manual_seed(problem.cfg.seed)
-    explained = float((solution.level - solution.mean_square).mean())
     return of_residuals(torch.cat(left), torch.cat(sent), noise, explained, generator)
 
 
