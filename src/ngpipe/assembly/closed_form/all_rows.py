@@ -11,11 +11,22 @@ from ngpipe.assembly.closed_form import diagnosis, uncertainty
 from ngpipe.assembly.closed_form.accumulate import gram_moment, residual, shared_phi, solve_rows
 from ngpipe.assembly.closed_form.chosen_frames import Equations
 from ngpipe.assembly.closed_form.evidence import diagnosed, evidence
+from ngpipe.assembly.closed_form.phi_span import (
+    SAMPLE,
+    WORTH,
+    Sampled,
+    Span,
+    poorly_spanned,
+    span_of,
+)
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.regressor_noise import without_noise
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows, Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
+
+SPANS = 3
+"""Kinds of phi, each spanned by functions of its own, before the rest gets a whole basis."""
 
 
 def all_rows(
@@ -66,8 +77,10 @@ def _solve(
 ) -> Float[Tensor, " row"]:
     """Rows that see one psi, into the solution; returns their held-out mean squares."""
     gram = Gram(gram_moment(equations, fit.transfer), fit.ridge)
-    blocks = _blocks(problem, solution, fit, members, equations, gram)
-    return torch.cat([left for *_, left in blocks])
+    missed = torch.zeros_like(solution.mean_square)
+    for normal, _, left in _blocks(problem, solution, fit, members, equations, gram):
+        missed[normal.rows] = left
+    return missed[members]
 
 
 def _solve_with_errors(
@@ -78,7 +91,7 @@ def _solve_with_errors(
     equations: Equations,
 ) -> Float[Tensor, " row"]:
     """The same, with the rows' standard errors and their part in the diagnosis."""
-    n, missed, spectra = len(equations), [], []
+    n, spectra, missed = len(equations), [], torch.zeros_like(solution.mean_square)
     q = uncertainty.inflation(equations, fit.transfer, members, fit.ridge)
     solution.inflation = max(solution.inflation, q)
     typical = uncertainty.typical(members, problem.recording.n_neurons)
@@ -92,8 +105,10 @@ def _solve_with_errors(
         solution.input_error[normal.rows] = uncertainty.input_errors(
             normal, q * noise / n, problem.n_inputs
         )
-        missed.append(left)
+        missed[normal.rows] = left
         spectra.append(normal.spectrum(typical))
+        # Rows of which nothing but phi is found anew.
+        typical = typical[~torch.isin(typical, normal.rows)]
     seen = evidence(problem, solution, members)
     told = diagnosed(Spectrum.joined(spectra), solution, members, n, seen)
     told = replace(
@@ -105,7 +120,7 @@ def _solve_with_errors(
     solution.told(told)
     error, weights = solution.error[members], solution.weights[members]
     solution.error[members] = diagnosis.widened(error, weights, told, q)
-    return torch.cat(missed)
+    return missed[members]
 
 
 def _blocks(
@@ -116,14 +131,46 @@ def _blocks(
     equations: Equations,
     gram: Gram,
 ) -> Iterator[tuple[Rows, RowFit, Float[Tensor, " block"]]]:
-    """Rows that see one psi, into the solution block by block; with their held-out mean squares."""
-    held_out = replace(problem.held_out, phi=fit.phi)
-    own, done = None, 0
+    """Rows that see one psi, into the solution block by block; with their held-out mean squares.
+
+    Rows whose phi turns out to be of another kind than that of most come once more.
+    """
     if problem.cfg.network.one_type:
         own = shared_phi(equations, fit.transfer, members, gram)
+        yield from _with_basis(problem, solution, fit, members, equations, gram, own)
+        return
+    left = members
+    for _ in range(SPANS):
+        if len(left) < WORTH * SAMPLE:
+            break
+        held_out = replace(problem.held_out, phi=fit.phi)
+        sampled = Sampled.of(equations, held_out, fit.transfer, gram, left)
+        span = span_of(sampled, fit.phi)
+        if span is None:
+            break
+        yield from _with_basis(
+            problem, solution, fit, left, replace(equations, phi=span), gram, span=span
+        )
+        left = left[poorly_spanned(sampled, left, solution.of(left))]
+    if len(left):
+        yield from _with_basis(problem, solution, fit, left, equations, gram)
+
+
+def _with_basis(
+    problem: Problem,
+    solution: Solution,
+    fit: Fit,
+    members: Int[Tensor, " row"],
+    equations: Equations,
+    gram: Gram,
+    own: Float[Tensor, " column"] | None = None,
+    span: Span | None = None,
+) -> Iterator[tuple[Rows, RowFit, Float[Tensor, " block"]]]:
+    """The same with phi on the basis of the equations, or ``own`` as its coefficients."""
+    held_out, done = replace(problem.held_out, phi=equations.phi), 0
     for rows, normal in solve_rows(equations, fit.transfer, members, gram):
         found = normal.solve(None if own is None else own.expand(len(rows), -1))
-        solution.enter(rows, found)
+        solution.enter(rows, found if span is None else span.whole(found))
         solution.level[rows] = normal.moments.target
         left = residual(held_out, fit.transfer, found, rows).square().mean(0)
         done += len(rows)
