@@ -80,6 +80,31 @@ class FunctionNetwork(nn.Module):
 
     def forward(self, x: Tensor, latent: Tensor | None = None) -> Tensor:
         """Values of the functions at activity ``x`` for neurons with the given latents."""
+        hidden, features = self._before_last(x, latent)
+        return self.layers[-1](hidden) + features @ self.direct
+
+    def columns(self, x: Tensor, latent: Tensor | None = None) -> Float[Tensor, "*shape column"]:
+        """All that the functions are linear in: the last hidden units, 1, and the features."""
+        hidden, features = self._before_last(x, latent)
+        return torch.cat([hidden, torch.ones_like(hidden[..., :1]), features], -1)
+
+    @property
+    def coefficients(self) -> Float[Tensor, "column output"]:
+        """What the columns are multiplied by."""
+        last: Any = self.layers[-1]
+        return torch.cat([last.weight.T, last.bias[None], self.direct])
+
+    @torch.no_grad()
+    def set_coefficients(self, coefficients: Float[Tensor, "column output"]) -> None:
+        """Replace them."""
+        last: Any = self.layers[-1]
+        units = last.weight.shape[1]
+        last.weight.copy_(coefficients[:units].T)
+        last.bias.copy_(coefficients[units])
+        self.direct.copy_(coefficients[units + 1 :])
+
+    def _before_last(self, x: Tensor, latent: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values of the last hidden units, and the features of activity."""
         first: Any = self.layers[0]
         bent = x / self.scales.bend
         flat = bent / 2 * torch.rsqrt(1 + (bent / 2).square())
@@ -88,9 +113,9 @@ class FunctionNetwork(nn.Module):
         hidden = linear(features, first.weight[:, :N_FEATURES], first.bias)
         if latent is not None:
             hidden = hidden + linear(latent, first.weight[:, N_FEATURES:])
-        for layer in self.layers[1:]:
+        for layer in self.layers[1:-1]:
             hidden = layer(silu(hidden))
-        return hidden + features @ self.direct
+        return silu(hidden), features
 
 
 class Gates(nn.Module):

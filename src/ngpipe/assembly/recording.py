@@ -1,5 +1,6 @@
 """Data that training may see: activity, target rate, driven neurons, held-out frames."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -377,10 +378,12 @@ class Recording:
     def visited(self, share: float, n: int = 5_000) -> Float[Tensor, "neuron 2"]:
         """Ends of the central ``share`` of each neuron's activity during training."""
         x = self.activity[self.training_sample(n)]
-        tails = torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=x.dtype, device=x.device)
+        tails = ((1 - share) / 2, (1 + share) / 2)
         if self.sessions is not None:
-            return torch.nanquantile(x, tails, dim=0).T
-        return torch.quantile(x, tails, dim=0).T
+            return torch.nanquantile(x, x.new_tensor(tails), dim=0).T
+        # A whole order is not needed, as it would be for torch.quantile.
+        found = [_quantile(x.T, tail) for tail in tails]
+        return torch.stack(found, 1)
 
 
 class KnownInput(nn.Module):
@@ -404,6 +407,12 @@ class KnownInput(nn.Module):
         right = (left + 1).clamp_max(len(self.table) - 1)
         share = (index - left).to(self.table.dtype)
         return torch.lerp(self.table[left], self.table[right], share[:, None])
+
+
+def _quantile(x: Float[Tensor, "neuron frame"], share: float) -> Float[Tensor, " neuron"]:
+    place = share * (x.shape[1] - 1)
+    low, high = (x.kthvalue(int(k) + 1, dim=1).values for k in (place, math.ceil(place)))
+    return torch.lerp(low, high, place - int(place))
 
 
 def _spread(frames: FrameIndices, n: int) -> Int[Tensor, " sample"]:

@@ -12,15 +12,19 @@ from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.step_size import fall
 from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.fitted_input import FittedInput
-from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly.gnn import AssemblyGNN, FunctionNetwork
 from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import common_range
 from ngpipe.config.assembly.training import ClosedForm
 
-POINTS = 32
+POINTS = 8
 """Activities per neuron and step at which the functions are compared."""
-BATCH = 192
+BATCH = 64
 """Neurons, or pairs of neurons, per step."""
+MOST, DENSE = 1_000, 32
+"""Neurons, or pairs of neurons, and activities of each, that the last layers are solved from."""
+KEPT = 1e-10
+"""Weight of what the last layers were, relative to the mean square of their columns."""
 VISITED = 0.999
 """Central share of a neuron's activity on which its functions count."""
 PEAK_RATE = 1e-2
@@ -39,7 +43,8 @@ def distil(
     """Fit the model to the solution: W exactly, the functions within a small error.
 
     Latents start from the principal components of the neurons' phi; latents and networks are then
-    fitted together by Adam to the curves on the activities that each neuron visits.
+    fitted together by Adam to the curves on the activities that each neuron visits. In the end the
+    last layer of each network, in which it is linear, is solved by least squares.
 
     Args:
         model: an untrained model; changed in place.
@@ -81,7 +86,7 @@ def distil(
         loss.backward()
         optimizer.step()
         report("networks", done=step + 1, of=steps)
-    report("networks", loss=float(loss.detach()))
+    report("networks", loss=_solve_last(model, solution, visited, generator))
 
 
 def _with_field(
@@ -127,6 +132,47 @@ def _psi_loss(
         wanted = solution.psi(receivers, senders, x).float()
     learned = model.psi_curves(model.latent[receivers], model.latent[senders], x)
     return (learned - wanted).square().mean() / wanted.square().mean()
+
+
+@torch.no_grad()
+def _solve_last(
+    model: AssemblyGNN,
+    solution: Solution,
+    visited: Float[Tensor, "neuron 2"],
+    generator: torch.Generator,
+) -> float:
+    """Last layers of phi* and psi* by least squares; returns the sum of their losses."""
+    n = model.n_neurons
+    one, other = (
+        torch.randperm(n, generator=generator)[:MOST].to(visited.device) for _ in range(2)
+    )
+    share = torch.linspace(0, 1, DENSE, device=visited.device)
+    x, sent = (torch.lerp(*visited[who].T[:, :, None], share) for who in (one, other))
+    columns = model.phi.columns(x, model.latent[one][:, None, :])
+    wanted = solution.phi.read(solution.phi_coefficients[one], x.T.double()).T / model.scales.rate
+    _solve(model.phi, columns.flatten(0, 1), wanted.flatten())
+    seen = model.latent[other][:, None, :] if model.sees in ("sender", "pair") else None
+    columns = model.psi.columns(sent, seen)
+    if model.gates is not None:
+        gates = model.gates(model.latent[one])[:, None, None, :]
+        columns = (columns[..., None] * gates).flatten(2)
+    columns = columns.expand(*sent.shape, -1)
+    _solve(model.psi, columns.flatten(0, 1), solution.psi(one, other, sent).flatten())
+    loss = _loss(model, solution, x, one) + _psi_loss(model, solution, sent, one, other)
+    return float(loss)
+
+
+def _solve(
+    network: FunctionNetwork,
+    columns: Float[Tensor, "point column"],
+    wanted: Float[Tensor, " point"],
+) -> None:
+    """Coefficients of the columns by least squares, near to what they are where nothing tells."""
+    columns, before = columns.double(), network.coefficients.double()
+    gram = columns.T @ columns
+    gram.diagonal().add_(KEPT * gram.diagonal().mean())
+    change = torch.linalg.solve(gram, columns.T @ (wanted - columns @ before.flatten()))
+    network.set_coefficients(before + change.view_as(before))
 
 
 def _latents(

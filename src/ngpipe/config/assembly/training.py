@@ -164,7 +164,7 @@ class ClosedForm(Section):
         description="Number of evenly spaced knots in time; a hidden input is linear between them.",
     )
     distil_steps: Count = Field(
-        2_000, description="Optimiser steps to fit the networks phi* and psi* to the result."
+        1_000, description="Optimiser steps to fit the networks phi* and psi* to the result."
     )
     field_steps: Count = Field(
         1_500, description="Optimiser steps to fit the field Omega* to a hidden input."
