@@ -23,7 +23,7 @@ type_checks.install()
 gc.disable()  # until all tests are collected
 metadata.version = cache(metadata.version)  # every manifest names nine
 settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
-settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=10)
+settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=5)
 settings.load_profile("ngpipe")  # of make quick: the other
 
 
