@@ -39,6 +39,17 @@ def test_halves_are_correlated_off_the_diagonal():
     assert set(table["n"]) == {N * N - N}
 
 
+def test_pairs_without_w_are_not_counted():
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(size=(2, N, N))
+    second[3, 4] = first[3, 4] = np.nan
+    known = ~np.eye(N, dtype=bool) & np.isfinite(first)
+    table = score_halves(recovery(first, second))
+    expected = np.corrcoef(first[known], second[known])[0, 1]
+    assert value(table, "halves", "correlation") == pytest.approx(expected)
+    assert set(table["n"]) == {N * N - N - 1}
+
+
 def test_too_few_calls_have_no_correlation_and_no_calls_no_row():
     first = np.random.default_rng(0).normal(size=(N, N))
     none = score_halves(recovery(first, first, np.zeros((N, N), dtype=bool)))

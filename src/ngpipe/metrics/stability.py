@@ -15,18 +15,20 @@ def score_halves(recovery: xr.Dataset) -> pd.DataFrame:
     """Agreement of W of the first and of the second half, over the off-diagonal entries.
 
     Quantity ``halves``: ``correlation``, Pearson's r; ``correlation_connected``, the same of the
-    connections called present (NaN if there are fewer than three).
+    connections called present (NaN if there are fewer than three). Pairs that no session sees
+    together are NaN in the halves, and are not counted.
 
     Args:
         recovery: holds ``connectivity_halves (half, post, pre)``.
     """
     first, second = (off_diagonal(w) for w in recovery["connectivity_halves"])
     first, second = first.astype(np.float64), second.astype(np.float64)
+    n = int(np.isfinite(first + second).sum())
     values = {"correlation": _correlation(first, second)}
     if "connected" in recovery:
         called = off_diagonal(recovery["connected"]) != 0
         values["correlation_connected"] = _correlation(first[called], second[called])
-    return scores("halves", values, len(first))
+    return scores("halves", values, n)
 
 
 def score_unobserved(recovery: xr.Dataset, told: Mapping[str, Any]) -> pd.DataFrame:

@@ -3,7 +3,8 @@ r"""Stability of W: its rows from either half of the training frames, psi* as it
 For a given psi*, least squares for W and phi of all rows is a few matrix products
 (:mod:`.all_rows`), so W can be found again from the first and from the second half of the training
 frames, whichever solver found psi*. If the recording determines W, the halves agree, but for noise,
-which is twice that of W in squares.
+which is twice that of W in squares. Where sessions see different neurons, the halves are those of
+every session, so that both see the same pairs (:mod:`.session_rows`).
 """
 
 import torch
@@ -11,7 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
+from ngpipe.assembly.closed_form.chosen_frames import Equations
 from ngpipe.assembly.closed_form.rows import Gram
+from ngpipe.assembly.closed_form.session_parts import halves_of, session_parts, shrinkage_of
+from ngpipe.assembly.closed_form.session_rows import Parts, solved
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.trained import (
     FEWEST,
@@ -38,29 +42,61 @@ def halves(
         recording: what it was trained on.
         ridge: that W was solved with, relative to the mean diagonal of the Gram matrix.
 
+    Returns:
+        W; where sessions see different neurons, NaN for pairs that none sees together.
+
     Raises:
-        DivergenceError: half of the recording has too few frames, or directions, for a row of W;
-            or sessions lack some of the neurons.
+        DivergenceError: half of the recording has too few frames, or directions, for a row of W.
     """
-    if recording.sessions is not None:
-        raise DivergenceError("its sessions see different neurons")
     axis = {"unit": model.scales.bend, "reach": model.scales.reach}
-    whole = frames_of(model, recording, Spline(PHI_BASIS, **axis))
+    phi, psi = Spline(PHI_BASIS, **axis), Spline(PSI_BASIS, **axis)
+    if recording.sessions is None:
+        weights = _of_all(model, frames_of(model, recording, phi), psi, ridge)
+    else:
+        weights = _of_sessions(model, recording, phi, psi, ridge)
+    weights.diagonal(dim1=1, dim2=2).zero_()  # but for rounding it is
+    return weights
+
+
+def _of_all(
+    model: AssemblyGNN, whole: Equations, psi: Spline, ridge: float
+) -> Float[Tensor, "half post pre"]:
+    """The same of a recording in which every frame sees all neurons."""
     middle = len(whole) // 2
-    if middle < FEWEST * (model.n_neurons + PHI_BASIS):
-        raise DivergenceError(
-            f"half of the {len(whole)} training frames are too few for the {model.n_neurons} "
-            "weights of a row"
-        )
+    _refuse_few(middle, len(whole), model)
     weights = torch.zeros(2, *model.V.shape, dtype=torch.float64, device=model.V.device)
     groups = receiver_groups(model)
     for k in range(int(groups.max()) + 1):
         members = torch.nonzero(groups == k)[:, 0]
-        transfer = transfer_of(model, members, Spline(PSI_BASIS, **axis))
+        transfer = transfer_of(model, members, psi)
         for half, part in enumerate((slice(0, middle), slice(middle, None))):
             equations = whole.part(part)
             gram = Gram(gram_moment(equations, transfer), ridge)
             for rows, normal in solve_rows(equations, transfer, members, gram):
                 weights[half, rows] = normal.solve().weights
-    weights.diagonal(dim1=1, dim2=2).zero_()  # but for rounding it is
     return weights
+
+
+def _of_sessions(
+    model: AssemblyGNN, recording: Recording, phi: Spline, psi: Spline, ridge: float
+) -> Float[Tensor, "half post pre"]:
+    """The same from the first and from the second half of every session."""
+    counts = recording.pairs_seen()
+    fewest = int(counts.diagonal().min())
+    _refuse_few(fewest // 2, fewest, model)
+    everyone = torch.arange(model.n_neurons, device=model.V.device)
+    transfer = transfer_of(model, everyone, psi)
+    whole = session_parts(recording, recording.training_frames, phi, transfer)
+    shrinkage = shrinkage_of(recording, phi.n)
+    halved = [Parts(h, len(everyone), ridge, shrinkage=shrinkage) for h in halves_of(whole)]
+    weights = torch.stack([solved(parts, everyone)[0] for parts in halved])
+    weights[:, counts.to(weights.device) == 0] = torch.nan
+    return weights
+
+
+def _refuse_few(half: int, n_frames: int, model: AssemblyGNN) -> None:
+    if half < FEWEST * (model.n_neurons + PHI_BASIS):
+        raise DivergenceError(
+            f"half of the {n_frames} training frames are too few for the {model.n_neurons} "
+            "weights of a row"
+        )

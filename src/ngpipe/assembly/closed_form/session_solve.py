@@ -20,15 +20,19 @@ from ngpipe.assembly.closed_form.problem import (
 from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, psi_of_sessions
 from ngpipe.assembly.closed_form.rows import Spectrum
-from ngpipe.assembly.closed_form.session_rows import BlockFit, Part, Parts, solved
+from ngpipe.assembly.closed_form.session_parts import (
+    Part,
+    halves_of,
+    session_parts,
+    shrinkage_of,
+)
+from ngpipe.assembly.closed_form.session_rows import BlockFit, Parts, solved
 from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
 from ngpipe.errors import DivergenceError
 
-SHRINKAGE = 50.0
-"""a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -78,8 +82,9 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     recording = problem.recording
     everyone = torch.arange(recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    shrinkage = _shrinkage(problem, fit)
-    each = _parts(problem, fit, transfer)
+    shrinkage = shrinkage_of(recording, fit.phi.n)
+    each = session_parts(recording, _chosen(problem), fit.phi, transfer)
+    each = _freed(each, fit, len(everyone)) if recording.shares_noise else each
     parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage)
     q = _inflation(parts, everyone) if final else 1.0
     wanted = uncertainty.typical(everyone, recording.n_neurons)
@@ -109,13 +114,6 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     return solution
 
 
-def _shrinkage(problem: Problem, fit: Fit) -> float:
-    """a: the unknowns of a row for its frames, so that it vanishes in long recordings."""
-    recording = problem.recording
-    frames = recording.pairs_seen().diagonal().double().mean()
-    return min(1.0, SHRINKAGE * (recording.n_neurons + fit.phi.n) / max(1.0, float(frames)))
-
-
 def _told(problem: Problem, solution: Solution, told: Diagnosis) -> None:
     """Diagnosis and errors; a pair that no session sees together has none."""
     solution.told(told)
@@ -129,25 +127,6 @@ def _keep(solution: Solution, found: BlockFit, level: Float[Tensor, " row"]) -> 
     solution.enter(rows, found.fit)
     solution.level[rows] = level
     solution.noise[rows] = found.noise
-
-
-def _parts(problem: Problem, fit: Fit, transfer: Transfer) -> list[Part]:
-    """Equations of every session that has training frames."""
-    recording = problem.recording
-    sessions = recording.sessions
-    assert sessions is not None
-    chosen, parts = _chosen(problem), []
-    session = sessions.of_frame[chosen]
-    for k in range(sessions.n_sessions):
-        members = sessions.members(k).to(problem.device)
-        mine = chosen[session == k]
-        alone = recording.alone(k)
-        known = alone.known_input
-        source = Source(alone, mine, fit.phi)
-        if known is not None:
-            source = replace(source, omega_at=known.of_all, mode=known.mode)
-        parts.append(Part(members, source, replace(transfer, group=transfer.group[members])))
-    return _freed(parts, fit, recording.n_neurons) if recording.shares_noise else parts
 
 
 def _freed(parts: Sequence[Part], fit: Fit, n: int) -> list[Part]:
@@ -184,13 +163,12 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
     The first and the second halves of all sessions give W twice.
     """
     rows = everyone[:: -(-len(everyone) // uncertainty.SPLIT_ROWS)]
-    halves = zip(*(part.halves() for part in parts.parts), strict=True)
     try:
         found = [
             solved(
                 Parts(half, parts.n_neurons, parts.ridge, parts.completion, parts.shrinkage), rows
             )
-            for half in halves
+            for half in halves_of(parts.parts)
         ]
     except DivergenceError:
         return 1.0

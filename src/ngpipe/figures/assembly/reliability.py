@@ -128,8 +128,10 @@ def halves(material: AssemblyMaterial, ax: Axes) -> Axes:
             "training.target is drift; leave the panel out of the figure"
         )
     both = recovery["connectivity_halves"].values
-    first, second = both[:, ~np.eye(both.shape[1], dtype=bool)].astype(np.float64)
-    reach = 1.05 * float(np.nanquantile(np.abs([first, second]), SHOWN)) or 1.0
+    # Pairs that no session sees together have no W.
+    known = ~np.eye(both.shape[1], dtype=bool) & np.isfinite(both).all(0)
+    first, second = both[:, known].astype(np.float64)
+    reach = 1.05 * float(np.quantile(np.abs([first, second]), SHOWN)) or 1.0
     density_scatter(first, second, ax, (-reach, reach))
     units = recovery["connectivity"]
     ax.set_xlabel(labelled("$W_{ij}$, first half", units))
