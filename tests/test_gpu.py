@@ -9,8 +9,9 @@ import torch
 
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.gradient import Trainer
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.assembly.readout import read_out
-from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.rollout import roll_out
 from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.config.assembly.simulation import NeuronType

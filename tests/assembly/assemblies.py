@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ngpipe.assembly.field import Field, Sites
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
-from ngpipe.assembly.recording import KnownInput
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.config.assembly.training import HiddenInput, Network
 
 SCALES = Scales(activity=4.0, reach=20.0, rate=3.0)

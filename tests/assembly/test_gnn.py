@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ngpipe.assembly.gnn import AssemblyGNN, FunctionNetwork
 from ngpipe.assembly.knots import Knots
-from ngpipe.assembly.recording import KnownInput
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.config.assembly.training import Network
 
 SMALL = Network(hidden=16)

@@ -11,9 +11,10 @@ import torch
 from assemblies import grid_sites, numbers
 
 from ngpipe.assembly.gradient import Trainer, build, roots, step_size
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.assembly.objective import penalties
 from ngpipe.assembly.readout import read_out
-from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.rollout import roll_out
 from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.config.assembly.simulation import NeuronType

@@ -4,7 +4,8 @@ import pytest
 import torch
 from assemblies import numbers
 
-from ngpipe.assembly.recording import BLOCK, KnownInput, Recording
+from ngpipe.assembly.known_input import KnownInput
+from ngpipe.assembly.recording import BLOCK, Recording
 from ngpipe.errors import StoreError
 
 N_FRAMES = 1000

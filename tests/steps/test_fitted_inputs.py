@@ -120,6 +120,59 @@ def test_predictions_know_the_input(run_of):
     assert float(late.sel(predictor="model")) < 0.3 * float(late.sel(predictor="alone"))
 
 
+@pytest.fixture(scope="module")
+def run_of_sessions(tmp_path_factory):
+    """The same as two sessions, of which the second lacks a neuron."""
+    directory = tmp_path_factory.mktemp("sessions")
+    activity, stimulus, *_ = driven("additive")
+    names, files = np.array(list("abcdef")), []
+    for k, lacking in enumerate(["", "f"]):
+        part = slice(k * FRAMES // 2, (k + 1) * FRAMES // 2)
+        seen = ~np.isin(names, list(lacking))
+        files.append(str(directory / f"day{k}.npz"))
+        seen_activity = activity[part, seen]
+        np.savez(files[-1], x=seen_activity, names=names[seen], light=stimulus[part])
+    source = Recorded(
+        files=files,
+        series="x",
+        labels="names",
+        axes="time_neuron",
+        rate=1 / DT,
+        units="1",
+        inputs=[{"series": "light", "units": "lx"}],
+    )
+    import_.run(source, directory, key=KEY)
+    cfg = validate(training("additive"), Training, where="training")
+    train.run(cfg, directory, key=KEY, device=CPU, checkpoints=directory / "checkpoints")
+    recover.run(Recovery(), cfg, directory, key=KEY, device=CPU)
+    rollout.run(50, cfg, directory, key=KEY, device=CPU)
+    return directory
+
+
+@pytest.mark.slow
+def test_sessions_that_lack_neurons_know_the_input(run_of_sessions):
+    _, _, weights, effect = driven("additive")
+    found = store.read(run_of_sessions / "recovery.zarr", schemas.RECOVERY)
+    off = ~np.eye(N, dtype=bool)
+    assert found["neuron"].values.tolist() == list("abcdef")
+    assert set(np.unique(found["pairs_seen"])) == {1199, 2698}
+    assert np.corrcoef(found["connectivity"].values[off], weights[off])[0, 1] > 0.9
+    coefficient, error = (found[f"input_{name}"][:, 0] for name in ("coefficient", "error"))
+    assert (np.abs(coefficient - effect) < 5 * error + 0.05 * np.abs(effect)).all()
+    assert found["input"].values.tolist() == ["light"]
+    assert np.corrcoef(found["connectivity_halves"].values[:, off])[0, 1] > 0.8
+    steps = store.read(run_of_sessions / "rollout.zarr", schemas.ROLLOUT)["forecast_error"]
+    late = steps.mean("start").isel(lead=-1)
+    assert float(late.sel(predictor="model")) < 0.6 * float(late.sel(predictor="alone"))
+
+
+@pytest.mark.slow
+def test_inputs_that_scale_need_sessions_that_see_all(run_of_sessions):
+    cfg = validate(training("multiplicative"), Training, where="training")
+    with pytest.raises(StoreError, match=r"sessions lack some of the neurons.*input_mode"):
+        train.run(cfg, run_of_sessions, key=KEY, device=CPU, checkpoints=run_of_sessions / "c")
+
+
 def test_what_contradicts_the_inputs_is_refused():
     activity, stimulus, *_ = driven("additive")
     with pytest.raises(ArgumentError, match=r"inputs are given, but training\.input is 'none'"):

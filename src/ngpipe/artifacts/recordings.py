@@ -19,7 +19,8 @@ from ngpipe.arrays import Trajectory
 from ngpipe.artifacts import sampling, survey
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.fitted_input import InputSeries
-from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.assembly.known_input import KnownInput
+from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.sessions import Sessions
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DeviceError, StoreError

@@ -20,8 +20,9 @@ from ngpipe.assembly.field import Field
 from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN, Scales
 from ngpipe.assembly.knots import Knots
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.assembly.objective import fit, penalties
-from ngpipe.assembly.recording import KnownInput, Recording
+from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import DivergenceError
 

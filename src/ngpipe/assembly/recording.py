@@ -6,14 +6,14 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from ngpipe.arrays import Activity, Rate, Series, Trajectory
 from ngpipe.assembly.field import Sites
 from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.gnn import Scales
+from ngpipe.assembly.known_input import KnownInput
 from ngpipe.assembly.sessions import Sessions, SomeNeurons
-from ngpipe.config.assembly.inputs import Mode
 from ngpipe.errors import DivergenceError, StoreError
 
 BLOCK = 20
@@ -21,10 +21,6 @@ BLOCK = 20
 
 STRETCH = 4_096
 """Frames read at once where all are looked at."""
-
-STRETCHES, REST = 50, 0.1
-"""Activity rests where a fiftieth of the recording moves less than a tenth of the mean."""
-HALVINGS = 60
 
 LAGS = 3
 """Distances of the frames whose residuals judge a model together."""
@@ -64,7 +60,7 @@ class Recording:
     in_blocks: bool = False
     sites: Sites | None = None
     """The driven neurons, if any."""
-    known_input: "KnownInput | None" = None
+    known_input: KnownInput | None = None
     inputs: InputSeries | None = None
     """Recorded inputs with a coefficient of every neuron to be fitted, if there are any."""
     stretches: tuple[range, ...] | None = None
@@ -269,32 +265,6 @@ class Recording:
         )
         return there & (here == other)
 
-    def informative_sample(self, n: int) -> FrameIndices:
-        """About ``n`` training frames, evenly spaced unless activity rests in part of them.
-
-        At rest, frames say nearly the same; those of the rest are then taken first. Every frame is
-        drawn with a chance proportional to how fast activity moves, and a little.
-        """
-        motion = self._motion
-        stretches = torch.stack([part.mean() for part in motion.tensor_split(STRETCHES)])
-        if n >= len(motion) or not bool((stretches < REST * stretches.mean()).any()):
-            return self.training_sample(n)
-        weight = motion + REST * motion.mean()
-        low, high = 0.0, n / float(weight.min())
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            few = float((middle * weight).clamp_max(1).sum()) < n
-            low, high = (middle, high) if few else (low, middle)
-        counted = (high * weight).clamp_max(1).cumsum(0)
-        # Systematic sampling: a frame wherever the count passes a whole number.
-        return self.training_frames[torch.diff(counted.floor(), prepend=counted.new_zeros(1)) > 0]
-
-    @cached_property
-    def _motion(self) -> Float[Tensor, " frame"]:
-        """Speed of activity at every training frame, root mean square [1/tau]."""
-        parts = self.training_frames.split(STRETCH)
-        return torch.cat([self.batch(p)[1].double().square().mean(1).sqrt().cpu() for p in parts])
-
     def scales(self) -> Scales:
         """Units of activity and rate, from a sample of the training frames.
 
@@ -384,29 +354,6 @@ class Recording:
         # A whole order is not needed, as it would be for torch.quantile.
         found = [_quantile(x.T, tail) for tail in tails]
         return torch.stack(found, 1)
-
-
-class KnownInput(nn.Module):
-    """An input given to the model: a table of images and the image shown at every frame."""
-
-    def __init__(
-        self,
-        table: Float[Tensor, "image neuron"],
-        image: Float[Tensor, " time"],
-        dt: float,
-        mode: Mode,
-    ) -> None:
-        super().__init__()
-        self.table, self.image, self.dt, self.mode = table, image, dt, mode
-
-    def of_all(self, times: Float[Tensor, " time"]) -> Float[Tensor, "time neuron"]:
-        """Input of all neurons at the given times [tau]; linear between two images."""
-        frame = (times / self.dt).round().long().clamp(0, len(self.image) - 1)
-        index = self.image[frame]
-        left = index.long()
-        right = (left + 1).clamp_max(len(self.table) - 1)
-        share = (index - left).to(self.table.dtype)
-        return torch.lerp(self.table[left], self.table[right], share[:, None])
 
 
 def _quantile(x: Float[Tensor, "neuron frame"], share: float) -> Float[Tensor, " neuron"]:

@@ -17,6 +17,7 @@ from ngpipe.assembly.closed_form.diagnosis import (
 )
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solve import ClosedForm
+from ngpipe.assembly.informative_frames import informative_sample
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.simulation import Simulation
 from ngpipe.config.assembly.training import Training
@@ -171,11 +172,11 @@ def test_frames_are_taken_where_activity_moves():
     t = torch.arange(4000.0)[:, None]
     x = torch.exp(-t / 50) * numbers(4, 1, 5).float()
     recording = Recording(x, -x / 0.5, 0.01, 0.1)
-    sample = recording.informative_sample(400)
+    sample = informative_sample(recording, 400)
     assert len(sample) == pytest.approx(400, abs=20)
     assert (sample.diff() > 0).all()
     assert int((sample < 100).sum()) > 95
     assert int((sample < 200).sum()) > 5 * int((recording.training_sample(400) < 200).sum())
     assert int(sample.max()) > 3000
     steady = Recording(x, numbers(5, 4000, 5).float(), 0.01, 0.1)
-    assert torch.equal(steady.informative_sample(400), steady.training_sample(400))
+    assert torch.equal(informative_sample(steady, 400), steady.training_sample(400))

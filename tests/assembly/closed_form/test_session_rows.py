@@ -122,6 +122,32 @@ def test_standard_errors_cover():
     assert 0.85 < float((z.abs() < 1.96).double().mean()) <= 1.0
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e4])
+def test_an_input_that_moves_an_unseen_sender_is_not_taken_for_it(unit):
+    """Neuron 0 follows an input, which drives all neurons too, and the second session lacks it."""
+    parts, drives = [], torch.linspace(0.5, 1.5, N, dtype=torch.float64)
+    w = numbers(1, N, N).fill_diagonal_(0)
+    w[:, 0] = 2
+    w[0, 0] = 0
+    for k, absent in enumerate([[], [0], [0], [0]]):
+        frames, transfer, _ = system(10 * k + 3, 2000, 0.3)
+        u = numbers(10 * k + 6, 2000)
+        x = frames.x.clone()
+        x[:, 0] = u + 0.3 * x[:, 0]
+        rate = -x + transfer.sent(x) @ w.T + u[:, None] * drives
+        rate = rate + 0.3 * numbers(10 * k + 5, *x.shape)
+        frames = replace(frames, x=x, rate=rate, inputs=unit * u[:, None])
+        members = EVERYONE[~torch.isin(EVERYONE, torch.tensor(absent, dtype=torch.long))]
+        parts.append(part(frames, transfer, members))
+    found = [block.solve() for block in Parts(parts, N, 1e-9).blocks(EVERYONE)]
+    weights = torch.cat([block.fit.weights for block in found])
+    coefficient = unit * torch.cat([block.fit.own[:, -1] for block in found])
+    error = unit * torch.cat([block.input_errors(1.0, 1)[:, 0] for block in found])
+    assert spread(weights, w) < 0.1
+    assert ((coefficient - drives).abs() < 4 * error).all()
+    assert float(error.max()) < 0.15
+
+
 def moments_of(z: Tensor, lacking: list[list[int]]) -> list[Seen]:
     n = z.shape[1] // 1
     found = []

@@ -148,9 +148,7 @@ def _blocks(
         span = span_of(sampled, fit.phi)
         if span is None:
             break
-        yield from _with_basis(
-            problem, solution, fit, left, replace(equations, phi=span), gram, span=span
-        )
+        yield from _with_basis(problem, solution, fit, left, replace(equations, phi=span), gram)
         left = left[poorly_spanned(sampled, left, solution.of(left))]
     if len(left):
         yield from _with_basis(problem, solution, fit, left, equations, gram)
@@ -164,10 +162,10 @@ def _with_basis(
     equations: Equations,
     gram: Gram,
     own: Float[Tensor, " column"] | None = None,
-    span: Span | None = None,
 ) -> Iterator[tuple[Rows, RowFit, Float[Tensor, " block"]]]:
     """The same with phi on the basis of the equations, or ``own`` as its coefficients."""
     held_out, done = replace(problem.held_out, phi=equations.phi), 0
+    span = equations.phi if isinstance(equations.phi, Span) else None
     for rows, normal in solve_rows(equations, fit.transfer, members, gram):
         found = normal.solve(None if own is None else own.expand(len(rows), -1))
         solution.enter(rows, found if span is None else span.whole(found))

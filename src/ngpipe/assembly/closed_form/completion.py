@@ -1,6 +1,7 @@
 r"""What unseen senders are expected to send, given those that a session sees.
 
-With z = (1, f), f what all senders send and M the mean of z z^T over all frames,
+With z = (1, f), f what all senders send and, behind them, recorded inputs, and M the mean of z z^T
+over all frames,
 
 .. math:: E[z_u | z_s] = B z_s, \quad B = M_{us} M_{ss}^{-1}, \qquad
     V = M_{uu} - B M_{su}
@@ -29,7 +30,7 @@ CLOSE = 1e-5
 
 @dataclass(frozen=True)
 class Seen:
-    """What the seen senders of one session send: mean of z z^T, z = 1 and theirs."""
+    """What one session knows: mean of z z^T, z = 1, what its senders send, and recorded inputs."""
 
     members: Int[Tensor, " neuron"]
     n_frames: int
@@ -42,7 +43,7 @@ class Completion:
 
     moment: Float[Tensor, "one_and_pre one_and_pre"]
     ridge: float
-    """Added to M_ss, relative to the mean diagonal."""
+    """Added to M_ss, relative to its diagonal."""
 
     def prediction(
         self, members: Int[Tensor, " seen"]
@@ -57,7 +58,7 @@ class Completion:
         missed = torch.zeros_like(self.moment)
         if unseen.any():
             inside = self.moment[mine][:, mine].clone()
-            inside.diagonal().add_(self.ridge * float(inside.diagonal().mean()))
+            inside.diagonal().mul_(1 + self.ridge)
             crossed = self.moment[unseen][:, mine]
             matrix[unseen] = torch.linalg.solve(inside, crossed.T).T
             left = self.moment[unseen][:, unseen] - matrix[unseen] @ crossed.T
@@ -76,15 +77,17 @@ def completion(sessions: list[Seen], n_neurons: int, ridge: float) -> Completion
 
     Args:
         sessions: what the seen senders of each send.
-        n_neurons: number of all neurons.
-        ridge: relative to the mean diagonal of M_ss.
+        n_neurons: number of all neurons, and of inputs, which count as senders that all see.
+        ridge: relative to the diagonal of M_ss.
     """
     found = Completion(pairwise(sessions, n_neurons), ridge)
     total = sum(seen.n_frames for seen in sessions)
     for _ in range(ROUNDS):
         parts = [found.completed(seen) * (seen.n_frames / total) for seen in sessions]
         before, found = found.moment, Completion(torch.stack(parts).sum(0), ridge)
-        if float((found.moment - before).norm()) < CLOSE * float(before.norm()):
+        size = before.diagonal().sqrt()
+        unit = torch.outer(size, size)  # of inputs, which may have any
+        if float(((found.moment - before) / unit).norm()) < CLOSE * float((before / unit).norm()):
             break
     return found
 

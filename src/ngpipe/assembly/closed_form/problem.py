@@ -14,6 +14,7 @@ from ngpipe.assembly.closed_form.hidden import KnottedInput
 from ngpipe.assembly.closed_form.shared_noise import shared_noise
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.transfer import Fit, Report
+from ngpipe.assembly.informative_frames import informative_sample
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import ClosedForm, Training
 from ngpipe.errors import DivergenceError
@@ -80,7 +81,7 @@ class Problem:
         unknowns = recording.n_neurons + 4 * settings.fine_basis
         knots = settings.input_knots if cfg.input == "field" else 0
         wanted = int(settings.frames * (unknowns + knots))
-        frames = _source(recording, cfg, recording.informative_sample(wanted)).read()
+        frames = _source(recording, cfg, informative_sample(recording, wanted)).read()
         problem = cls(
             recording=recording,
             cfg=cfg,

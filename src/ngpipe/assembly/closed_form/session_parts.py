@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.chosen_frames import Equations, Source, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.completion import Seen
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import Recording
@@ -26,15 +26,32 @@ class Part:
     transfer: Transfer
     """Of the seen senders."""
 
-    def seen(self) -> Seen:
-        """Moments of what its senders send."""
+    @property
+    def n_inputs(self) -> int:
+        """Recorded inputs that are columns of every row."""
+        return self.equations.n_own - self.equations.phi.n
+
+    def seen(self, n_neurons: int) -> Seen:
+        """Moments of what it knows: what its senders send, and recorded inputs.
+
+        Args:
+            n_neurons: number of all neurons, after which inputs are counted.
+        """
         total: Tensor | float = 0.0
         n = len(self.equations)
-        for frames in self.equations.stretches(len(self.members)):
-            sent = with_one(self.transfer.sent(frames.x))
-            total = total + sent.T @ sent / n
+        for frames in self.equations.stretches(len(self.members) + self.n_inputs):
+            known = self.known(frames)
+            total = total + known.T @ known / n
         assert isinstance(total, Tensor)
-        return Seen(self.members, n, total)
+        inputs = n_neurons + torch.arange(self.n_inputs, device=self.members.device)
+        return Seen(torch.cat([self.members, inputs]), n, total)
+
+    def known(self, frames: Frames) -> Float[Tensor, "frame one_and_seen"]:
+        """1, what its senders send, and recorded inputs, at some frames."""
+        columns = [with_one(self.transfer.sent(frames.x))]
+        if frames.inputs is not None:
+            columns.append(frames.inputs.double())
+        return torch.cat(columns, 1)
 
 
 def session_parts(

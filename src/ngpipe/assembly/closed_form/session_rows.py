@@ -5,12 +5,13 @@ In session k, row i reads
 .. math:: y_i(t) = \sum_j W_{ij}\, \hat f_j(t) + \phi_i(x_i(t)) + \epsilon_i(t), \qquad
     \langle\epsilon_i^2\rangle = s_{ik}^2
 
-with what a sender sends where it is seen, and what it is expected to send, given the others, where
-it is not (:mod:`.completion`). What it does beyond that is not correlated with any regressor: it is
-noise of this session, and biases nothing (regression calibration; Carroll et al., "Measurement
-error in nonlinear models", chapter 4). One session cannot tell the weight of a sender that it does
-not see; sessions that see others can. A row is solved from all sessions that see its neuron, each
-weighed by n_k / s_ik^2, so that sessions that lack much of its input count less.
+with what a sender sends where it is seen, and what it is expected to send, given the others and
+recorded inputs, where it is not (:mod:`.completion`). What it does beyond that is not correlated
+with any regressor: it is noise of this session, and biases nothing (regression calibration; Carroll
+et al., "Measurement error in nonlinear models", chapter 4). One session cannot tell the weight of a
+sender that it does not see; sessions that see others can. A row is solved from all sessions that
+see its neuron, each weighed by n_k / s_ik^2, so that sessions that lack much of its input count
+less.
 
 Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
 of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
@@ -29,7 +30,7 @@ from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
 from ngpipe.assembly.closed_form.chosen_frames import Frames, smoothness
 from ngpipe.assembly.closed_form.completion import Completion, completion
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
-from ngpipe.assembly.closed_form.session_parts import Part, with_one
+from ngpipe.assembly.closed_form.session_parts import Part
 from ngpipe.errors import DivergenceError
 
 ROUNDS = 6
@@ -63,10 +64,11 @@ class Parts:
     ) -> None:
         self.shrinkage = shrinkage
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
-        seen = [part.seen() for part in parts]
-        self.completion = known or completion(seen, n_neurons, ridge)
-        self.predictions = [self.completion.prediction(s.members)[0][1:] for s in seen]
-        missed = [self.completion.prediction(s.members)[1][1:, 1:] for s in seen]
+        seen = [part.seen(n_neurons) for part in parts]
+        self.completion = known or completion(seen, n_neurons + parts[0].n_inputs, ridge)
+        senders = slice(1, 1 + n_neurons)
+        self.predictions = [self.completion.prediction(s.members)[0][senders] for s in seen]
+        missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
@@ -86,7 +88,7 @@ class Parts:
         """Residual of rows that a session sees, at frames of it."""
         part = self.parts[session]
         local = torch.searchsorted(part.members, rows.contiguous())
-        sent = with_one(part.transfer.sent(frames.x)) @ self.predictions[session].T
+        sent = part.known(frames) @ self.predictions[session].T
         return frames.target(local) - fit.predict(sent, frames.own(local))
 
 
@@ -291,9 +293,11 @@ def _completed(
     local = torch.searchsorted(part.members, rows.contiguous())
     found = moments(part.equations, part.transfer, local)
     # The basis of phi sums to 1, so that it holds the means of own columns and of the target.
-    phi = slice(part.equations.phi.n)
-    own = torch.cat([found.own_own[:, :, phi].sum(2)[None], found.sent_own])
-    target = torch.cat([found.own_target[:, phi].sum(1)[None], found.sent_target])
+    n = part.equations.phi.n
+    with_inputs = found.own_own[:, :, n:].permute(2, 0, 1)
+    own = torch.cat([found.own_own[:, :, :n].sum(2)[None], found.sent_own, with_inputs])
+    inputs_target = found.own_target[:, n:].T
+    target = torch.cat([found.own_target[:, :n].sum(1)[None], found.sent_target, inputs_target])
     return replace(
         found,
         sent_own=torch.einsum("ps,src->prc", prediction, own),
