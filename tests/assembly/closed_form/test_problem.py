@@ -5,7 +5,8 @@ import torch
 from systems import numbers, silent, simulated, training
 
 from ngpipe.assembly.closed_form.diagnosis import diagnosis
-from ngpipe.assembly.closed_form.hidden import Hats, KnottedInput
+from ngpipe.assembly.closed_form.hidden import KnottedInput
+from ngpipe.assembly.closed_form.knot_columns import Hats
 from ngpipe.assembly.closed_form.problem import NOISY_ROWS, Problem
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solve import ClosedForm

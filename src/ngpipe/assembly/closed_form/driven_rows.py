@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
 from ngpipe.assembly.closed_form.evidence import diagnosed, evidence
-from ngpipe.assembly.closed_form.hidden import Driven, Hats, Hidden, KnottedInput
+from ngpipe.assembly.closed_form.hidden import Driven, Hidden, KnottedInput
+from ngpipe.assembly.closed_form.knot_columns import Hats
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solution import Solution

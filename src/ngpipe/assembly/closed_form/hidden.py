@@ -22,10 +22,13 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
-from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
+from ngpipe.assembly.closed_form.knot_columns import Columns, Equations, Hats, Knots
+from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
 from ngpipe.assembly.closed_form.transfer import Report
 
 ITERATIONS = 8
+ROUGH, LAST = 1e-3, 1e-8
+"""Accuracy of the linear equations of a step, and of the last."""
 SMALL_CHANGE = 0.1
 """Relative change of Omega, root mean square, after which one more step is the last: what a step
 leaves is of second order."""
@@ -40,28 +43,6 @@ COMPONENT = 1e-6
 """Share of the variance of all phi that makes a component count."""
 SMOOTH = 1e-7
 """Weight on the second differences of o, relative to its mean curvature."""
-
-
-class Hats:
-    """Piecewise linear functions of time on ``n`` knots over [0, duration] [tau]."""
-
-    def __init__(self, n: int, duration: float) -> None:
-        self.n, self.duration = n, duration
-
-    def locate(
-        self, times: Float[Tensor, " time"]
-    ) -> tuple[Int[Tensor, " time"], Float[Tensor, " time"]]:
-        """Interval of every time, and how far it lies in it."""
-        q = (times.double() / self.duration * (self.n - 1)).clamp(0, self.n - 1)
-        left = q.floor().clamp_max(self.n - 2)
-        return left.long(), q - left
-
-    def read(
-        self, values: Float[Tensor, "site knot"], times: Float[Tensor, " time"]
-    ) -> Float[Tensor, "time site"]:
-        """Values at the given times."""
-        left, share = self.locate(times)
-        return torch.lerp(values[:, left], values[:, left + 1], share).T
 
 
 @dataclass
@@ -130,9 +111,7 @@ class Hidden:
         self.components = _components(phi)
         self.sent = transfer.sent(frames.x)
         self.gram = Gram(self.sent.T @ self.sent / len(frames), ridge)
-        self.left, self.share = hats.locate(frames.times)
-        self.stretch = _by_interval(self.left, hats.n - 1)
-        self.padded = self.sent[self.stretch.clamp_min(0)].mT.contiguous()
+        self.knots = Knots(hats, frames.times)
 
     def solve(
         self,
@@ -156,7 +135,14 @@ class Hidden:
         level = self.frames.rate[:, driven].double().square().mean(0)
         for k in range(ITERATIONS):
             last = last or k == ITERATIONS - 1
-            found = self._stepped(driven, weights, o, report, inflation=inflation if last else None)
+            found = self._stepped(
+                driven,
+                weights,
+                o,
+                report,
+                accuracy=LAST if last else ROUGH,
+                inflation=inflation if last else None,
+            )
             report("hidden input", loss=float((found.mean_square / level).mean()))
             if additive:
                 return found
@@ -170,13 +156,21 @@ class Hidden:
         return replace(found, weights=weights, values=o, error=error)
 
     def _stepped(
-        self, rows: Tensor, weights: Tensor, o: Tensor, report: Report, *, inflation: float | None
+        self,
+        rows: Tensor,
+        weights: Tensor,
+        o: Tensor,
+        report: Report,
+        *,
+        accuracy: float,
+        inflation: float | None,
     ) -> Driven:
         """One linear solve for all driven neurons, block by block."""
         found, done = [], 0
         typical = uncertainty.typical(rows, self.sent.shape[1])
         for part in torch.arange(len(rows), device=o.device).split(self._block()):
-            found.append(self._step(rows[part], weights[part], o[part], inflation, typical))
+            some = rows[part], weights[part], o[part]
+            found.append(self._step(*some, accuracy, inflation, typical))
             done += len(part)
             report("hidden input", done=done, of=len(rows))
         return Driven.joined(found)
@@ -194,7 +188,13 @@ class Hidden:
         return max(1, MEMORY_BYTES // (6 * 8 * self.sent.shape[1] * columns))
 
     def _step(
-        self, rows: Tensor, weights: Tensor, o: Tensor, inflation: float | None, typical: Tensor
+        self,
+        rows: Tensor,
+        weights: Tensor,
+        o: Tensor,
+        accuracy: float,
+        inflation: float | None,
+        typical: Tensor,
     ) -> Driven:
         """One linear solve for a block of rows; change of o, or o itself if it is additive."""
         x, rate = self.frames.x[:, rows].double(), self.frames.rate[:, rows].double()
@@ -202,74 +202,46 @@ class Hidden:
         gain = torch.ones_like(rate)
         divisor = gain
         if self.mode == "multiplicative":
-            divisor = self.hats.read(o, self.frames.times)
+            divisor = self.knots.read(o)
             gain = (self.sent @ weights.T) / divisor
-        own, target = own / divisor[..., None], rate / divisor
-        moments = self.moments_of(own, gain, target)
-        n = len(self.components)
+        columns, target = Columns(self.knots, own / divisor[..., None], gain), rate / divisor
+        products, n = columns.products(), columns.n
+        padding, fixed = self._padding(n), torch.zeros_like(products)
         if self.mode == "multiplicative":
             # Steps leave the scale of Omega, which W can undo, as it is.
-            curvature = moments.own_own[:, n:, n:].diagonal(dim1=1, dim2=2).sum(1)
+            curvature = products[:, n:, n:].diagonal(dim1=1, dim2=2).sum(1)
             direction = o / o.norm(dim=1, keepdim=True)
-            fixed = direction[:, :, None] * direction[:, None, :]
-            moments.own_own[:, n:, n:] += curvature[:, None, None] * fixed
-        normal = Rows(self.gram, rows, moments, self._padding(n))
-        found = normal.solve()
-        error = noise = directions = None
-        if inflation is not None:
-            length = len(self.frames)
-            noise = uncertainty.noise_variance(self.gram, found, length, found.mean_square)
-            error = uncertainty.standard_errors(normal, found.weights, inflation * noise / length)
-            directions = normal.spectrum(typical).values
+            fixed[:, n:, n:] = direction[:, :, None] * direction[:, None, :]
+            fixed *= curvature[:, None, None]
+        found, error, noise, directions = None, None, None, None
+        if inflation is None:
+            equations = Equations(columns, self.sent, self.gram, rows, products, fixed, padding)
+            found = equations.solve(target, accuracy)
+        if found is None:
+            moments = columns.moments(self.sent, target, products + fixed)
+            normal = Rows(self.gram, rows, moments, padding)
+            found = normal.solve()
+            if inflation is not None:
+                error, noise, directions = self._errors(normal, found, inflation, typical)
         # The residual of the undivided equation, near enough.
         square = found.mean_square * divisor.square().mean(0)
         phi = found.own[:, :n] @ self.components
         return Driven(found.weights, phi, found.own[:, n:], square, error, noise, directions)
+
+    def _errors(
+        self, normal: Rows, found: RowFit, inflation: float, typical: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Standard errors of a block of rows, their residual variance, and some directions."""
+        length = len(self.frames)
+        noise = uncertainty.noise_variance(self.gram, found, length, found.mean_square)
+        error = uncertainty.standard_errors(normal, found.weights, inflation * noise / length)
+        return error, noise, normal.spectrum(typical).values
 
     def _padding(self, n: int) -> Tensor:
         """Keeps o smooth where a row receives little."""
         second = torch.eye(self.hats.n).to(self.sent).diff(n=2, dim=0)
         rough = SMOOTH * second.T @ second + 1e-12 * torch.eye(self.hats.n).to(self.sent)
         return torch.block_diag(1e-12 * torch.eye(n).to(self.sent), rough)
-
-    def moments_of(self, own: Tensor, gain: Tensor, target: Tensor) -> Moments:
-        """Moments of columns [own, gain h_q], without ever writing the latter out."""
-        t, rows, p = own.shape
-        q = self.hats.n
-        low, high = gain * (1 - self.share)[:, None], gain * self.share[:, None]
-        plain = Moments.of(self.sent, own, target)
-        sent_own = self.sent.new_empty(self.sent.shape[1], rows, p + q)
-        sent_own[..., :p] = plain.sent_own
-        sent_own[..., p:] = self._knot_products(low, high) / t
-        cross = self._at_knots(low[..., None] * own, high[..., None] * own) / t
-        own_own = own.new_zeros(rows, p + q, p + q)
-        own_own[:, :p, :p] = plain.own_own
-        own_own[:, p:, :p] = cross.transpose(0, 1)
-        own_own[:, :p, p:] = own_own[:, p:, :p].mT
-        diagonal, beside = torch.arange(q) + p, torch.arange(q - 1) + p
-        own_own[:, diagonal, diagonal] = self._at_knots(low.square(), high.square()).T / t
-        mixed = low.new_zeros(q, rows).index_add_(0, self.left, low * high)[:-1].T / t
-        own_own[:, beside, beside + 1] = mixed
-        own_own[:, beside + 1, beside] = mixed
-        own_target = torch.cat(
-            [plain.own_target, self._at_knots(low * target, high * target).T / t], 1
-        )
-        return Moments(sent_own, plain.sent_target, own_own, own_target, plain.target)
-
-    def _at_knots(self, low: Tensor, high: Tensor) -> Tensor:
-        """Sums over frames of what falls to the knot before and to the knot behind each."""
-        total = low.new_zeros(self.hats.n, *low.shape[1:])
-        return total.index_add_(0, self.left, low).index_add_(0, self.left + 1, high)
-
-    def _knot_products(self, low: Tensor, high: Tensor) -> Float[Tensor, "pre row knot"]:
-        """Products of the senders' psi with the columns of the knots, interval by interval."""
-        absent = (self.stretch < 0)[..., None]
-        ends = torch.cat([low, high], 1)[self.stretch.clamp_min(0)].masked_fill(absent, 0)
-        before, behind = (self.padded @ ends).permute(1, 2, 0).chunk(2, dim=1)
-        total = before.new_zeros(*before.shape[:2], self.hats.n)
-        total[..., :-1] += before
-        total[..., 1:] += behind
-        return total
 
 
 def _components(phi: Float[Tensor, "neuron basis"]) -> Float[Tensor, "component basis"]:
@@ -287,9 +259,3 @@ def _moved(o: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
     moved = (o * ratio).clamp_min(SMALLEST)
     scale = moved.log().mean(1, keepdim=True).exp()
     return moved / scale, scale
-
-
-def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval slot"]:
-    """Frames of every interval, padded with -1."""
-    members = [torch.nonzero(left == k)[:, 0] for k in range(n)]
-    return torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)
