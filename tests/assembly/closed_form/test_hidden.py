@@ -152,12 +152,12 @@ def test_conjugate_gradients_solve_what_the_factorisation_does(accuracy):
     found = equations.solve(target, accuracy)
     # The factorised equations count what is added to them as part of the residual.
     left = direct.mean_square - direct.own.square().sum(1)
-    for exact, near in (
+    for expected, near in (
         (direct.weights, found.weights),
         (direct.own, found.own),
         (left, found.mean_square),
     ):
-        assert (near - exact).norm() < 30 * accuracy * exact.norm()
+        assert (near - expected).norm() < 30 * accuracy * expected.norm()
     assert found.weights[torch.arange(3), rows].abs().max() == 0
 
 

@@ -65,8 +65,8 @@ class Knots:
         return torch.lerp(across[self.left], across[self.left + 1], self.share)
 
     def sums(
-        self, low: Float[Tensor, "frame *columns"], high: Float[Tensor, "frame *columns"]
-    ) -> Float[Tensor, "knot *columns"]:
+        self, low: Float[Tensor, "frame ..."], high: Float[Tensor, "frame ..."]
+    ) -> Float[Tensor, "knot ..."]:
         """Sums over frames of what falls to the knot before and to the knot behind each."""
         total = low.new_zeros(self.n, *low.shape[1:])
         return total.index_add_(0, self.left, low).index_add_(0, self.left + 1, high)
