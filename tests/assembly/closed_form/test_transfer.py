@@ -6,8 +6,8 @@ import pytest
 import torch
 from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 
-from ngpipe.assembly.closed_form import transfer as transfer_module
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
+from ngpipe.assembly.closed_form.psi_gauge import Gauge
 from ngpipe.assembly.closed_form.transfer import Search, directions
 from ngpipe.errors import DivergenceError
 
@@ -262,7 +262,7 @@ def test_every_psi_is_zero_at_rest_and_of_its_group():
 
 def test_steps_leave_scale_and_offset_alone(monkeypatch):
     """Orthogonal to both where senders are, before psi is brought to its unit."""
-    monkeypatch.setattr(transfer_module, "_normalised", lambda transfer, frames: transfer)
+    monkeypatch.setattr(Gauge, "normalised", lambda self, transfer: transfer)
     system = exact(3, n_frames=400, noise=0.5)
     s, start = search(system), wrong(system.transfer)
     state = s.at(start, RIDGE)

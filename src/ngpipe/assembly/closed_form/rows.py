@@ -286,27 +286,24 @@ class Rows:
         return half - along * self.forbidden[:, None]
 
     def project(
-        self, more: Moments, mixed: Float[Tensor, "row column m"]
-    ) -> tuple[Float[Tensor, "row m m"], Float[Tensor, "row m"]]:
-        """Normal equations of further columns of each row, W and its own columns eliminated.
+        self,
+        sent: Float[Tensor, "pre row m"],
+        square: Float[Tensor, "row m m"],
+        mixed: Float[Tensor, "row column m"],
+    ) -> Float[Tensor, "row m m"]:
+        """Gram matrix of what of further columns of each row W and its own columns do not explain.
 
         Args:
-            more: moments of the further columns.
-            mixed: means of products of own and further columns.
-
-        Returns:
-            For every row the Gram matrix of what of the columns W and the own columns cannot
-            explain, and its product with the target.
+            sent: means of products of what is sent and the further columns.
+            square: of the further columns.
+            mixed: of own and further columns.
         """
-        _, n_rows, m = more.sent_own.shape
-        half = self.gram.half_solve(more.sent_own.flatten(1)).view(-1, n_rows, m).permute(1, 2, 0)
+        _, n_rows, m = sent.shape
+        half = self.gram.half_solve(sent.flatten(1)).view(-1, n_rows, m).permute(1, 2, 0)
         half = self._allowed(half)
         left = mixed - self.eliminated @ half.mT
-        right = more.own_target - (half @ self.solved[..., None])[..., 0]
-        both = torch.cat([self._together(left), self.right[..., None]], 2)
-        solved = torch.cholesky_solve(both, self.schur)
-        moment = more.own_own - half @ half.mT - left.mT @ solved[..., :m]
-        return moment, right - (left.mT @ solved[..., m:])[..., 0]
+        solved = torch.cholesky_solve(self._together(left), self.schur)
+        return square - half @ half.mT - left.mT @ solved
 
 
 def level_of(

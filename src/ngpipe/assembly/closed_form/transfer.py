@@ -26,6 +26,7 @@ from ngpipe.assembly.closed_form.chosen_frames import (
     Transfer,
     smoothness,
 )
+from ngpipe.assembly.closed_form.psi_gauge import Gauge
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.errors import DivergenceError
@@ -112,7 +113,7 @@ class Search:
         self.frames, self.held_out, self.rows = frames, held_out, rows
         self.roughness, self.report = roughness, report
         few = frames.part(slice(None, None, max(1, len(frames) // SAMPLE)))
-        self.sample = few if isinstance(few, Frames) else few.read()
+        self.gauge = Gauge(few if isinstance(few, Frames) else few.read())
         self.level = self._mean_squares()
         self.noisy, self.one_phi = noisy, one_phi
 
@@ -208,20 +209,29 @@ class Search:
         return torch.stack(parts).sum(0) / len(self.frames)
 
     def normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
-        """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows."""
-        n, transfer = self.frames.n_neurons, state.transfer
+        """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows.
+
+        Directions are known to the precision of float32; the gradient is right where the residual
+        is, which is not the difference of large numbers.
+        """
+        transfer, n = state.transfer, len(self.frames)
         wide = self.frames.n_own + 2 * transfer.coefficients.numel()
-        total: Any = None
-        crossed: Any = 0
-        seen = 0
-        for part in self.frames.stretches(n + len(self.rows) * wide):
-            columns = directions(part, transfer, state.fit.weights).double()
-            own = part.own(self.rows).transpose(0, 1)
-            crossed = crossed + own.mT @ columns.transpose(0, 1) / len(self.frames)
-            now = Moments.of(transfer.sent(part.x), columns, part.target(self.rows))
-            seen += len(part)
-            total = now.joined(total, len(part) / seen)
-        moment, right = state.rows.project(total, crossed)
+        sums: list[Tensor] = []
+        for part in self.frames.stretches(self.frames.n_neurons + len(self.rows) * wide):
+            columns = directions(part, transfer, state.fit.weights).transpose(0, 1)
+            own, sent = part.own(self.rows), transfer.sent(part.x)
+            left = (part.target(self.rows) - state.fit.predict(sent, own)).float()
+            flat = columns.transpose(0, 1).reshape(len(part), -1)
+            now = [
+                (sent.float().T @ flat).view(-1, *columns.shape[::2]),
+                columns.mT @ columns,
+                own.float().transpose(0, 1).mT @ columns,
+                (columns.mT @ left.T[..., None])[..., 0],
+            ]
+            now = [value.double() / n for value in now]
+            sums = [a.add_(b) for a, b in zip(sums, now, strict=True)] if sums else now
+        sent_columns, square, mixed, right = sums
+        moment = state.rows.project(sent_columns, square, mixed)
         share = 1 / (self.level * len(self.level))
         return (moment * share[:, None, None]).sum(0), (right * share[:, None]).sum(0)
 
@@ -236,13 +246,13 @@ class Search:
             old.spline.roughness(c),
         )
         system = moment + curvature * (damping * eye + self.roughness * rough)
-        system = system + curvature * len(c) * _gauge(old, self.sample)
+        system = system + curvature * len(c) * self.gauge.form(old)
         return torch.linalg.solve(system, right - curvature * self.roughness * (rough @ c))
 
     def moved(self, transfer: Transfer, step: Float[Tensor, " coefficient"]) -> Transfer:
         """Psi after a step."""
         coefficients = transfer.coefficients + step.view_as(transfer.coefficients)
-        return _normalised(replace(transfer, coefficients=coefficients), self.sample)
+        return self.gauge.normalised(replace(transfer, coefficients=coefficients))
 
     def held_out_loss(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
@@ -267,7 +277,7 @@ class JointSearch(Search):
 
     def __init__(self, searches: Sequence[Search]) -> None:
         first = searches[0]
-        self.searches, self.frames, self.sample = searches, first.frames, first.sample
+        self.searches, self.frames, self.gauge = searches, first.frames, first.gauge
         self.roughness, self.report, self.noisy = first.roughness, first.report, first.noisy
 
     def at(self, transfer: Transfer, ridge: float) -> Any:  # noqa: ANN401
@@ -329,32 +339,3 @@ def directions(
             columns = (own @ basis).view(len(own), len(part), k).transpose(0, 1)
             out[start : start + size, :, group * k : (group + 1) * k] = columns
     return out
-
-
-def _metric(transfer: Transfer, frames: Frames) -> Float[Tensor, "group basis basis"]:
-    """Mean over the visited activities of each group of b b^T."""
-    metrics = []
-    for k in range(len(transfer.coefficients)):
-        basis = transfer.spline.basis(frames.x[:, transfer.group == k].flatten().double())
-        metrics.append(basis.T @ basis / len(basis))
-    return torch.stack(metrics)
-
-
-def _gauge(transfer: Transfer, frames: Frames) -> Float[Tensor, "coefficient coefficient"]:
-    """Quadratic form that is zero for steps orthogonal to scale and offset of each psi."""
-    blocks = []
-    for c, metric in zip(transfer.coefficients, _metric(transfer, frames), strict=True):
-        scale, offset = metric @ c, metric.sum(1)
-        blocks.append(torch.outer(scale, scale) / (c @ scale) + torch.outer(offset, offset))
-    return torch.block_diag(*blocks)
-
-
-def _normalised(transfer: Transfer, frames: Frames) -> Transfer:
-    """The same with each psi of unit mean square where it is visited, psi(0) = 0, and rising."""
-    c = transfer.coefficients
-    c = c - transfer.spline.read(c, c.new_zeros(1, len(c)))[0][:, None]
-    square = torch.einsum("gi,gij,gj->g", c, _metric(transfer, frames), c)
-    ends = c.new_tensor([-1.0, 1.0])[:, None] * frames.x.std().double()
-    low, high = transfer.spline.read(c, ends.expand(-1, len(c)))
-    sign = torch.where(high < low, -1.0, 1.0)
-    return replace(transfer, coefficients=c * (sign / square.sqrt())[:, None])
