@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.spline import Spline
+from ngpipe.assembly.closed_form.spline import Basis, Spline
 from ngpipe.assembly.fitted_input import InputSeries
 from ngpipe.assembly.recording import NOT_FINITE, Recording
 from ngpipe.errors import DivergenceError
@@ -79,7 +79,7 @@ class Frames:
 
     x: Float[Tensor, "frame neuron"]
     rate: Float[Tensor, "frame neuron"]
-    phi: Spline
+    phi: Basis
     times: Float[Tensor, " frame"]
     omega: Float[Tensor, "frame neuron"] | None = None
     mode: str | None = None
@@ -178,7 +178,7 @@ class Source:
 
     recording: Recording
     chosen: Int[Tensor, " frame"]
-    phi: Spline
+    phi: Basis
     omega_at: OmegaAt | None = None
     """The input, if it is known."""
     mode: str | None = None

@@ -147,7 +147,8 @@ def _solve_last(
         torch.randperm(n, generator=generator)[:MOST].to(visited.device) for _ in range(2)
     )
     share = torch.linspace(0, 1, DENSE, device=visited.device)
-    x, sent = (torch.lerp(*visited[who].T[:, :, None], share) for who in (one, other))
+    low, high = visited.T[..., None]
+    x, sent = (torch.lerp(low[who], high[who], share) for who in (one, other))
     columns = model.phi.columns(x, model.latent[one][:, None, :])
     wanted = solution.phi.read(solution.phi_coefficients[one], x.T.double()).T / model.scales.rate
     _solve(model.phi, columns.flatten(0, 1), wanted.flatten())

@@ -168,7 +168,9 @@ class Hidden:
         """One linear solve for all driven neurons, block by block."""
         found, done = [], 0
         typical = uncertainty.typical(rows, self.sent.shape[1])
-        for part in torch.arange(len(rows), device=o.device).split(self._block()):
+        for part in torch.arange(len(rows), device=o.device).split(
+            self._block(factorised=inflation is not None)
+        ):
             some = rows[part], weights[part], o[part]
             found.append(self._step(*some, accuracy, inflation, typical))
             done += len(part)
@@ -183,9 +185,12 @@ class Hidden:
         nearest = (self.frames.times - knots[:, None]).abs().argmin(1)
         return self.frames.omega[nearest][:, driven].T.double().contiguous()
 
-    def _block(self) -> int:
-        columns = self.hats.n + len(self.components) + 1
-        return max(1, MEMORY_BYTES // (6 * 8 * self.sent.shape[1] * columns))
+    def _block(self, *, factorised: bool) -> int:
+        """Rows whose moments, or whose columns at all frames, fit the memory."""
+        length, n = self.sent.shape
+        p, columns = len(self.components), self.hats.n + len(self.components) + 1
+        each = 6 * n * columns if factorised else length * (2 * p + 8) + 4 * columns**2
+        return max(1, MEMORY_BYTES // (8 * each))
 
     def _step(
         self,

@@ -39,7 +39,9 @@ EXCESS = 3.0
 """Growth of the residual, in what K - C coefficients take from noise, up to which C is enough."""
 HELD_OUT = 1.02
 """The same on held-out frames, relative."""
-TINY = 1e-10
+FLOOR = 1e-12
+"""Residual relative to the mean squared rate that is nothing: rates are stored to 1e-14."""
+TINY = 1e-12
 """Weight on the roughness of F, relative to its curvature."""
 CHECKED = 2_000
 """Frames on which all rows are checked."""
@@ -155,13 +157,16 @@ def span_of(sampled: Sampled, spline: Spline) -> Span | None:
         except DivergenceError:
             continue
         free = EXCESS * (sampled.n - size) / len(sampled.equations)
-        if now <= (1 + free) * here and after <= HELD_OUT * beyond:
+        if now <= (1 + free) * here + FLOOR and after <= HELD_OUT * beyond + FLOOR:
             return span
     return None
 
 
 def _functions(sampled: Sampled, size: int) -> Float[Tensor, "function basis"]:
-    """F, of unit mean square over the sample and orthogonal."""
+    """F, orthogonal over the sample, of the mean square of basis functions.
+
+    The smoothness of phi then weighs as much as with the whole basis.
+    """
     d, products = sampled.fit.own[:, : sampled.n], sampled.products
     values, vectors = torch.linalg.eigh(products.mean(0))
     metric = vectors * values.clamp_min(0).sqrt()
@@ -179,7 +184,7 @@ def _functions(sampled: Sampled, size: int) -> Float[Tensor, "function basis"]:
         f = torch.linalg.solve(system, (c.T @ aimed).flatten()).view(size, -1)
         turn, scale, _ = torch.linalg.svd(f @ metric, full_matrices=False)
         f = turn.T @ f / scale[:, None].clamp_min(1e-300)
-    return f
+    return f * products.mean(0).diagonal().mean().sqrt()
 
 
 def _coefficients(

@@ -84,7 +84,8 @@ def shared_noise(source: Source, fit: Fit) -> SharedNoise:
     missed, along = (torch.cat(sums) for sums in zip(*parts, strict=True))
     columns = min(COLUMNS, len(source) // FRAMES)
     n = max(FEWEST, min(MOST, columns // source.n_neurons))
-    spline = Spline(n, unit=source.phi.unit, reach=source.phi.reach)
+    phi: Any = source.phi  # before any span is known
+    spline = Spline(n, unit=phi.unit, reach=phi.reach)
     return SharedNoise(spline, _score(source, spline), missed, along)
 
 
@@ -125,7 +126,8 @@ def _score(source: Source, spline: Spline) -> Float[Tensor, "pre_and_basis neuro
 
 def _fitted_score(equations: Equations, normal: Rows) -> RowFit:
     """Score of some rows: what has the product 0 with all that is sent, and with b that of b'."""
-    step = STEP * equations.phi.unit
+    phi: Any = equations.phi  # before any span is known
+    step = STEP * phi.unit
     slope: Any = 0
     for part in equations.stretches(3 * len(normal.rows) * equations.n_own):
         ahead, behind = (part.own(normal.rows, sign * step) for sign in (1.0, -1.0))

@@ -7,7 +7,7 @@ sparse in the tails. The error falls with the fourth power of the spacing.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +23,21 @@ _PIECES = tuple(
 t from 0 to 1."""
 
 
+@runtime_checkable
+class Basis(Protocol):
+    """Functions of activity in which the phi of a row is linear."""
+
+    @property
+    def n(self) -> int:
+        """Number of functions."""
+
+    def basis(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape basis"]:
+        """Values of all functions."""
+
+    def roughness(self, like: Tensor) -> Float[Tensor, "basis basis"]:
+        """Quadratic form of the summed squared second differences of a spline's coefficients."""
+
+
 class Spline:
     """``n`` basis functions over [-reach, reach]; beyond, functions keep their end values.
 
@@ -33,7 +48,8 @@ class Spline:
     """
 
     def __init__(self, n: int, *, unit: float, reach: float) -> None:
-        self.n, self.unit, self.reach = n, unit, reach
+        self.n: int = n
+        self.unit, self.reach = unit, reach
         self.half = math.asinh(reach / unit)
         self.spacing = 2 * self.half / (n - 3)
 

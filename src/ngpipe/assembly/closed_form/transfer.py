@@ -146,7 +146,8 @@ class Search:
         return min(best, begun, key=lambda fit: fit.held_out)
 
     def _fit(self, state: Any, ridge: float) -> Fit:  # noqa: ANN401  # of any search
-        return Fit(state.transfer, self.frames.phi, state.loss, self.held_out_loss(state), ridge)
+        spline: Any = self.frames.phi  # in a search it is one
+        return Fit(state.transfer, spline, state.loss, self.held_out_loss(state), ridge)
 
     def _descend(self, begun: _Point, ridge: float, iterations: int) -> _Point:
         """Levenberg-Marquardt at one ridge."""
