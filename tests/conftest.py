@@ -6,6 +6,8 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded; subprocesses inherit it
 
 from collections.abc import Callable
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,9 @@ from hypothesis import settings
 torch.set_num_threads(1)
 type_checks.install()
 gc.disable()  # until all tests are collected
+metadata.version = cache(metadata.version)  # every manifest names nine
 settings.register_profile("ngpipe", deadline=None, derandomize=True)  # no clock decides a test
-settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=10)
+settings.register_profile("quick", settings.get_profile("ngpipe"), max_examples=5)
 settings.load_profile("ngpipe")  # of make quick: the other
 
 
@@ -28,6 +31,11 @@ settings.load_profile("ngpipe")  # of make quick: the other
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave few cases of costly tests to `make quick`."""
     quick_cases.mark_others_slow(items)
+
+
+def pytest_runtest_logstart() -> None:
+    """Check types in every test."""
+    type_checks.begin_test()
 
 
 def pytest_collection_finish() -> None:

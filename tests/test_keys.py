@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ BELOW = {  # stage -> itself and all that is made from it
     "rollout": {"rollout", "score"},
     "score": {"score"},
 }
+READ_ONCE = cache(code_of)
+"""Code of a text: of all that a test leaves as it was, not read anew."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
@@ -47,6 +50,7 @@ def package(tmp_path, monkeypatch):
     copy = tmp_path / "ngpipe"
     shutil.copytree(keys.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(keys, "PACKAGE", copy)
+    monkeypatch.setattr(keys, "code_of", READ_ONCE)
     _reread()
     yield copy
     monkeypatch.undo()
@@ -654,7 +658,7 @@ def some_of(stage: str, change: Callable[..., object], count: int) -> dict[str, 
 
 
 class TestMutations:
-    @pytest.mark.quick
+    @pytest.mark.quick(8)
     @pytest.mark.parametrize("change", BEHAVIOUR)
     @pytest.mark.parametrize("stage", STAGES)
     def test_changed_behaviour_changes_the_key(self, stage, change, edited):
@@ -663,7 +667,7 @@ class TestMutations:
         for module, (before, after) in found.items():
             assert edited(stage, module, before) != edited(stage, module, after), module
 
-    @pytest.mark.quick(6)
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize("stage", STAGES)
     def test_behaviour_of_what_the_stage_does_not_use_does_not(self, stage, edited):
         found = some_of(stage, lambda text, names: mutated(text, constant, names, inside=False), 2)
@@ -672,7 +676,7 @@ class TestMutations:
             assert before != after
             assert edited(stage, module, before) == edited(stage, module, after), module
 
-    @pytest.mark.quick(6)
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize("stage", STAGES)
     def test_comments_docstrings_and_formatting_do_not(self, stage, edited):
         before = keys.source_digest(keys.step_module(stage))
@@ -680,7 +684,7 @@ class TestMutations:
             assert edited(stage, module, text) == before, module
             assert edited(stage, module, f"# edited\n{text}") == before, module
 
-    @pytest.mark.quick(6)
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize("stage", STAGES)
     def test_other_names_of_imported_types_do_not(self, stage, edited):
         before = keys.source_digest(keys.step_module(stage))

@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections import defaultdict
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -25,14 +26,21 @@ SHARED = {
 """Names that several rooms have for the same idea."""
 
 
+@cache
+def imports_in(path) -> list[ast.Import | ast.ImportFrom]:
+    """All imports of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [one for one in ast.walk(tree) if isinstance(one, ast.Import | ast.ImportFrom)]
+
+
 def imported(path, known: set[str]) -> set[str]:
     """Those of the known modules that a module imports, wherever in it: in functions too, and for
     annotations alone. The names that a package looks up when they are used are no imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in imports_in(path):
         if isinstance(node, ast.Import):
             found |= {one.name for one in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             names = {f"{node.module}.{one.name}" for one in node.names}
             found |= {name if name in known else node.module for name in names}
     return found & known
@@ -80,7 +88,7 @@ def test_ngpipe_itself_uses_no_earlier_name():
     earlier = {dotted(path) for path in EARLIER}
     used = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in imports_in(path):
             if isinstance(node, ast.ImportFrom) and node.module:
                 used |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
     assert not used & earlier

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from beartype import beartype
 from jaxtyping import Float, TypeCheckError
-from type_checks import OF_EACH, checked, shapes_of
+from type_checks import CALLS, OF_EACH, begin_test, checked, shapes_of
 
 from ngpipe.metrics import tidy
 
@@ -132,6 +132,19 @@ def test_a_function_within_another_is_checked_the_first_times():
         with pytest.raises(TypeCheckError, match="n"):
             one("3")
     assert several[-1]("3") == "3"
+
+
+def test_the_first_calls_of_every_test_are_checked():
+    def counted(n: int) -> int:
+        return n
+
+    counted = checked(counted, beartype)
+    for _ in range(2):
+        for _ in range(CALLS):
+            with pytest.raises(TypeCheckError, match="n"):
+                counted("3")
+        assert counted("3") == "3"
+        begin_test()
 
 
 def test_what_is_not_known_before_it_is_called_is_checked():

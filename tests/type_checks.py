@@ -4,7 +4,8 @@ The import hook of jaxtyping has every function of ngpipe wrapped by `jaxtyping.
 binds the arguments anew at each call and checks them twice. The check of beartype alone finds the
 same errors, within a frame that holds the sizes of dimensions which arrays share; a function
 without arrays among its annotations has no such sizes and needs no frame. Most functions are not
-called in most runs of the tests: no check is made for them.
+called in most runs of the tests: no check is made for them. What a test calls over and over, as
+every step of a solver, has its first calls checked.
 """
 
 import dataclasses
@@ -26,6 +27,15 @@ _without = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 _made: Counter[CodeType] = Counter()
 OF_EACH = 3
 """How many of the functions that one line within a function makes are checked, of any number."""
+CALLS = 10
+"""How many calls of a function are checked in each test."""
+_tests = 0
+
+
+def begin_test() -> None:
+    """Check the first calls of every function anew."""
+    global _tests
+    _tests += 1
 
 
 def checked(one: T, typechecker: Callable[[Any], Any]) -> T:
@@ -43,16 +53,21 @@ def checked(one: T, typechecker: Callable[[Any], Any]) -> T:
 
 
 def when_called(function: Callable, typechecker: Callable[[Any], Any]) -> Callable:
-    """A function whose check is made at its first call."""
+    """A function whose check is made at its first call, and left out of many calls of one test."""
     if "<locals>" in function.__qualname__:  # made anew, check and all, at each call of the outer
         _made[function.__code__] += 1
         if _made[function.__code__] > OF_EACH:
             return function
-    check = None
+    check, test, left = None, None, 0
 
     @wraps(function)
     def called(*args: object, **options: object) -> object:
-        nonlocal check
+        nonlocal check, test, left
+        if test != _tests:
+            test, left = _tests, CALLS
+        if not left:
+            return function(*args, **options)
+        left -= 1
         if check is None:
             check = check_of(function, typechecker)
         return check(*args, **options)

@@ -65,6 +65,7 @@ class TestFeedforward:
         assert found["status"] == "ok"
         assert found["time_to_baseline"] == pytest.approx(seconds, abs=1e-6)
 
+    @pytest.mark.slow
     def test_a_peak_of_many_orders(self):
         made = Circuit(chain(100, 5), 100)
         mean = notebook_rates(made.weights, 100, LONG)[0].mean(axis=0)

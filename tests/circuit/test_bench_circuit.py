@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_at_a_tiny_size(monkeypatch, capsys, tmp_path):
     monkeypatch.syspath_prepend(BENCH)
     arguments = ["circuit", "--small", "--threads", "1", "--out", str(tmp_path)]

@@ -95,6 +95,7 @@ def test_b3_the_last_excitatory_neuron_is_driven_and_counted(rng, n_exc, engine)
     np.testing.assert_allclose(found.inhibitory[0], found.activity[0, :, n_exc:].mean("neuron"))
 
 
+@pytest.mark.slow
 def test_b4_nothing_is_caught_unseen_and_no_escape_is_invalid():
     for path in SOURCE.rglob("*.py"):
         with warnings.catch_warnings():

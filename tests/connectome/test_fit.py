@@ -305,6 +305,7 @@ def test_start_and_best_epoch_come_with_the_state(W, inputs, halfway):
     assert whole.result().identical(resumed.result())
 
 
+@pytest.mark.slow
 def test_a_penalty_keeps_parameters_where_they_started(W, inputs, table):
     def moved(penalty):
         run = started(W, inputs, table, epochs=20, penalty=penalty, held_out=0.0)

@@ -83,6 +83,7 @@ def test_gradients_leave_jumps_out_and_chords_do_not(rng, u):
     )
 
 
+@pytest.mark.slow
 def test_the_jump_of_one_synapse_belongs_to_its_input():
     """y = tanh(5 z) where 5 z >= 0.3: on the way the response jumps once, and all is due to u."""
     model = MultilayeredNetwork(
@@ -123,12 +124,14 @@ def test_of_a_linear_network_it_is_the_gradient_times_the_input(rng, u, rule):
     np.testing.assert_allclose(found["delta"], 0, atol=1e-12)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_delta_of_a_curved_objective_vanishes(rng, u, name):
     found = integrated_gradients(build(rng, **NETWORKS[name]), u, curved, steps=256)
     np.testing.assert_allclose(found["delta"], 0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_divisive_products_converge(rng, u):
     model = build(rng, preset="seed", **DIVIDED, threshold=0.0)
     u = 0.2 + u / 4

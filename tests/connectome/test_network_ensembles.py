@@ -109,6 +109,7 @@ def test_mean_and_spread_over_members(build, members, rng):
     assert np.isnan(predict(build, members.isel(member=[0]), new)["spread"]).all()
 
 
+@pytest.mark.slow
 def test_without_jitter_members_start_the_same(build, inputs, table):
     options = {"epochs": 0, "train": ("slopes", "biases", "tau", "strengths")}
     same = ensemble(build, inputs, table, [1, 2], jitter=0.0, **options)

@@ -107,6 +107,7 @@ def test_samples_stop_early_on_their_own(rng, model):
         np.testing.assert_allclose(together[b], alone[b][0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_penalties_shrink_the_stimulus_and_custom_ones_apply(model):
     def size(**options):
         return np.abs(activation_maximisation(model, WANTED, seed=0, **options)[0]).sum()

@@ -279,6 +279,7 @@ class TestPulses:
         assert y.min() >= -1e-7
         assert whole.max() >= 2, "overlapping triggers are not tested here"
 
+    @pytest.mark.slow
     def test_the_decay_is_the_one_asked_for(self):
         """The slope of the logarithm wherever no trigger falls."""
         y, triggers = self.triggers()

@@ -84,6 +84,7 @@ class TestNoise:
         assert float(settled.var()) == pytest.approx(sigma**2 / (2 - dt), rel=0.015)
         assert abs(float(settled.mean())) < 0.02
 
+    @pytest.mark.slow
     def test_noise_is_white_and_independent_between_neurons(self, generator):
         x, _ = frames(
             lambda _t, x: torch.zeros_like(x),

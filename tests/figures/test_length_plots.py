@@ -90,6 +90,7 @@ def test_colours_mean_the_same_in_all_pictures(inprop):
     assert {ax.images[0].get_cmap().name for ax in figure.axes if ax.images} == {"viridis"}
 
 
+@pytest.mark.slow
 def test_contributions_are_summaries_of_each_step(inprop):
     steps = [inprop, inprop @ inprop, np.zeros((N, N))]
     given = (SOURCES, TARGETS, TYPES)

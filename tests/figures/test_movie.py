@@ -53,6 +53,7 @@ def test_one_frame_a_sample_of_the_size_promised(written):
     assert written.stat().st_size < 6e6
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(tmp_path, written):
     again = tmp_path / "again.gif"
     movie.save(material("input_movie", style=Style(dpi=300)), again)

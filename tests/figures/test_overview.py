@@ -1,11 +1,13 @@
 """The page on an assembly recovered from activity at hand needs no truth, and has room for all."""
 
+import pytest
 from drawing import clipped, overlapping, texts
 from synthetic import material
 
 from ngpipe.figures.assembly.overview import overview
 
 
+@pytest.mark.slow
 def test_the_page_has_room_for_its_panels():
     results = material("phi").results
     recorded = results["simulation"][["activity"]].drop_vars("x", errors="ignore")

@@ -150,6 +150,7 @@ def test_recovery_from_a_store_without_truth_gives_the_same_bytes(case, request,
         assert digest(pair[0]) == digest(pair[1]), name
 
 
+@pytest.mark.slow
 def test_a_hidden_input_is_scored(hidden):
     score.run({}, (20,), None, hidden, key="k")
     table = store.read_csv(hidden / "metrics.csv")
@@ -250,6 +251,7 @@ def test_the_model_can_be_read_by_a_group(seeing):
     assert len(modes) == 1
 
 
+@pytest.mark.slow
 def test_a_recording_without_drift_asks_for_finite_differences(seeing, tmp_path):
     dataset = xr.open_zarr(seeing / "simulation.zarr", chunks=None).load().drop_vars("drift")
     store.write(
@@ -289,6 +291,7 @@ def test_training_keeps_its_record(seeing):
     assert Training(**manifest["config"]) == experiment().training
 
 
+@pytest.mark.slow
 def test_two_numbers_of_types_are_no_certain_one(tmp_path):
     """Read out with another number than the closed form found, groups are not called types."""
     simulate.run(experiment().simulation, tmp_path, **CPU)

@@ -53,7 +53,7 @@ def load(results: Path, kind: str, **spec):
     return materials.load(results, Panel(kind=kind, of="one", **spec), Style(dpi=60))
 
 
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 def test_every_kind_draws_what_the_steps_wrote(results, kind):
     spec = {"parameter": "network.probability"} if kind == "response_sweep" else {}

@@ -355,6 +355,7 @@ class TestRespond:
         found = opened(finished)["predicted"].values[1]
         np.testing.assert_allclose(found, x[:, 0], rtol=1e-4, atol=1e-6)
 
+    @pytest.mark.slow
     def test_a_response_may_be_swept(self, wired):
         sweep = {"neurons.response": ["linear", "saturating"], "network.balance": [None, 0]}
         runs = {"seeds": 1, "engine": "step"}
@@ -364,6 +365,7 @@ class TestRespond:
         assert found.loc[("neurons.response", "saturating"), "peak"] < 100
         assert len(found["eigenvalue"].unique()) == 3
 
+    @pytest.mark.slow
     def test_sizes_may_be_swept(self, wired):
         """Also to no inhibitory neuron at all."""
         sweep = {"network.inhibitory": [0, 0.4]}
@@ -595,6 +597,7 @@ class TestStatuses:
         metrics = metrics_of(wired)
         assert metrics["condition_observed", "ok"] == 2
 
+    @pytest.mark.slow
     def test_the_experiment_itself_may_diverge(self, wired):
         """Activity beyond the range of float32 in what is kept whole, means that are not there."""
         cfg = experiment(

@@ -356,6 +356,7 @@ class TestDistance:
 
 
 class TestErdosRenyi:
+    @pytest.mark.slow
     def test_the_number_of_connections_is_binomial(self, rng):
         given_one = random_connectome(8, 30, 0.2)
         m, pairs = present(given_one).sum(), 30 * 29

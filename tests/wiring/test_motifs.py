@@ -94,6 +94,7 @@ class TestCounts:
         assert entries == 2 * found["reciprocal"] + found["autapse"]
         assert found["autapse"] > 0
 
+    @pytest.mark.slow
     def test_expectations_of_a_random_graph(self):
         """p^2 n (n - 1) (n - 2) chains, half as many of the others; 4 standard errors."""
         n, p = 40, 0.1

@@ -9,7 +9,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import io, sparse
 
@@ -80,7 +81,7 @@ SAVERS = {
 
 
 @pytest.mark.parametrize("name", SAVERS)
-@settings(max_examples=8, derandomize=True, deadline=None)
+@at_most(8)
 @given(edges=EDGES)
 def test_tables_and_graphs(name, edges):
     edges = [(NAMES[pre], NAMES[post], weight) for pre, post, weight in edges]
@@ -109,7 +110,7 @@ def numbers(path: Path, matrix: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("rows", ["post", "pre"])
 @pytest.mark.parametrize("save", [matlab, market, numbers])
-@settings(max_examples=8, derandomize=True, deadline=None)
+@at_most(8)
 @given(edges=EDGES)
 def test_matrices(save, rows, edges):
     expected = summed(edges)

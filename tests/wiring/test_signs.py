@@ -30,6 +30,7 @@ class TestSampledSigns:
         assert (dense(found)[:, p == 0] <= 0).all()
         np.testing.assert_array_equal(found.neurons["sign"], np.where(p, 1, -1))
 
+    @pytest.mark.slow
     def test_signs_come_as_often_as_they_must(self, given_one, rng):
         draws = [
             sampled_signs(given_one, np.full(40, 0.7), rng).neurons["sign"] for _ in range(100)

@@ -329,6 +329,7 @@ class TestFiles:
 
 
 class TestSynthetic:
+    @pytest.mark.slow
     def test_the_numbers_of_its_docstring(self):
         """Over ten seeds; bounds are several standard errors wide."""
         drawn = [synthetic(np.random.default_rng(s), ALL, n_others=0) for s in range(10)]

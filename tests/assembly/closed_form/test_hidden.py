@@ -146,7 +146,7 @@ def test_hats_are_linear_between_knots_and_reach_both_ends():
     assert torch.equal(hats.read(values, torch.tensor([9.0]))[0], values[:, -1])
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
 def test_the_field_says_what_was_found_on_the_knots(mode):
     """Its product with the corrected rows is that of the found input with the found rows."""

@@ -53,6 +53,7 @@ def test_noise_asks_for_more_frames_only_where_they_help():
     assert before.final is before.frames
 
 
+@pytest.mark.slow
 def test_a_solution_leaves_the_problem_as_it_was():
     solver = ClosedForm(simulated("activity", 24, 1500).recording, training("activity"), silent)
     before = dict(vars(solver.problem))

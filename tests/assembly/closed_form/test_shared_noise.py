@@ -69,6 +69,7 @@ def found() -> tuple[Source, SharedNoise]:
     return problem.everything, shared_noise(problem.everything, true_psi(problem))
 
 
+@pytest.mark.slow
 def test_the_score_knows_the_own_activity_alone() -> None:
     """<s_i g(x_i)> = <g'(x_i)>, and 0 for any function of another neuron's activity."""
     source, noise = found()

@@ -106,7 +106,7 @@ def test_identical_senders_are_each_unknown_by_their_spread():
     assert errors[others][:, others].max() < 0.05
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("n_frames", [45, 66])
 def test_frames_fewer_than_unknowns_are_no_knowledge(n_frames):
     """The residual of what interpolates is zero; held-out frames tell."""

@@ -54,6 +54,7 @@ def looked_at(recorded: int) -> tuple[Unobserved, Tensor]:
     return found, (missed - solution.error.square()).sum(1) / (recorded - 1)
 
 
+@pytest.mark.slow
 def test_all_neurons_recorded_leave_nothing_in_common():
     found, _ = looked_at(N)
     assert (found.rank, found.share, float(found.bias.sum())) == (0, 0.0, 0.0)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
@@ -54,11 +56,15 @@ def small_text(style: Style) -> float:
 
 def text_width(text: str, size: float) -> float:
     """Width of a line of text of this size [pt]; of an empty one 0."""
-    if not text.strip():
-        return 0.0
+    return _width_at_100(text, findfont(FontProperties())) * size / 100 if text.strip() else 0.0
+
+
+@lru_cache(4096)  # a layout measures the same words again at every size that it tries
+def _width_at_100(text: str, _font: str) -> float:
+    """Width of a line of text of 100 pt [pt] in the font in force, which is the file given."""
     outline = TextPath((0, 0), text, size=100).cleaned(curves=False)  # curves as many points
     x = outline.vertices[np.isin(outline.codes, (Path.MOVETO, Path.LINETO)), 0]
-    return float(np.ptp(x)) * size / 100
+    return float(np.ptp(x))
 
 
 def type_colors(types: np.ndarray, style: Style) -> np.ndarray:
