@@ -127,3 +127,19 @@ def test_no_two_held_out_frames_in_a_row_give_nothing():
     parts = tuple(range(k, k + 2) for k in range(0, 40, 2))
     made = Recording(x, None, DT, held_out=0.2, stretches=parts)
     assert not forecasts(random_model(N), made, 5)
+
+
+def test_forecasts_step_by_the_intervals_of_their_frames():
+    """Euler steps of uneven size of a rotation, forecast by the drift itself."""
+    turning = MIXED - MIXED.T
+    steps = DT * (1 + 0.8 * torch.rand(1000, generator=torch.Generator().manual_seed(2)))
+    x, frames = 2 * numbers(3, N).float(), []
+    for step in steps:
+        frames.append(x)
+        x = x + step * x @ turning.T
+    made = Recording(torch.stack(frames), None, DT, held_out=0.2, intervals=steps.double())
+    model = random_model(N)
+    model.as_drift = lambda: lambda t, x: x @ turning.T
+    assert grown(forecasts(model, made, 20), "model").max() < 1e-6
+    even = Recording(torch.stack(frames), None, DT, held_out=0.2)
+    assert grown(forecasts(model, even, 20), "model").max() > 1e-4

@@ -1,5 +1,7 @@
 """Rollouts: of a model that follows, and of one that diverges, which is a result and no failure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +81,20 @@ def test_a_free_run_ends_where_it_leaves_the_limit():
     assert diverged == 4
     assert x[:4, 0, 0].tolist() == [1, 2, 4, 8]
     assert x[4:].isnan().all()
+
+
+def test_a_rollout_steps_by_the_intervals_of_its_frames():
+    """With the same model, frames twice as far apart move twice as much."""
+    plain = recording()
+    made = model(0.0)
+    own = torch.full((FRAMES,), DT, dtype=torch.float64)
+    own[120] = 2 * DT
+    found = roll_out(made, replace(plain, rate=None, intervals=own), 20)
+    even = roll_out(made, replace(plain, rate=None), 20)
+    moved, usual = (
+        f["activity_hat"].values[1] - f["activity_hat"].values[0] for f in (found, even)
+    )
+    np.testing.assert_allclose(moved, 2 * usual, rtol=1e-3, atol=1e-6)
+    assert np.abs(usual).max() > 1e-3
+    np.testing.assert_allclose(found["time"][:3], [0, 2 * DT, 3 * DT])
+    np.testing.assert_allclose(even["time"], DT * np.arange(21))

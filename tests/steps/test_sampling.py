@@ -41,6 +41,36 @@ def test_a_number_of_any_kind_is_an_interval(dt):
     assert sampling.interval(recorded(2), HERE) == 2.0
 
 
+def uneven(**attrs: object) -> xr.Dataset:
+    """Frames at 0.07, 0.1 and 0.13 in turn, with one of 0.3 and one of 0.04."""
+    steps = np.resize([0.07, 0.1, 0.13], N - 1)
+    steps[20], steps[30] = 0.3, 0.04
+    return recorded(0.1, np.append(0, np.cumsum(steps))).assign_attrs(attrs)
+
+
+def test_measured_intervals_are_those_of_the_times():
+    found = uneven(intervals="measured")
+    assert np.flatnonzero(sampling.breaks(found, HERE)).tolist() == [20, 30]
+    np.testing.assert_allclose(sampling.steps(found, HERE)[:3], [0.07, 0.1, 0.13])
+    np.testing.assert_allclose(sampling.spread(found, HERE), [0.07, 0.1, 0.13])
+    narrow = uneven(intervals="measured", jitter=0.2)
+    assert sampling.breaks(narrow, HERE).mean() > 0.6
+    assert sampling.steps(recorded(0.1, 0.1 * np.arange(N)), HERE) is None
+
+
+def test_measured_intervals_need_times_that_rise():
+    with pytest.raises(StoreError, match=r"source\.intervals: measured"):
+        sampling.breaks(uneven(), HERE)
+    falling = uneven(intervals="measured")
+    falling = falling.assign_coords(time=falling["time"] - 0.2 * (np.arange(N) > 9))
+    with pytest.raises(StoreError, match="from frame 9 to the next"):
+        sampling.breaks(falling, HERE)
+    with pytest.raises(StoreError, match="no `time` of its frames"):
+        sampling.breaks(recorded(0.1).assign_attrs(intervals="measured"), HERE)
+    with pytest.raises(StoreError, match="expected 'even' or 'measured'"):
+        sampling.breaks(uneven(intervals="odd"), HERE)
+
+
 @pytest.mark.parametrize(
     ("dt", "time"),
     [

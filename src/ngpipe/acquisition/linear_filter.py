@@ -63,6 +63,10 @@ class Filter:
         """Variance of the result for white noise of variance 1."""
         return self.covariance(self)
 
+    def part(self, frames: slice) -> "Filter":
+        """The same for some frames of a signal."""
+        return self
+
     def applied(self, signal: Signal, stretches: Iterable[range]) -> Signal:
         """The filtered signal, NaN where the filter does not lie inside one stretch.
 

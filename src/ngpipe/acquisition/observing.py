@@ -12,6 +12,7 @@ from ngpipe.acquisition import (
     measurement_noise,
     rate_estimates,
     total_variation,
+    uneven_filters,
 )
 from ngpipe.acquisition.joined import Joined
 from ngpipe.acquisition.linear_filter import Filter, Signal
@@ -91,25 +92,29 @@ class Observed:
                 for s in self.stretches
                 if s.start < high and s.stop > low
             ]
-            state, rate = self._estimated(self.signal[low:high], here)
+            state, rate = self._estimated(slice(low, high), here)
             inside = slice(start - low, stop - low)
             found = {"activity": state[inside], "recorded": self.recorded[start:stop]}
             yield start, found | ({"rate": rate[inside]} if self.has_rate else {})
 
-    def _estimated(self, signal: Signal, stretches: Sequence[range]) -> tuple[Signal, Signal]:
+    def _estimated(self, frames: slice, stretches: Sequence[range]) -> tuple[Signal, Signal]:
+        signal, estimator = self.signal[frames], self.estimator.part(frames)
         if self.has_rate:
-            return self.estimator.applied(signal, stretches)
-        state = self.estimator.state.applied(signal, stretches)
+            return estimator.applied(signal, stretches)
+        state = estimator.state.applied(signal, stretches)
         return state, state
 
 
-def observed(recording: Joined, cfg: Observation, stretches: tuple[range, ...]) -> Observed:
+def observed(
+    recording: Joined, cfg: Observation, stretches: tuple[range, ...], *, measured: bool = False
+) -> Observed:
     """Read a recording whole, and prepare its signal chain.
 
     Args:
         recording: all sessions.
         cfg: the section `source.observation`.
         stretches: frames that follow one another without a gap.
+        measured: frames have intervals of their own.
 
     Raises:
         RecordingError: a baseline is not positive, or stretches are too short for a spline.
@@ -121,8 +126,11 @@ def observed(recording: Joined, cfg: Observation, stretches: tuple[range, ...]) 
     for first in range(0, signal.shape[1], NEURONS):
         some = slice(first, first + NEURONS)
         signal[:, some] = _scaled(signal[:, some], recording.session, cfg, frame, first)
-    estimator, told = _estimator(cfg, signal, stretches, frame, recording.dt)
-    noise = _noise(cfg, signal, stretches)
+    if measured:
+        estimator, told = _at_measured_times(cfg, recording, stretches)
+    else:
+        estimator, told = _estimator(cfg, signal, stretches, frame, recording.dt)
+    noise = _noise(cfg, signal, stretches, recording.time if measured else None)
     steps = [*_changed(cfg), *told]
     made = None
     if isinstance(cfg.rate, TotalVariation):
@@ -210,12 +218,38 @@ def _estimator(
     return found, told
 
 
-def _noise(cfg: Observation, signal: Signal, stretches: Sequence[range]) -> PerNeuron:
+def _at_measured_times(
+    cfg: Observation, recording: Joined, stretches: Sequence[range]
+) -> tuple[Estimator, list[str]]:
+    """The same for frames that have intervals of their own."""
+    times, told, chain = recording.time, [], []
+    if cfg.indicator is not None:
+        constants = [cfg.indicator.decay, cfg.indicator.rise]
+        for seconds in (c for c in constants if c is not None):
+            earlier, times = uneven_filters.inverse(times, stretches, seconds / recording.tau)
+            chain.append(earlier)
+        told.append("indicator inverted over the time between its frames")
+    found = rate_estimates.at_measured_times(times, stretches, cfg.rate)
+    for earlier in reversed(chain):
+        found = found.of(earlier)
+    by = "differences to the next frame"
+    if isinstance(cfg.rate, SavitzkyGolay):
+        by = f"polynomials of order {cfg.rate.order} through {cfg.rate.window} frames"
+    told.append(f"rate by {by}, at the measured times")
+    return found, told
+
+
+def _noise(
+    cfg: Observation,
+    signal: Signal,
+    stretches: Sequence[range],
+    times: Float[np.ndarray, " frame"] | None,
+) -> PerNeuron:
     n = signal.shape[1]
     if cfg.noise == "none":
         return np.zeros(n)
     some = [signal[:, k : k + NEURONS] for k in range(0, n, NEURONS)]
-    parts = [measurement_noise.noise_sd(s, stretches, cfg.noise) for s in some]
+    parts = [measurement_noise.noise_sd(s, stretches, cfg.noise, times) for s in some]
     return np.concatenate(parts)
 
 

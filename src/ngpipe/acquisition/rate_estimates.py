@@ -26,6 +26,15 @@ from scipy.signal import savgol_coeffs
 from scipy.special import comb
 
 from ngpipe.acquisition.linear_filter import Filter, Signal
+from ngpipe.acquisition.uneven_filters import (
+    Times,
+    UnevenFilter,
+    differences,
+    polynomial,
+    slope,
+    unchanged,
+)
+from ngpipe.config.assembly.observation import Rates, SavitzkyGolay
 from ngpipe.errors import RecordingError
 
 ORDER = 3
@@ -42,12 +51,15 @@ SLOPE = np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12
 """Central difference of fourth order."""
 
 
+AnyFilter = Filter | UnevenFilter
+
+
 @dataclass(frozen=True)
 class Estimator:
     """Filters that estimate the state and its rate at a frame."""
 
-    state: Filter
-    rate: Filter
+    state: AnyFilter
+    rate: AnyFilter
     """In the unit of the signal over that of the frame interval."""
 
     @property
@@ -56,9 +68,13 @@ class Estimator:
         both = (self.state, self.rate)
         return max(f.before for f in both), max(f.after for f in both)
 
-    def of(self, earlier: Filter) -> "Estimator":
+    def of(self, earlier: AnyFilter) -> "Estimator":
         """The same of what another filter makes of a signal."""
-        return Estimator(self.state @ earlier, self.rate @ earlier)
+        return Estimator(_chained(self.state, earlier), _chained(self.rate, earlier))
+
+    def part(self, frames: slice) -> "Estimator":
+        """The same for some frames of a signal."""
+        return Estimator(self.state.part(frames), self.rate.part(frames))
 
     def applied(self, signal: Signal, stretches: Sequence[range]) -> tuple[Signal, Signal]:
         """State and rate of all neurons, both NaN where either filter leaves its stretch."""
@@ -67,6 +83,29 @@ class Estimator:
         absent = np.isnan(state) | np.isnan(rate)
         state[absent] = rate[absent] = np.nan
         return state, rate
+
+
+def _chained(later: AnyFilter, earlier: AnyFilter) -> AnyFilter:
+    """One filter of what another makes of a signal."""
+    if isinstance(later, UnevenFilter):
+        assert isinstance(earlier, UnevenFilter)
+        return later @ earlier
+    assert isinstance(earlier, Filter)
+    return later @ earlier
+
+
+def at_measured_times(times: Times, stretches: Sequence[range], cfg: Rates | None) -> Estimator:
+    """State and rate of frames that come at intervals of their own.
+
+    Args:
+        times: of the frames [tau].
+        stretches: frames that follow one another without a gap.
+        cfg: differences, or polynomials; None: differences.
+    """
+    if not isinstance(cfg, SavitzkyGolay):
+        return Estimator(unchanged(len(times)), differences(times, stretches))
+    state = polynomial(times, stretches, cfg.window, cfg.order)
+    return Estimator(state, slope(times, stretches) @ state)
 
 
 def finite_difference(dt: float) -> Estimator:

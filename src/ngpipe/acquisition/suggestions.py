@@ -12,10 +12,12 @@ from ngpipe.acquisition.formats.contents import Candidate, Contents, described
 from ngpipe.acquisition.formats.naming import NEURONS, TIMES, TRIALS, means, unit_in
 from ngpipe.acquisition.formats.nwb_series import LABELS
 from ngpipe.acquisition.series import Series
-from ngpipe.config.assembly.source import Recorded
+from ngpipe.config.assembly.source import JITTER, WIDE_JITTER, Recorded
 from ngpipe.errors import RecordingError
 
 _NAMING = {*LABELS, *NEURONS, "cell_id", "roi_id", "neuron_id"}
+FEW = 0.01
+"""Share of the times between frames that may be odd where frames are even."""
 ASKED = {
     "axes": "time_neuron or neuron_time: the file does not say it",
     "rate": "[Hz] or time: the file does not say it",
@@ -91,7 +93,24 @@ def _of(contents: Contents, found: Candidate, source: dict[str, Any]) -> Suggest
         source["rate"] = None
     if found.units is None:
         source["units"] = None
+    source |= {"intervals": "measured"} if is_uneven(series) else {}
     return Suggestion(found.name, source, series, shape, trouble)
+
+
+def is_uneven(series: Series | None) -> bool:
+    """True if frames come at uneven times, which is more than rounding and dropped frames.
+
+    Times between frames are then shorter than the typical one, or lie between one and two of it.
+    """
+    if series is None or series.times is None:
+        return False
+    steps = np.diff(series.times)
+    steps = steps[steps > 0]
+    if not len(steps):
+        return False
+    share = steps / np.median(steps)
+    between = (share > 1 + JITTER) & (share < 1 + WIDE_JITTER)
+    return bool((share < 1 - JITTER).any() or between.mean() > FEW)
 
 
 def _time(named: list[str]) -> dict[str, str | None]:

@@ -63,7 +63,7 @@ def recorded(
     if rate is not None:
         found["drift"] = _beside(_array(rate, "drift"), x)
     attrs = {**whole.attrs, **x.attrs}
-    found.attrs = {n: attrs[n] for n in ("jitter",) if n in attrs}
+    found.attrs = {n: attrs[n] for n in ("jitter", "intervals") if n in attrs}
     found.attrs["dt"] = _interval(x, attrs.get("dt"), dt)
     return found
 

@@ -263,7 +263,15 @@ class RecoveredAssembly:
         found = survey.survey(dataset, containers.NAME, [*seen, "drift"])
         x, rate = (_tensor(dataset.get(name)) for name in ("activity", "drift"))
         stretches = survey.stretches(found.finite, broken)
-        return Recording(x, rate, dt=self.dt, held_out=0.5, stretches=stretches)
+        steps = sampling.steps(dataset, containers.NAME)
+        return Recording(
+            x,
+            rate,
+            dt=self.dt,
+            held_out=0.5,
+            stretches=stretches,
+            intervals=None if steps is None else torch.from_numpy(steps),
+        )
 
 
 def _tensor(values: xr.DataArray | None) -> Any:  # noqa: ANN401

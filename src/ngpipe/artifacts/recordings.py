@@ -206,6 +206,7 @@ def checked(
         inputs=inputs,
         stretches=survey.stretches(found.finite, broken),
         sessions=_sessions(found, cfg, simulation),
+        intervals=_intervals(dataset, simulation),
         reach=_reach(dataset, simulation) if cfg.target == "estimated" else None,
         state_noise=_state_noise(dataset, simulation, device),
     )
@@ -281,6 +282,11 @@ def _reach(dataset: xr.Dataset, path: Path) -> tuple[int, int]:
             "shares frames with held-out ones is trained on"
         )
     return int(reach[0]), int(reach[1])
+
+
+def _intervals(dataset: xr.Dataset, path: Path) -> Float[Tensor, " frame"] | None:
+    found = sampling.steps(dataset, path)
+    return None if found is None else torch.from_numpy(found)
 
 
 def _state_noise(

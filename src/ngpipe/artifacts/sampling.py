@@ -11,13 +11,11 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float
 
+from ngpipe.config.assembly.source import JITTER, WIDE_JITTER
 from ngpipe.errors import StoreError
 
 AGREE = 0.01
 """Share of dt by which the typical spacing of `time` may differ from it: rounding."""
-JITTER = 0.05
-"""Share of dt by which one spacing may differ from it; a longer one is a gap. The attribute
-`jitter` of a store takes its place."""
 
 Breaks = Bool[np.ndarray, " pair"]
 """Breaks between frames k and k + 1: true where they are not dt apart."""
@@ -59,10 +57,49 @@ def breaks(dataset: xr.Dataset, path: Path) -> Breaks:
     for name in ("segment", "session"):
         if name in dataset:
             found |= _changes(dataset[name], path)
+    own = _measured(dataset, path)
     if "time" in dataset.coords:
-        jitter = float(dataset.attrs.get("jitter", JITTER))
-        found |= _gaps(dataset["time"], found, dt, jitter, path)
+        jitter = float(dataset.attrs.get("jitter", WIDE_JITTER if own else JITTER))
+        found |= _gaps(dataset["time"], found, dt, jitter, path, own=own)
     return found
+
+
+def steps(dataset: xr.Dataset, path: Path) -> Float[np.ndarray, " frame"] | None:
+    """Time from each frame to the next [the unit of `time`]; None: all are dt apart.
+
+    The last of a stretch has no next one; its number means nothing.
+
+    Raises:
+        StoreError: the attribute `intervals` is none that there is, or there is no `time`.
+    """
+    if not _measured(dataset, path):
+        return None
+    return np.append(_spacings(dataset["time"], path)[0], interval(dataset, path))
+
+
+def spread(dataset: xr.Dataset, path: Path) -> tuple[float, float, float] | None:
+    """Least, typical and longest time between frames of a stretch; None: all are dt apart."""
+    found = steps(dataset, path)
+    if found is None:
+        return None
+    inside = found[:-1][~breaks(dataset, path)]
+    return float(inside.min()), float(np.median(inside)), float(inside.max())
+
+
+def _measured(dataset: xr.Dataset, path: Path) -> bool:
+    """True if frames come at intervals of their own."""
+    said = dataset.attrs.get("intervals", "even")
+    if said not in ("even", "measured"):
+        raise StoreError(
+            f"{path}: its attribute `intervals` is {said!r}, expected 'even' or 'measured'; "
+            "correct it"
+        )
+    if said == "measured" and "time" not in dataset.coords:
+        raise StoreError(
+            f"{path}: its attribute `intervals` is 'measured', but it has no `time` of its frames; "
+            "add the time of each frame, or leave the attribute out"
+        )
+    return said == "measured"
 
 
 def _changes(segment: xr.DataArray, path: Path) -> Breaks:
@@ -75,8 +112,13 @@ def _changes(segment: xr.DataArray, path: Path) -> Breaks:
     return segment.values[1:] != segment.values[:-1]
 
 
-def _gaps(time: xr.DataArray, known: Breaks, dt: float, jitter: float, path: Path) -> Breaks:
-    """Spacings longer than dt; of those inside a segment, each must be as long as dt at least."""
+def _gaps(
+    time: xr.DataArray, known: Breaks, dt: float, jitter: float, path: Path, *, own: bool
+) -> Breaks:
+    """Spacings longer than dt; inside a segment each must be as long as dt at least.
+
+    Where frames have intervals of their own, shorter ones are gaps too, but times must rise.
+    """
     spacing, precision = _spacings(time, path)
     inside = spacing[~known]
     if len(inside) == 0:
@@ -88,14 +130,17 @@ def _gaps(time: xr.DataArray, known: Breaks, dt: float, jitter: float, path: Pat
             "frame to frame (median; seconds, if it is a date); correct whichever is wrong, and "
             "give both in one unit"
         )
-    short = np.flatnonzero(~known & (spacing < (1 - jitter) * dt - precision))
+    wrong = spacing <= 0 if own else spacing < (1 - jitter) * dt - precision
+    short = np.flatnonzero(~known & wrong)
     if len(short):
         raise StoreError(
             f"{path}: `time` goes on by {spacing[short[0]]:g} from frame {short[0]} to the next, "
             f"where `dt` is {dt:g} ({len(short)} such places); put the frames in order and on an "
-            "even grid, or, where a trial begins, say so by a coordinate `segment` over time"
+            "even grid, or, where a trial begins, say so by a coordinate `segment` over time; if "
+            "frames really come at uneven times, set source.intervals: measured"
         )
-    return spacing > (1 + jitter) * dt + precision
+    gaps = spacing > (1 + jitter) * dt + precision
+    return gaps | (spacing < (1 - jitter) * dt - precision) if own else gaps
 
 
 def typical(time: xr.DataArray, path: Path) -> float:

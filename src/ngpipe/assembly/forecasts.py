@@ -28,7 +28,8 @@ Step = Callable[[int, Activity], Rate]
 def forecasts(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dataset:
     r"""Errors of forecasts that run freely from held-out frames, as ``schemas.ROLLOUT`` has them.
 
-    From every start, the model and each baseline (:mod:`.baselines`) take steps of `dt`. The
+    From every start, the model and each baseline (:mod:`.baselines`) take steps of `dt`, or from
+    one frame to the next where intervals differ. The
     frames forecast are held out too, of the scoring half, and follow the start without a break.
     With :math:`\bar x_i` the mean of neuron i over training frames, for every start and lead (time
     since the start) there are
@@ -56,7 +57,8 @@ def forecasts(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Dat
     for name, rate in baselines(recording).items():
         steps[name] = _of_rate(rate)
     mean, limit = typical_activity(recording), FAR * recording.scales().reach
-    errors = [_errors(step, truth, mean, recording.dt, limit) for step in steps.values()]
+    times = recording.steps(starts + torch.arange(lead)[:, None])[..., None].to(truth)
+    errors = [_errors(step, truth, mean, times, limit) for step in steps.values()]
     variance = (truth[1:].double() - mean).square().nanmean(-1)
     return xr.Dataset(
         {
@@ -102,14 +104,14 @@ def _errors(
     step: Step,
     truth: Float[Tensor, "frame start neuron"],
     mean: Float[Tensor, " neuron"],
-    dt: float,
+    times: Float[Tensor, "lead start 1"],
     limit: float,
 ) -> Float[Tensor, "lead start"]:
     """Mean squared errors of forecasts; neurons that are not seen start at their mean."""
     x = torch.where(truth[0].isnan(), mean.to(truth.dtype), truth[0])
     errors = []
     for k, now in enumerate(truth[1:]):
-        x = x + dt * step(k, x)
+        x = x + times[k] * step(k, x)
         diverged = ~(x.abs() <= limit).all(-1, keepdim=True)
         x = x.masked_fill(diverged, torch.nan)
         errors.append((x - now).double().square().where(now.isfinite(), torch.nan).nanmean(-1))

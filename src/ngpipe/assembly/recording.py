@@ -56,6 +56,7 @@ class Recording:
     rate: Trajectory | Series | None
     """Rate [1/tau], exact or estimated; None: finite differences of activity take its place."""
     dt: float
+    """Time from one frame to the next [tau]; the typical one, if they differ."""
     held_out: float
     in_blocks: bool = False
     sites: Sites | None = None
@@ -72,6 +73,8 @@ class Recording:
     reach: tuple[int, int] | None = None
     """Frames before and after each that an estimated rate and its activity are from; None of an
     exact rate and of finite differences."""
+    intervals: Float[Tensor, " frame"] | None = None
+    """Time from each frame to the next [tau], where that differs; None: dt."""
     state_noise: Float[Tensor, " neuron"] | None = None
     """Standard deviation of the measurement noise, in the unit of activity, if there is any."""
 
@@ -199,7 +202,7 @@ class Recording:
         return frames, stops[torch.searchsorted(stops, frames, right=True)] - 1 - frames
 
     def times(self, frames: FrameIndices) -> Float[Tensor, " frame"]:
-        """Time recorded until the frames [tau]."""
+        """Time recorded until the frames, at the typical interval [tau]."""
         return self.dt * frames
 
     def batch(self, frames: FrameIndices) -> tuple[Activity, Rate]:
@@ -207,7 +210,14 @@ class Recording:
         x = self.activity[frames]
         if self.rate is not None:
             return x, self.rate[frames]
-        return x, (self.activity[frames + 1] - x) / self.dt
+        own = self.dt if self.intervals is None else self.steps(frames)[:, None].to(x)
+        return x, (self.activity[frames + 1] - x) / own
+
+    def steps(self, frames: Int[Tensor, "*frame"]) -> Float[Tensor, "*frame"]:
+        """Time from each of some frames to the next [tau]."""
+        if self.intervals is None:
+            return torch.full(frames.shape, self.dt, dtype=torch.float64)
+        return self.intervals[frames.cpu()]
 
     def scoring_frames(self, n: int) -> FrameIndices:
         """About ``n`` evenly spaced frames of every other held-out stretch."""

@@ -35,11 +35,13 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
     """
     start = recording.rollout_start(n_frames)
     truth = recording.activity[start : start + n_frames + 1]
+    steps = recording.steps(torch.arange(start, start + n_frames + 1)).tolist()
     predicted, diverged = free_run(
         model.as_drift(),
         recording.filled(truth[0]),
         dt=recording.dt,
         n_frames=len(truth),
+        steps=steps,
         first=start,
         limit=FAR * recording.scales().reach,
     )
@@ -57,7 +59,7 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
             ),
         },
         coords={
-            "time": recording.dt * torch.arange(len(truth), dtype=torch.float64).numpy(),
+            "time": _times(recording, steps),
             "sample": recording.dt * samples.double().cpu().numpy(),
         },
         attrs={
@@ -67,6 +69,13 @@ def roll_out(model: AssemblyGNN, recording: Recording, n_frames: int) -> xr.Data
             "frames_predicted": len(truth) if diverged is None else diverged,
         },
     )
+
+
+def _times(recording: Recording, steps: list[float]) -> np.ndarray:
+    """Time of every frame since the first [tau]."""
+    if recording.intervals is None:
+        return recording.dt * np.arange(len(steps))
+    return np.concatenate([[0.0], np.cumsum(steps[:-1])])
 
 
 def summary(rollout: xr.Dataset) -> str:

@@ -1,7 +1,6 @@
 """Solve any :data:`~ngpipe.arrays.Drift` with fixed steps; knows no neurons."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -81,7 +80,14 @@ def trajectory(drift: Drift, x0: Activity, *, dt: float, n_frames: int, first: i
 
 
 def free_run(
-    drift: Drift, x0: Activity, *, dt: float, n_frames: int, limit: float, first: int = 0
+    drift: Drift,
+    x0: Activity,
+    *,
+    dt: float,
+    n_frames: int,
+    limit: float,
+    first: int = 0,
+    steps: Sequence[float] | None = None,
 ) -> tuple[Tensor, int | None]:
     """The same of a drift that need not be stable, as a learned one: it may diverge.
 
@@ -92,16 +98,19 @@ def free_run(
         n_frames: frames wanted.
         limit: magnitude of activity beyond which the run has diverged.
         first: number of the first frame.
+        steps: time from every frame to the next, where these differ [tau]; the time of f goes on
+            by ``dt`` all the same.
 
     Returns:
         Activity ``(time, *batch, neuron)``, NaN from the first frame on at which some of it is not
         finite or beyond the limit, and the number of that frame in the run; None if there is none.
     """
-    out = x0.new_full((n_frames, *x0.shape), torch.nan)
-    for k, (x, _) in enumerate(islice(euler_maruyama(drift, x0, dt=dt, first=first), n_frames)):
+    out, x = x0.new_full((n_frames, *x0.shape), torch.nan), x0
+    for k, step in enumerate([dt] * n_frames if steps is None else steps):
         if _beyond(x, limit).any():
             return out, k
         out[k] = x
+        x = x + step * drift((first + k) * dt, x)
     return out, None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +18,6 @@ from ngpipe.acquisition.observing import observed
 from ngpipe.artifacts import sampling
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.sampling import Breaks
-from ngpipe.config.assembly.observation import Observation
 from ngpipe.config.assembly.source import Laboratory, Recorded
 from ngpipe.errors import RecordingError, StaleError
 from ngpipe.schemas import assembly as schemas
@@ -50,13 +50,16 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
         subject = refusals.subject(recording)
         refusals.check_shape(subject)
         dataset = _dataset(recording, source)
-        breaks = sampling.breaks(dataset, Path(", ".join(source.files)))
-        _tell(recording, notes)
+        name = Path(", ".join(source.files))
+        breaks, spread = sampling.breaks(dataset, name), sampling.spread(dataset, name)
+        _tell(recording, spread, notes)
+        if spread is not None:
+            dataset.attrs["interval_spread"] = list(spread)
         if source.inputs:
             dataset = _with_inputs(dataset, recording, source, notes)
         blocks: Blocks = _as_recorded(recording)
         if source.observation is not None:
-            dataset, blocks = _observed(dataset, recording, source.observation, breaks, notes)
+            dataset, blocks = _observed(dataset, recording, source, breaks, notes)
         tally = refusals.Tally(len(recording.labels))
         with (
             progress(recording.n_frames, "import", unit="frame") as bar,
@@ -87,13 +90,14 @@ def _as_recorded(recording: Joined) -> Blocks:
 def _observed(
     dataset: xr.Dataset,
     recording: Joined,
-    cfg: Observation,
+    source: Recorded,
     breaks: Breaks,
     notes: dict[str, object],
 ) -> tuple[xr.Dataset, Blocks]:
     """The store to be and its blocks, after the signal chain; says what was done."""
     stretches = whole_stretches(np.flatnonzero(breaks).tolist(), recording.n_frames)
-    found = observed(recording, cfg, stretches)
+    cfg: Any = source.observation  # of a source that has one
+    found = observed(recording, cfg, stretches, measured=source.intervals == "measured")
     shape, long = dataset["activity"].shape, ("time", "neuron")
     dataset["recorded"] = dataset["activity"]
     units = dataset["recorded"].attrs["units"]
@@ -156,7 +160,8 @@ def _dataset(recording: Joined, source: Recorded) -> xr.Dataset:
         coords=coords,
         attrs={
             "dt": recording.dt,
-            "jitter": source.jitter,
+            "intervals": source.intervals,
+            "jitter": source.off,
             "rate_hz": recording.rate,
             "tau_seconds": recording.tau,
         },
@@ -206,13 +211,21 @@ def _truth(path: Path, recording: Joined) -> xr.Dataset:
     return stored[names].isel(along).drop_vars(["neuron", "post", "pre"], errors="ignore").load()
 
 
-def _tell(recording: Joined, notes: dict[str, object]) -> None:
+def _tell(
+    recording: Joined, spread: tuple[float, float, float] | None, notes: dict[str, object]
+) -> None:
     """Say what was read, on the screen and in the manifest."""
     told = [
         f"{series.path}: {series.n_frames:,} frames of {len(columns)} neurons at "
         f"{recording.rate:.4g} Hz"
         for series, columns in zip(recording.sessions, recording.columns, strict=True)
     ]
+    if spread is not None:
+        least, usual, most = (recording.tau * one for one in spread)
+        told.append(
+            f"intervals as measured: {least:.4g} to {most:.4g} s between frames of a stretch, "
+            f"{usual:.4g} s typically; each difference is taken over its own"
+        )
     told += [f"{s.path}: {note}" for s in recording.sessions for note in s.notes]
     for text in told:
         say(text)

@@ -9,7 +9,8 @@ import xarray as xr
 from ngpipe import ownership
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.series import Series
-from ngpipe.acquisition.suggestions import Suggestion, files_as, suggested
+from ngpipe.acquisition.suggestions import Suggestion, files_as, is_uneven, suggested
+from ngpipe.config.assembly.source import JITTER, WIDE_JITTER
 from ngpipe.errors import NgpipeError
 
 LOOKED = 2000
@@ -18,8 +19,6 @@ SHOWN = 4
 """Neurons of which a trace is shown."""
 WIDTH = 48
 _BARS = "▁▂▃▄▅▆▇█"
-GAP = 1.05
-"""Interval between frames, over the usual one, from which on it is a gap."""
 
 
 def is_recording(path: Path) -> bool:
@@ -95,11 +94,17 @@ def _rate(series: Series) -> str:
     usual = float(np.median(steps)) if len(steps) else float("nan")
     if not usual > 0:
         return "not known: the times do not rise"
-    gaps = steps[steps > GAP * usual]
+    uneven = is_uneven(series)
+    long = steps > (1 + (WIDE_JITTER if uneven else JITTER)) * usual
+    gaps = steps[long]
     several = f"{len(gaps)} gaps, the longest" if len(gaps) > 1 else "one gap, of"
     told = f"{several} {gaps.max():.4g} s" if len(gaps) else "no gaps"
     span = series.times[-1] - series.times[0]
-    return f"{1 / usual:.6g} Hz by the times of the frames, {span:.4g} s in all, {told}"
+    by = f"{1 / usual:.6g} Hz by the times of the frames"
+    if uneven:
+        inside = steps[~long & (steps > 0)]
+        by += f", whose intervals differ: {inside.min():.4g} to {inside.max():.4g} s"
+    return f"{by}, {span:.4g} s in all, {told}"
 
 
 def _look(series: Series, looks: dict[str, xr.DataArray]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from ngpipe.acquisition.formats import table
 from ngpipe.acquisition.suggestions import Suggestion, files_as, suggested
-from ngpipe.config.assembly.source import Recorded
+from ngpipe.config.assembly.source import JITTER
 from ngpipe.errors import RecordingError, did_you_mean
 
 NAME, FIGURE = "recording", "Recording"
@@ -94,8 +94,8 @@ def _chosen(found: list[Suggestion], recording: Path, series: str | None) -> Sug
 
 def _longest(times: Float[np.ndarray, " frame"]) -> int:
     """Frames of the longest stretch without a gap."""
-    steps, jitter = np.diff(times), Recorded.model_fields["jitter"].default
-    ends = np.flatnonzero(steps > (1 + jitter) * np.median(steps)) + 1
+    steps = np.diff(times)
+    ends = np.flatnonzero(steps > (1 + JITTER) * np.median(steps)) + 1
     return int(np.diff([0, *ends, len(times)]).max())
 
 

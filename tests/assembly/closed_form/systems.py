@@ -28,6 +28,8 @@ TYPES = {
 """Two types of neurons for everything that a psi can see; receivers differ in nothing else."""
 SMALL = {"search_frames": 2.5, "frames": 8}
 """Few neurons: a row has 32 to 48 unknowns of its phi beside those of W."""
+COARSE = {"psi_basis": 16, "phi_basis": 8, "fine_basis": 16, "ridges": (1e-4, 1e-8)}
+"""Enough for a tanh under noise, at a third of the time."""
 
 
 def numbers(seed: int, *shape: int) -> Tensor:

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from systems import numbers, silent
+from systems import COARSE, numbers, silent
 from torch import Tensor
 
 from ngpipe.acquisition import rate_estimates
@@ -119,7 +119,7 @@ def test_an_exact_rate_is_left_alone() -> None:
 
 def size_of_weights(recording: Recording) -> float:
     """Least-squares slope of the found on the true weights."""
-    cfg = Training(target="estimated", held_out_as="blocks")
+    cfg = Training(target="estimated", held_out_as="blocks", closed_form=COARSE)
     solution = ClosedForm(recording, cfg, silent).solve()
     off = ~torch.eye(N, dtype=torch.bool)
     found, true = solution.scaled().double()[off], activity()[1][off]

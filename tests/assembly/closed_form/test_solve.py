@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
-from systems import exact, fitted, numbers, r2, rescaled, silent, simulated, solved, training
+from systems import (
+    COARSE,
+    exact,
+    fitted,
+    numbers,
+    r2,
+    rescaled,
+    silent,
+    simulated,
+    solved,
+    training,
+)
 
 from ngpipe.assembly.closed_form import accumulate, transfer
 from ngpipe.assembly.closed_form import chosen_frames as frames_module
@@ -119,7 +130,7 @@ def test_finite_differences_do():
     """The same from activity alone: the noise of the dynamics is then that of the target."""
     system = simulated("activity")
     found = ClosedForm(
-        replace(system.recording, rate=None), training("activity", frames=20), silent
+        replace(system.recording, rate=None), training("activity", frames=20, **COARSE), silent
     ).solve()
     expected = (1.0 / system.recording.dt) ** 2  # of the noise of one step, over the step
     assert float(found.mean_square.mean()) == pytest.approx(expected, rel=0.1)

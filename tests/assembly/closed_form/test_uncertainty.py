@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import systems
 import torch
-from systems import exact, numbers, r2, silent, simulated, training
+from systems import COARSE, exact, numbers, r2, silent, simulated, training
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import diagnosis, uncertainty
@@ -188,7 +188,7 @@ def test_differences_of_a_noisy_recording_have_honest_errors():
     """White noise a hundred times the rate: W is badly known, and said to be."""
     system = simulated("activity", 40, 8000)
     recording = replace(system.recording, rate=None)
-    cfg = training("activity").model_copy(update={"target": "finite_difference"})
+    cfg = training("activity", **COARSE).model_copy(update={"target": "finite_difference"})
     found = ClosedForm(recording, cfg, silent).solve()
     assert found.diagnosis.n_frames > 0.8 * len(recording.training_frames)
     scale = found.transfers[0].height

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from systems import numbers, silent
+from systems import COARSE, numbers, silent
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.all_rows import all_rows
@@ -17,7 +17,6 @@ from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.closed_form.unobserved import Unobserved, of_residuals, unobserved
 from ngpipe.assembly.recording import Recording
-from ngpipe.config.assembly.training import ClosedForm as Settings
 from ngpipe.config.assembly.training import Training
 
 N, FRAMES, DT = 30, 12_000, 0.05
@@ -126,8 +125,7 @@ def test_the_diagnosis_says_it_in_words():
 @pytest.mark.slow
 def test_the_solver_tells_it_without_knowing_psi():
     activity, _ = simulated()
-    settings = Settings(psi_basis=16, phi_basis=8, fine_basis=16, ridges=(1e-4, 1e-8))
-    cfg = Training(solver="closed_form", target="finite_difference", closed_form=settings)
+    cfg = Training(solver="closed_form", target="finite_difference", closed_form=COARSE)
     ranks = []
     for recorded in (N, N - N // 5):
         recording = Recording(activity[:, :recorded], None, dt=DT, held_out=0.1, in_blocks=True)

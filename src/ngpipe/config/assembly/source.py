@@ -7,6 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from ngpipe.config.assembly.observation import Observation
 from ngpipe.config.base import Count, Positive, Seconds, Section, Seed, Weight, unit
 
+JITTER, WIDE_JITTER = 0.05, 0.5
+"""Fraction of the frame interval by which a time may be off, where the config does not say it: of
+frames at one interval, and of measured ones."""
+
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]
 Share = Annotated[float, Field(ge=0, lt=1, json_schema_extra=unit("1"))]
 Rate = Annotated[float, Field(gt=0, json_schema_extra=unit("Hz"))]
@@ -79,10 +83,16 @@ class Recorded(Section):
     time_unit: Literal["s", "ms", "us", "min"] = Field(
         "s", description="Unit of the times in the file, where it does not say it."
     )
-    jitter: Positive = Field(
-        0.05,
+    intervals: Literal["even", "measured"] = Field(
+        "even",
+        description="'even': frames come at one interval, and their times differ from it by "
+        "rounding. 'measured': each difference is taken over the time between its own two frames.",
+    )
+    jitter: Positive | None = Field(
+        None,
         description="Fraction of the frame interval by which a time may be off; a longer interval "
-        "counts as a gap.",
+        "counts as a gap, with intervals: measured also a shorter one. Null: 0.05, or 0.5 with "
+        "intervals: measured.",
     )
     units: str | None = Field(
         None, description="Unit of the activity, such as dF/F, where the file does not say it."
@@ -120,6 +130,37 @@ class Recorded(Section):
     def input_files(self) -> tuple[str, ...]:
         """Files with inputs alone."""
         return tuple(dict.fromkeys(file for one in self.inputs for file in one.files))
+
+    @property
+    def off(self) -> float:
+        """Fraction of the frame interval by which a time may be off."""
+        if self.jitter is not None:
+            return self.jitter
+        return JITTER if self.intervals == "even" else WIDE_JITTER
+
+    @model_validator(mode="after")
+    def _suits_intervals(self) -> "Recorded":
+        observation = self.observation
+        if self.intervals == "even" or observation is None:
+            return self
+        rate = "none" if observation.rate is None else observation.rate.kind
+        if rate in ("spline", "total_variation"):
+            raise ValueError(
+                f"observation.rate.kind is '{rate}', which needs frames at one interval, but "
+                "intervals is 'measured'; set observation.rate.kind: savitzky_golay"
+            )
+        if observation.noise == "spectrum":
+            raise ValueError(
+                "observation.noise is 'spectrum', which needs frames at one interval, but "
+                "intervals is 'measured'; set observation.noise: autocovariance"
+            )
+        if observation.indicator is not None and rate == "none":
+            raise ValueError(
+                "intervals is 'measured', and an inverted indicator belongs to the middle between "
+                "two frames, whose times differences of the store do not know; set "
+                "observation.rate: {kind: savitzky_golay} and training.target: estimated"
+            )
+        return self
 
     @field_validator("files", "drop")
     @classmethod
