@@ -23,7 +23,7 @@ BATCH = 64
 """Neurons, or pairs of neurons, per step."""
 MOST, DENSE = 1_000, 32
 """Neurons, or pairs of neurons, and activities of each, that the last layers are solved from."""
-KEPT = 1e-10
+KEPT = 1e-7
 """Weight of what the last layers were, relative to the mean square of their columns."""
 VISITED = 0.999
 """Central share of a neuron's activity on which its functions count."""
@@ -197,7 +197,7 @@ def _draw(
 
 
 def _points(
-    visited: Float[Tensor, "neuron 2"], who: Int[Tensor, " neuron"], generator: torch.Generator
+    visited: Float[Tensor, "neuron 2"], who: Int[Tensor, " drawn"], generator: torch.Generator
 ) -> Curves:
     """Random activities all over the visited range of the drawn neurons."""
     low, high = visited[who].unbind(1)

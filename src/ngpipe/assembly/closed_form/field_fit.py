@@ -10,7 +10,7 @@ from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.gauge import image_from_rows
 
-POINTS = 8192
+POINTS = 4096
 """Most places in space and time per step."""
 RATE = 2e-3
 

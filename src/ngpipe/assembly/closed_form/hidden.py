@@ -22,13 +22,12 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
-from ngpipe.assembly.closed_form.knot_columns import Columns, Equations, Hats, Knots
+from ngpipe.assembly.closed_form.knot_columns import Columns, Hats, Knots
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
 from ngpipe.assembly.closed_form.transfer import Report
+from ngpipe.errors import DivergenceError
 
 ITERATIONS = 8
-ROUGH, LAST = 1e-3, 1e-8
-"""Accuracy of the linear equations of a step, and of the last."""
 SMALL_CHANGE = 0.1
 """Relative change of Omega, root mean square, after which one more step is the last: what a step
 leaves is of second order."""
@@ -111,6 +110,7 @@ class Hidden:
         self.components = _components(phi)
         self.sent = transfer.sent(frames.x)
         self.gram = Gram(self.sent.T @ self.sent / len(frames), ridge)
+        self.sent_single, self.gram_single = self.sent.float(), self.gram.single()
         self.knots = Knots(hats, frames.times)
 
     def solve(
@@ -140,7 +140,6 @@ class Hidden:
                 weights,
                 o,
                 report,
-                accuracy=LAST if last else ROUGH,
                 inflation=inflation if last else None,
             )
             report("hidden input", loss=float((found.mean_square / level).mean()))
@@ -162,17 +161,16 @@ class Hidden:
         o: Tensor,
         report: Report,
         *,
-        accuracy: float,
         inflation: float | None,
     ) -> Driven:
         """One linear solve for all driven neurons, block by block."""
         found, done = [], 0
         typical = uncertainty.typical(rows, self.sent.shape[1])
         for part in torch.arange(len(rows), device=o.device).split(
-            self._block(factorised=inflation is not None)
+            self._block(single=inflation is None)
         ):
             some = rows[part], weights[part], o[part]
-            found.append(self._step(*some, accuracy, inflation, typical))
+            found.append(self._step(*some, inflation, typical))
             done += len(part)
             report("hidden input", done=done, of=len(rows))
         return Driven.joined(found)
@@ -185,19 +183,17 @@ class Hidden:
         nearest = (self.frames.times - knots[:, None]).abs().argmin(1)
         return self.frames.omega[nearest][:, driven].T.double().contiguous()
 
-    def _block(self, *, factorised: bool) -> int:
-        """Rows whose moments, or whose columns at all frames, fit the memory."""
-        length, n = self.sent.shape
-        p, columns = len(self.components), self.hats.n + len(self.components) + 1
-        each = 6 * n * columns if factorised else length * (2 * p + 8) + 4 * columns**2
-        return max(1, MEMORY_BYTES // (8 * each))
+    def _block(self, *, single: bool) -> int:
+        """Rows whose moments fit the memory."""
+        columns = self.hats.n + len(self.components) + 1
+        each = (3 if single else 6) * 8 * self.sent.shape[1] * columns
+        return max(1, MEMORY_BYTES // each)
 
     def _step(
         self,
         rows: Tensor,
         weights: Tensor,
         o: Tensor,
-        accuracy: float,
         inflation: float | None,
         typical: Tensor,
     ) -> Driven:
@@ -219,9 +215,8 @@ class Hidden:
             fixed[:, n:, n:] = direction[:, :, None] * direction[:, None, :]
             fixed *= curvature[:, None, None]
         found, error, noise, directions = None, None, None, None
-        if inflation is None:
-            equations = Equations(columns, self.sent, self.gram, rows, products, fixed, padding)
-            found = equations.solve(target, accuracy)
+        if self.mode == "multiplicative" and inflation is None:
+            found = self._roughly(rows, columns, target, products + fixed, padding)
         if found is None:
             moments = columns.moments(self.sent, target, products + fixed)
             normal = Rows(self.gram, rows, moments, padding)
@@ -232,6 +227,23 @@ class Hidden:
         square = found.mean_square * divisor.square().mean(0)
         phi = found.own[:, :n] @ self.components
         return Driven(found.weights, phi, found.own[:, n:], square, error, noise, directions)
+
+    def _roughly(
+        self, rows: Tensor, columns: Columns, target: Tensor, products: Tensor, padding: Tensor
+    ) -> RowFit | None:
+        """One linear solve in single precision, for a step on the way; None if that is too rough.
+
+        The equations of the next step are exact, so errors of this one do not last.
+        """
+        moments = columns.single().moments(self.sent_single, target.float(), products.float())
+        try:
+            found = Rows(self.gram_single, rows, moments, padding.float()).solve()
+        except DivergenceError:
+            return None
+        weights, own = found.weights.double(), found.own.double()
+        weights[torch.arange(len(rows), device=rows.device), rows] = 0
+        left = target - columns.times(own) - self.sent @ weights.T
+        return RowFit(weights, own, left.square().mean(0))
 
     def _errors(
         self, normal: Rows, found: RowFit, inflation: float, typical: Tensor

@@ -1,14 +1,7 @@
-r"""Rows of driven neurons with many columns of their own, by conjugate gradients.
+"""Own columns of the rows of driven neurons: functions of activity, and knots in time.
 
-A row has a few columns for its phi and one for every knot of its input, hundreds in all. What of
-them the senders do not explain has the matrix
-
-.. math:: S = A^\top A - A^\top F (F^\top F + r)^{-1} F^\top A
-
-(A own columns, F what is sent, W_ii = 0). Its factorisation takes products of every column with
-every sender. A product with S takes two passes over the frames, for all rows at once, and the
-first term alone, whose knots couple neighbours only, is close to it: conjugate gradients with this
-preconditioner (Golub & Van Loan, section 11.5) need a few of them.
+A column for every knot, hundreds in all, is never written out: only two knots differ from zero at
+a time, so products with knots are sums over the frames between them.
 """
 
 from dataclasses import dataclass
@@ -17,10 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, level_of
-
-MOST_TURNS = 100
-"""Products with S after which a block of rows is better factorised."""
+from ngpipe.assembly.closed_form.rows import Moments
 
 
 class Hats:
@@ -56,13 +46,13 @@ class Knots:
     def __init__(self, hats: Hats, times: Float[Tensor, " frame"]) -> None:
         self.n = hats.n
         self.left, share = hats.locate(times)
-        self.share = share[:, None]
+        self.part = share[:, None]
         self.stretch = _by_interval(self.left, hats.n - 1)
 
     def read(self, values: Float[Tensor, "row knot"]) -> Float[Tensor, "frame row"]:
         """Linear functions of time, from their values at the knots."""
         across = values.T.contiguous()
-        return torch.lerp(across[self.left], across[self.left + 1], self.share)
+        return torch.lerp(across[self.left], across[self.left + 1], self.part.to(values))
 
     def sums(
         self, low: Float[Tensor, "frame ..."], high: Float[Tensor, "frame ..."]
@@ -85,7 +75,7 @@ class Columns:
     gain: Float[Tensor, "frame row"]
 
     def __post_init__(self) -> None:
-        self.high = self.gain * self.knots.share
+        self.high = self.gain * self.knots.part.to(self.gain)
         self.low = self.gain - self.high
 
     @property
@@ -94,9 +84,13 @@ class Columns:
         return self.own.shape[2]
 
     def times(self, d: Float[Tensor, "row column"]) -> Float[Tensor, "frame row"]:
-        """A d of every row."""
+        """Every row's columns times their coefficients, added up."""
         plain = torch.einsum("trp,rp->tr", self.own, d[:, : self.n])
         return plain.addcmul_(self.gain, self.knots.read(d[:, self.n :]))
+
+    def single(self) -> "Columns":
+        """The same in single precision."""
+        return Columns(self.knots, self.own.float(), self.gain.float())
 
     def adjoint(self, y: Float[Tensor, "frame row"]) -> Float[Tensor, "row column"]:
         """Mean over frames of every column times y."""
@@ -145,89 +139,6 @@ class Columns:
         total[..., :-1] += before
         total[..., 1:] += behind
         return total
-
-
-@dataclass
-class Equations:
-    """Equations of some rows, the senders eliminated only in products.
-
-    Args:
-        columns: own columns.
-        sent: what senders send.
-        gram: of it.
-        rows: whose rows.
-        products: of the own columns.
-        added: to these products.
-        padding: quadratic form on the coefficients of own columns, relative to their mean square.
-    """
-
-    columns: Columns
-    sent: Float[Tensor, "frame pre"]
-    gram: Gram
-    rows: Int[Tensor, " row"]
-    products: Float[Tensor, "row column column"]
-    added: Float[Tensor, "row column column"]
-    padding: Float[Tensor, "column column"]
-
-    def __post_init__(self) -> None:
-        level = level_of(self.products + self.added, self.padding)
-        self.added = self.added + level[:, None, None] * self.padding
-        self.factor = torch.linalg.cholesky(self.products + self.added)
-        n = self.sent.shape[1]
-        unit = torch.zeros(n, len(self.rows)).to(self.sent)
-        unit[self.rows, torch.arange(len(self.rows), device=unit.device)] = 1
-        self.forbidden = torch.cholesky_solve(unit, self.gram.factor)
-
-    def solve(self, target: Float[Tensor, "frame row"], accuracy: float) -> RowFit | None:
-        """W and the coefficients of the own columns; None if that takes too many turns.
-
-        Args:
-            target: of every row.
-            accuracy: size of what is left of the right side, relative, in the norm of S.
-        """
-        d = self._conjugate(self.columns.adjoint(self._free(target)), accuracy)
-        if d is None:
-            return None
-        left = target - self.columns.times(d)
-        weights = self._weights(left)
-        return RowFit(weights.T, d, (left - self.sent @ weights).square().mean(0))
-
-    def _conjugate(
-        self, right: Float[Tensor, "row column"], accuracy: float
-    ) -> Float[Tensor, "row column"] | None:
-        d, left = torch.zeros_like(right), right
-        ahead = torch.zeros_like(right)
-        before = torch.ones_like(right[:, 0])
-        first = None
-        for _ in range(MOST_TURNS):
-            near = torch.cholesky_solve(left[..., None], self.factor)[..., 0]
-            now = (left * near).sum(1)
-            first = now if first is None else first
-            if bool((now <= accuracy**2 * first).all()):
-                return d
-            ahead = near + (now / before)[:, None] * ahead
-            product = self._product(ahead)
-            step = (now / (ahead * product).sum(1).clamp_min(1e-300))[:, None]
-            d, left, before = d + step * ahead, left - step * product, now.clamp_min(1e-300)
-        return None
-
-    def _product(self, d: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
-        """S d."""
-        added = (self.added @ d[..., None])[..., 0]
-        return self.columns.adjoint(self._free(self.columns.times(d))) + added
-
-    def _free(self, y: Float[Tensor, "frame row"]) -> Float[Tensor, "frame row"]:
-        """What of y the senders do not explain."""
-        return y - self.sent @ self._weights(y)
-
-    def _weights(self, y: Float[Tensor, "frame row"]) -> Float[Tensor, "pre row"]:
-        """Weights with which the senders explain y, W_ii = 0."""
-        w = torch.cholesky_solve(self.sent.T @ y / len(y), self.gram.factor)
-        own = torch.arange(len(self.rows), device=w.device)
-        share = w[self.rows, own] / self.forbidden[self.rows, own]
-        w = w - self.forbidden * share
-        w[self.rows, own] = 0
-        return w
 
 
 def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval slot"]:

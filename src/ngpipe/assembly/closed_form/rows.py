@@ -58,6 +58,13 @@ class Gram:
                 "the smallest out of training.closed_form.ridges"
             )
 
+    def single(self) -> "Gram":
+        """The same in single precision: as good as the square root of its condition number."""
+        other = copy(self)
+        other.noise, other.moment = self.noise.float(), self.moment.float()
+        other.factor = self.factor.float()
+        return other
+
     @cached_property
     def inverse(self) -> Float[Tensor, "pre pre"]:
         """(C + r)^-1."""

@@ -167,7 +167,7 @@ class ClosedForm(Section):
         1_000, description="Optimiser steps to fit the networks phi* and psi* to the result."
     )
     field_steps: Count = Field(
-        1_500, description="Optimiser steps to fit the field Omega* to a hidden input."
+        1_000, description="Optimiser steps to fit the field Omega* to a hidden input."
     )
 
 
