@@ -198,7 +198,7 @@ def _draw(
 
 def _points(
     visited: Float[Tensor, "neuron 2"], who: Int[Tensor, " drawn"], generator: torch.Generator
-) -> Curves:
+) -> Float[Tensor, "drawn x"]:
     """Random activities all over the visited range of the drawn neurons."""
     low, high = visited[who].unbind(1)
     share = torch.rand(len(who), POINTS, generator=generator).to(visited.device)

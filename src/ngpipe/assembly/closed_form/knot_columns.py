@@ -5,6 +5,7 @@ a time, so products with knots are sums over the frames between them.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -47,7 +48,9 @@ class Knots:
         self.n = hats.n
         self.left, share = hats.locate(times)
         self.part = share[:, None]
-        self.stretch = _by_interval(self.left, hats.n - 1)
+        bounds = torch.arange(hats.n, device=self.left.device)
+        self.starts = torch.searchsorted(self.left, bounds).tolist()
+        """First frame of every interval, and the end of the last."""
 
     def read(self, values: Float[Tensor, "row knot"]) -> Float[Tensor, "frame row"]:
         """Linear functions of time, from their values at the knots."""
@@ -121,27 +124,22 @@ class Columns:
     ) -> Moments:
         """Moments of the rows, the products of their own columns given."""
         t, rows, p = self.own.shape
-        sent_own = sent.new_empty(sent.shape[1], rows, p + self.knots.n)
-        sent_own[..., :p] = (sent.T @ self.own.reshape(t, -1)).view(-1, rows, p) / t
-        sent_own[..., p:] = self._with_sent(sent) / t
+        sent_own = sent.new_zeros(rows, p + self.knots.n, sent.shape[1])
+        sent_own[:, :p] = (self.own.reshape(t, -1).T @ sent).view(rows, p, -1)
+        self._add_knots(sent_own[:, p:], sent)
         return Moments(
-            sent_own, sent.T @ target / t, products, self.adjoint(target), target.square().mean(0)
+            sent_own.div_(t).permute(2, 0, 1),
+            sent.T @ target / t,
+            products,
+            self.adjoint(target),
+            target.square().mean(0),
         )
 
-    def _with_sent(self, sent: Float[Tensor, "frame pre"]) -> Float[Tensor, "pre row knot"]:
-        """Products of what is sent with the columns of the knots, interval by interval."""
-        stretch = self.knots.stretch
-        absent = (stretch < 0)[..., None]
-        padded = sent[stretch.clamp_min(0)].mT
-        ends = torch.cat([self.low, self.high], 1)[stretch.clamp_min(0)].masked_fill(absent, 0)
-        before, behind = (padded @ ends).permute(1, 2, 0).chunk(2, dim=1)
-        total = before.new_zeros(*before.shape[:2], self.knots.n)
-        total[..., :-1] += before
-        total[..., 1:] += behind
-        return total
-
-
-def _by_interval(left: Int[Tensor, " frame"], n: int) -> Int[Tensor, "interval slot"]:
-    """Frames of every interval, padded with -1."""
-    members = [torch.nonzero(left == k)[:, 0] for k in range(n)]
-    return torch.nn.utils.rnn.pad_sequence(members, batch_first=True, padding_value=-1)
+    def _add_knots(
+        self, total: Float[Tensor, "row knot pre"], sent: Float[Tensor, "frame pre"]
+    ) -> None:
+        """Add the products of what is sent with the columns of the knots, by intervals."""
+        for k, (start, stop) in enumerate(pairwise(self.knots.starts)):
+            part = slice(start, stop)
+            total[:, k] += self.low[part].T @ sent[part]
+            total[:, k + 1] += self.high[part].T @ sent[part]

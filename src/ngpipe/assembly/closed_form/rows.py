@@ -135,7 +135,8 @@ class Moments:
         n, (_, n_rows, columns) = len(sent), own.shape
         square = own.transpose(0, 1)
         return cls(
-            (sent.T @ own.reshape(n, -1)).view(-1, n_rows, columns) / n,
+            # In memory a line for every column: so it is solved without being turned round.
+            (own.reshape(n, -1).T @ sent).div_(n).view(n_rows, columns, -1).permute(2, 0, 1),
             sent.T @ target / n,
             square.mT @ square / n,
             (square.mT @ target.T[..., None])[..., 0] / n,
@@ -195,10 +196,11 @@ class Rows:
         n, n_rows, columns = crossed.shape
         unit = crossed.new_zeros(n, n_rows)
         unit[rows, torch.arange(n_rows, device=crossed.device)] = 1
-        half = gram.half_solve(torch.cat([unit, crossed.flatten(1)], 1))
         # W = L^-T h has W_ii = 0 if and only if h is orthogonal to L^-1 e_i.
-        self.forbidden = half[:, :n_rows].T / half[:, :n_rows].norm(dim=0)[:, None]
-        self.eliminated = self._allowed(half[:, n_rows:].view(n, n_rows, columns).permute(1, 2, 0))
+        half = gram.half_solve(unit).T
+        self.forbidden = half / half.norm(dim=1)[:, None]
+        half = gram.half_solve(crossed.flatten(1)).T
+        self.eliminated = self._allowed(half.reshape(n_rows, columns, n))
         level = level_of(moments.own_own, padding)
         self._own = moments.own_own + level[:, None, None] * padding
         reduced = self._own - self.eliminated @ self.eliminated.mT
@@ -240,7 +242,7 @@ class Rows:
         own: Float[Tensor, "row column"],
     ) -> Float[Tensor, " row"]:
         """Mean squared residual that any W and d leave."""
-        crossed = torch.einsum("nrk,rk->rn", moments.sent_own, own)
+        crossed = (own[:, None] @ moments.sent_own.permute(1, 2, 0))[:, 0]
         # Residuals are of activity as it was measured.
         products = (
             weights @ gram.moment + weights * gram.noise + 2 * crossed - 2 * moments.sent_target.T
@@ -305,9 +307,8 @@ class Rows:
             square: of the further columns.
             mixed: of own and further columns.
         """
-        _, n_rows, m = sent.shape
-        half = self.gram.half_solve(sent.flatten(1)).view(-1, n_rows, m).permute(1, 2, 0)
-        half = self._allowed(half)
+        n, n_rows, m = sent.shape
+        half = self._allowed(self.gram.half_solve(sent.flatten(1)).T.reshape(n_rows, m, n))
         left = mixed - self.eliminated @ half.mT
         solved = torch.cholesky_solve(self._together(left), self.schur)
         return square - half @ half.mT - left.mT @ solved

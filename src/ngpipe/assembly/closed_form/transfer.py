@@ -224,7 +224,7 @@ class Search:
             left = (part.target(self.rows) - state.fit.predict(sent, own)).float()
             flat = columns.transpose(0, 1).reshape(len(part), -1)
             now = [
-                (sent.float().T @ flat).view(-1, *columns.shape[::2]),
+                (flat.T @ sent.float()).view(*columns.shape[::2], -1).permute(2, 0, 1),
                 columns.mT @ columns,
                 own.float().transpose(0, 1).mT @ columns,
                 (columns.mT @ left.T[..., None])[..., 0],
