@@ -131,3 +131,15 @@ def test_weights_have_their_true_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size_of_weights(recorded()) == pytest.approx(1, abs=0.06)
     monkeypatch.setattr(Problem, "freed", lambda self, _fit: self)
     assert size_of_weights(recorded()) < 0.9
+
+
+def differences() -> Recording:
+    """The same activity with its noise, without any filter."""
+    noisy = activity()[0] + SIGMA * numbers(3, FRAMES, N)
+    return Recording(noisy.float(), None, dt=DT, held_out=0.1, in_blocks=True)
+
+
+@pytest.mark.slow
+def test_weights_from_noisy_differences_are_not_shrunk_by_the_ridge() -> None:
+    """Held-out frames in noise would have the largest ridge, and W at 0.62 of its size."""
+    assert size_of_weights(differences()) > 0.75
