@@ -159,6 +159,7 @@ def test_a_hidden_input_is_scored(hidden):
     assert table["value"].notna().all()
 
 
+@pytest.mark.slow
 def test_the_model_file_rebuilds_the_field(hidden):
     """The rate of the file's model is what the rollout predicted; its input is the read-out's."""
     cfg = with_hidden_input()
@@ -176,6 +177,7 @@ def test_the_model_file_rebuilds_the_field(hidden):
     assert np.all(recovery["external_input"].values > 0)
 
 
+@pytest.mark.slow
 def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
     without_truth(hidden / "simulation.zarr", tmp_path / "simulation.zarr")
     cfg = with_hidden_input().training.model_copy(update={"input": "known"})
