@@ -85,6 +85,7 @@ def test_the_score_knows_the_own_activity_alone() -> None:
         assert float(others.abs().max()) < 0.02
 
 
+@pytest.mark.slow
 def test_kappa_is_the_covariance_of_the_noise() -> None:
     """Half of the drive noise, as filters are symmetric, and what phi makes of measurement noise.
 
@@ -95,6 +96,7 @@ def test_kappa_is_the_covariance_of_the_noise() -> None:
     assert float(found()[1].kappa.mean()) == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_sessions_have_one_kappa_of_each_neuron() -> None:
     spline = found()[0].phi
     one = SharedNoise(spline, torch.zeros(1, 2), torch.tensor([1.0, 4.0]), torch.tensor([-2.0, 2]))
@@ -104,11 +106,13 @@ def test_sessions_have_one_kappa_of_each_neuron() -> None:
     assert second.kappa.tolist() == [2.0]
 
 
+@pytest.mark.slow
 def test_a_neuron_without_a_past_is_left_alone() -> None:
     noise = SharedNoise(found()[0].phi, torch.zeros(1, 1), torch.zeros(1), torch.zeros(1))
     assert noise.kappa.tolist() == [0.0]
 
 
+@pytest.mark.slow
 def test_an_exact_rate_is_left_alone() -> None:
     x, weights = activity()
     rate = -x + torch.tanh(x) @ weights.T
