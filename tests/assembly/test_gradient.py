@@ -112,6 +112,7 @@ def same_bits(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.allclose(a[name], b[name], **options) for name in a)
 
 
+@pytest.mark.quick(1)
 def test_same_seed_same_bits(case, unbroken):
     recording, cfg = case
     second, other = Trainer(recording, cfg), Trainer(recording, cfg.model_copy(update={"seed": 99}))

@@ -68,6 +68,7 @@ def test_a_tail_is_no_type():
     assert adjusted_rand_score(types, cluster(features, Recovery())) == 1
 
 
+@pytest.mark.slow
 def test_neurons_in_between_do_not_join_large_types():
     """Half of a percent of each strays to the middle: means are 20 spreads apart all the same."""
     wide = np.linspace(-100, 100, 60)

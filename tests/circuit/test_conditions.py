@@ -188,6 +188,7 @@ class TestPromises:
         }[name]
         assert {what for what, holds in kept.items() if holds} == expected
 
+    @pytest.mark.slow
     def test_without_reciprocal_pairs_also_after_a_shuffle(self, observed):
         """B8: the ablation comes last, so that the shuffle cannot make pairs anew."""
         both = {n: {**SHUFFLED[n], "remove": "random"} for n in SHUFFLED}

@@ -137,6 +137,7 @@ def test_grown_weights_are_complete(W, u, name, steps):
     assert abs(total).max() > 0.05
 
 
+@pytest.mark.slow
 def test_grown_weights_tend_to_the_integral(W, u):
     options = {"tau": 1.0, "threshold": -9.0, "tanh_steepness": 0.5}
     model = build(W, **options)

@@ -106,6 +106,7 @@ def test_an_objective_for_each_sample(network, seeded, rng):
     assert found.attrs["objective"].startswith("activity of 5 in layer 3 | -")
 
 
+@pytest.mark.slow
 def test_samples_and_starts_do_not_know_of_one_another(network, seeded):
     objective = activity(network, [5, 7])
     begin = torch.rand(3, len(SENSORS), LAYERS, generator=seeded(5), dtype=torch.float64)
@@ -132,6 +133,7 @@ def test_a_start_that_is_given_is_the_first(network, seeded):
     assert (found["stimulus"] == 0.3).all(("sensor", "time")).sum() == 1
 
 
+@pytest.mark.slow
 def test_diversity_makes_starts_less_alike_at_a_small_loss(network, seeded):
     objective = activity(network, [5, 7], [2, 3])
     options = {"starts": 4, "iterations": 60, "penalty": 0.005 * l1(), "patience": None}

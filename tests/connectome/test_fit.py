@@ -268,6 +268,7 @@ PASSING = {"train": ("slopes",), "held_out": [0, 1, 2], "learning_rate": 0.1, "p
            "learning_rate_schedule": "constant", "epochs": 20}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept(W, inputs, halfway):
     run = exhausted(started(W, inputs, halfway, **PASSING))
     result = run.result()

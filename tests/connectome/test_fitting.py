@@ -94,6 +94,7 @@ def test_only_what_is_asked_for_is_trained(problem):
     assert not any(p.requires_grad for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_a_silent_neuron_is_woken(rng):
     W = np.zeros((3, 3))
     W[1, 0], W[2, 1] = 0.5, 0.5

@@ -52,6 +52,7 @@ def u(rng):
     return rng.uniform(0, 0.8, size=(3, 3, 5))
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("steps", [1, 7, 64])
 def test_complete_through_jumps_for_any_number_of_steps(rng, u, name, steps):

@@ -192,6 +192,7 @@ def test_gradients_agree_with_finite_differences(W, rng, combine):
         assert torch.autograd.gradcheck(of, (u, *parameters), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_second_derivatives(W, rng):
     model = network(W, threshold=-10.0)
     u = torch.tensor(rng.uniform(0.05, 0.2, size=(1, 3, LAYERS)), requires_grad=True)

@@ -39,6 +39,7 @@ def test_a_reachable_target_is_reached():
     np.testing.assert_allclose(out[:, 2, 1], [0.4, 0.7], atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_stimulus_stays_in_its_box_and_reaches_its_ends(model):
     found, *_ = activation_maximisation(model, WANTED, seed=0)
     assert found.min() == 0.0

@@ -126,6 +126,7 @@ def scored(estimate: xr.DataArray, of: Connectome, draws: int, null: str = "degr
     return table.set_index(["quantity", "metric"])["value"]
 
 
+@pytest.mark.slow
 def test_planted_agreement_is_found():
     rng = np.random.default_rng(7)
     whole = connectome(rng)

@@ -121,8 +121,17 @@ def seeing(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def hidden(tmp_path_factory):
-    return learned(with_hidden_input(), tmp_path_factory.mktemp("hidden"))
+def shown(tmp_path_factory):
+    """A movie was shown; nothing is learned yet."""
+    directory = tmp_path_factory.mktemp("hidden")
+    simulate.run(with_hidden_input().simulation, directory, **CPU)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def hidden(shown):
+    learn(with_hidden_input(), shown)
+    return shown
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +168,7 @@ def test_a_hidden_input_is_scored(hidden):
     assert table["value"].notna().all()
 
 
+@pytest.mark.slow
 def test_the_model_file_rebuilds_the_field(hidden):
     """The rate of the file's model is what the rollout predicted; its input is the read-out's."""
     cfg = with_hidden_input()
@@ -176,8 +186,8 @@ def test_the_model_file_rebuilds_the_field(hidden):
     assert np.all(recovery["external_input"].values > 0)
 
 
-def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
-    without_truth(hidden / "simulation.zarr", tmp_path / "simulation.zarr")
+def test_an_input_that_was_not_recorded_cannot_be_given(shown, tmp_path):
+    without_truth(shown / "simulation.zarr", tmp_path / "simulation.zarr")
     cfg = with_hidden_input().training.model_copy(update={"input": "known"})
     with pytest.raises(StoreError, match=r"external_input and input_frame.*field or none"):
         recordings.load(tmp_path / "simulation.zarr", cfg, torch.device("cpu"))
@@ -191,8 +201,8 @@ def test_an_input_that_was_not_recorded_cannot_be_given(hidden, tmp_path):
         (lambda d: d.assign(position=d["position"] - 0.5), "outside the unit square, the first"),
     ],
 )
-def test_sites_that_cannot_be_used_are_named(hidden, tmp_path, change, message):
-    dataset = change(xr.open_zarr(hidden / "simulation.zarr", chunks=None).load())
+def test_sites_that_cannot_be_used_are_named(shown, tmp_path, change, message):
+    dataset = change(xr.open_zarr(shown / "simulation.zarr", chunks=None).load())
     provenance = store.Provenance("simulate", "k", {})
     store.write(dataset, tmp_path / "simulation.zarr", schemas.SIMULATION, provenance)
     with pytest.raises(StoreError, match=message):

@@ -53,7 +53,7 @@ def load(results: Path, kind: str, **spec):
     return materials.load(results, Panel(kind=kind, of="one", **spec), Style(dpi=60))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 def test_every_kind_draws_what_the_steps_wrote(results, kind):
     spec = {"parameter": "network.probability"} if kind == "response_sweep" else {}
@@ -61,12 +61,14 @@ def test_every_kind_draws_what_the_steps_wrote(results, kind):
     assert ax.get_title(loc="left").endswith("(synthetic)")
 
 
+@pytest.mark.slow
 def test_pulse_and_threshold_are_those_that_were_run_and_measured(results):
     material = load(results, "impulse_response")
     assert (material.impulse.end, material.impulse.duration) == (2, 6)
     assert material.threshold == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_an_empty_value_is_a_place_of_its_own(results):
     """The table holds null as an empty field, like the value of runs without a sweep."""
     material = load(results, "response_sweep", parameter="network.balance")

@@ -250,6 +250,7 @@ class TestRespond:
         assert found.attrs["connectome_source"] == "synthetic"
         assert found.time.attrs["units"] == found["sample"].attrs["units"] == "s"
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize("shuffle", [None, "permuted_connections"])
     @pytest.mark.parametrize(
         ("parameter", "value", "cfg"),

@@ -77,6 +77,7 @@ def text(values):
     return "a.csv"
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("write", [zarr_store, archive, hdf, text])
 def test_the_section_works_as_pasted(values, write, capsys):
     out = shown(write(values), capsys)

@@ -147,6 +147,7 @@ class TestEveryNull:
         else:
             assert any(found != before for found in drawn)
 
+    @pytest.mark.quick(5)
     @pytest.mark.parametrize("name", NULLS)
     def test_a_seed_gives_one_sample_and_nothing_given_changes(self, name):
         """B12: pairs of runs with one seed compare the same sample."""

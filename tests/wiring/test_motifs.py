@@ -109,6 +109,7 @@ class TestCounts:
 
 
 class TestScores:
+    @pytest.mark.slow
     def test_mean_sd_z_and_p(self, rng):
         one = random_connectome(8, 25, 0.2)
         samples = [rewired(one, child) for child in rng.spawn(40)]
@@ -131,6 +132,7 @@ class TestScores:
         assert degrees["z"].isna()[["convergent", "divergent", "autapse"]].all()
         assert degrees["z"].notna()[["reciprocal", "021C", "030T"]].all()
 
+    @pytest.mark.slow
     def test_planted_reciprocity_is_found(self, rng):
         """B12: the rank p of one observed connectome among samples of a null."""
         upper = np.triu(rng.random((40, 40)) < 0.1, 1)

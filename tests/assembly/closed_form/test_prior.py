@@ -43,6 +43,7 @@ def test_few_frames_suffice_for_a_sparse_w():
     assert torch.equal(found.diagonal(), torch.zeros(40).double())
 
 
+@pytest.mark.slow
 def test_fewer_frames_than_unknowns_suffice_for_a_sparse_w():
     """45 frames for 40 + 10 unknowns a row: least squares has no unique solution."""
     system, frames, held_out = sparse_system(45, noise=0.3)

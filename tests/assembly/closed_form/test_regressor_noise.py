@@ -58,6 +58,7 @@ def slope(found: Tensor) -> float:
     return float(((e - e.mean()) * (t - t.mean())).sum() / (t - t.mean()).square().sum())
 
 
+@pytest.mark.slow
 def test_attenuation_is_removed() -> None:
     problem = measured(SIGMA, SIGMA)
     fit = true_psi(problem)

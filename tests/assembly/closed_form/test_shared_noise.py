@@ -85,6 +85,7 @@ def test_the_score_knows_the_own_activity_alone() -> None:
         assert float(others.abs().max()) < 0.02
 
 
+@pytest.mark.slow
 def test_kappa_is_the_covariance_of_the_noise() -> None:
     """Half of the drive noise, as filters are symmetric, and what phi makes of measurement noise.
 
@@ -95,6 +96,7 @@ def test_kappa_is_the_covariance_of_the_noise() -> None:
     assert float(found()[1].kappa.mean()) == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_sessions_have_one_kappa_of_each_neuron() -> None:
     spline = found()[0].phi
     one = SharedNoise(spline, torch.zeros(1, 2), torch.tensor([1.0, 4.0]), torch.tensor([-2.0, 2]))
@@ -104,11 +106,13 @@ def test_sessions_have_one_kappa_of_each_neuron() -> None:
     assert second.kappa.tolist() == [2.0]
 
 
+@pytest.mark.slow
 def test_a_neuron_without_a_past_is_left_alone() -> None:
     noise = SharedNoise(found()[0].phi, torch.zeros(1, 1), torch.zeros(1), torch.zeros(1))
     assert noise.kappa.tolist() == [0.0]
 
 
+@pytest.mark.slow
 def test_an_exact_rate_is_left_alone() -> None:
     x, weights = activity()
     rate = -x + torch.tanh(x) @ weights.T
@@ -117,9 +121,10 @@ def test_an_exact_rate_is_left_alone() -> None:
     assert problem.freed(true_psi(problem)) is problem
 
 
-def size_of_weights(recording: Recording) -> float:
+def size_of_weights(recording: Recording, **more: object) -> float:
     """Least-squares slope of the found on the true weights."""
-    cfg = Training(target="estimated", held_out_as="blocks", closed_form=COARSE)
+    target = "finite_difference" if recording.rate is None else "estimated"
+    cfg = Training(target=target, held_out_as="blocks", closed_form=COARSE | more)
     solution = ClosedForm(recording, cfg, silent).solve()
     off = ~torch.eye(N, dtype=torch.bool)
     found, true = solution.scaled().double()[off], activity()[1][off]
@@ -131,3 +136,16 @@ def test_weights_have_their_true_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size_of_weights(recorded()) == pytest.approx(1, abs=0.06)
     monkeypatch.setattr(Problem, "freed", lambda self, _fit: self)
     assert size_of_weights(recorded()) < 0.9
+
+
+def differences() -> Recording:
+    """The same activity with its noise, without any filter."""
+    noisy = activity()[0] + SIGMA * numbers(3, FRAMES, N)
+    return Recording(noisy.float(), None, dt=DT, held_out=0.1, in_blocks=True)
+
+
+@pytest.mark.slow
+def test_weights_from_noisy_differences_are_not_shrunk_by_the_ridge() -> None:
+    """Held-out frames in noise would have the largest ridge, and W at 0.62 of its size."""
+    fine = {"psi_basis": 32, "phi_basis": 32, "fine_basis": 48, "ridges": [1e-2, 1e-4]}
+    assert size_of_weights(differences(), **fine) > 0.75

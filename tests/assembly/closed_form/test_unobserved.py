@@ -59,6 +59,7 @@ def test_all_neurons_recorded_leave_nothing_in_common():
     assert (found.rank, found.share, float(found.bias.sum())) == (0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_unrecorded_neurons_are_seen_and_the_bias_they_cause_is_foretold():
     recorded = N - N // 5
     found, missed = looked_at(recorded)
