@@ -66,8 +66,8 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
             store.writing(dataset, path, schemas.SIMULATION, provenance) as out,
         ):
             for start, block in blocks:
-                for name, values in block.items():
-                    out.put(name, start, values)
+                for variable, values in block.items():
+                    out.put(variable, start, values)
                 tally.add(block["activity"])
                 bar.update(len(block["activity"]))
             refusals.check_values(tally, subject)
