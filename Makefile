@@ -58,15 +58,16 @@ $(VENV)/site: $(VENV)/installed
 site: $(VENV)/site
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d $(VENV)/doctrees docs site
 
-bench: $(VENV)/installed $(VENV)/flyvis $(VENV)/pysindy
+bench: $(VENV)/installed $(VENV)/flyvis $(VENV)/pysindy $(VENV)/oasis-deconv
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/connectome.py
 	$(BIN)/python bench/circuit.py
 	$(BIN)/python bench/importing.py
+	$(BIN)/python bench/deconvolution.py
 
-# A method to compare with; nothing else here needs it.
-$(VENV)/pysindy: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt pysindy
+# Methods to compare with; nothing else here needs them.
+$(VENV)/pysindy $(VENV)/oasis-deconv: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(@F)
 	@touch $@
 
 bench-cost: $(VENV)/installed

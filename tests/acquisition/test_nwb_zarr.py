@@ -107,3 +107,14 @@ def test_zarr_alone_cannot_open_its_dates(path):
     """Else the tests above would not see the bytes at which zarr 3 stops."""
     with pytest.raises(TypeError, match="Expected a string"):
         zarr.open_array(path / "session_start_time", mode="r")
+
+
+def test_a_table_of_trials_parts_the_frames(path):
+    """Frames 30 a second; the first and last trial leave frames beside them."""
+    table = zarr.open_group(path, mode="a").create_group("intervals/trials")
+    table.attrs.update(neurodata_type="TimeIntervals", namespace="hdmf-common")
+    table.create_array("start_time", data=np.array([2.0, 5.0]) / 30 - 0.01)
+    table.create_array("stop_time", data=np.array([4.0, 8.0]) / 30 - 0.01)
+    found = read(path, segment="intervals/trials").segments.tolist()
+    words = ["before the trials", "trial 0", "after trial 0", "trial 1", "after trial 1"]
+    assert found == [word for word, n in zip(words, (2, 2, 1, 3, 2), strict=True) for _ in range(n)]

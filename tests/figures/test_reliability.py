@@ -9,7 +9,8 @@ from ngpipe.config.figures import KINDS, Panel
 from ngpipe.errors import StoreError
 from ngpipe.figures.drawing import compose
 
-RECORDED = ("connectivity_estimates", "prediction_baselines", "halves", "diagnosis", "spectrum")
+ESTIMATES = ("connectivity_estimates", "connectivity_errors")
+RECORDED = (*ESTIMATES, "prediction_baselines", "halves", "diagnosis", "spectrum")
 
 
 def words(kind: str, **changes) -> str:
@@ -63,10 +64,30 @@ def test_pairs_of_unknown_error_are_left_out():
     assert drawn == N * (N - 1) - 4
 
 
-def test_without_errors_the_estimates_say_why_not():
+@pytest.mark.parametrize("kind", ESTIMATES)
+def test_without_errors_the_estimates_say_why_not(kind):
     recovery = material("halves").recovery.drop_vars("connectivity_error")
-    with pytest.raises(StoreError, match=r"connectivity_estimates.*too short"):
-        compose.panel_figure(material("connectivity_estimates", recovery=recovery))
+    with pytest.raises(StoreError, match=rf"{kind}.*too short"):
+        compose.panel_figure(material(kind, recovery=recovery))
+
+
+def test_intervals_stand_about_w_in_its_order():
+    recovery = material("connectivity_errors").recovery
+    off = ~np.eye(N, dtype=bool)
+    recovery["connectivity_error"][:] = 0.1 + np.arange(N * N).reshape(N, N) / N**2
+    recovery["connectivity_error"][0, 1] = np.nan
+    off[0, 1] = False
+    w, error = (recovery[f"connectivity{n}"].values[off] for n in ("", "_error"))
+    figure = compose.panel_figure(material("connectivity_errors", recovery=recovery))
+    lines, dots = figure.axes[0].collections
+    order = np.argsort(w)
+    some = order[np.linspace(0, len(w) - 1, min(240, len(w))).round().astype(int)]
+    np.testing.assert_allclose(dots.get_offsets()[:, 1], w[some], rtol=1e-6)
+    ends = np.array([line[:, 1] for line in lines.get_segments()])
+    expected = np.stack([w[some] - 1.96 * error[some], w[some] + 1.96 * error[some]], axis=1)
+    np.testing.assert_allclose(ends, expected, rtol=1e-5, atol=1e-6)
+    told = " ".join(t.get_text() for t in texts(figure))
+    assert f"{100 * np.mean(np.abs(w) > 1.96 * error):.0f} % exclude 0" in told
 
 
 def test_forecast_errors_are_relative_to_the_variance():

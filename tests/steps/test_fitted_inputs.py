@@ -9,6 +9,7 @@ import torch
 
 import ngpipe
 from ngpipe import store
+from ngpipe.assembly.fitted_input import FittedInput, InputSeries
 from ngpipe.config.assembly.recovery import Recovery
 from ngpipe.config.assembly.source import Recorded
 from ngpipe.config.assembly.training import Training
@@ -187,3 +188,14 @@ def test_what_contradicts_the_inputs_is_refused():
         ngpipe.recover(activity, DT, inputs=stimulus, training=gradient)
     with pytest.raises(StoreError, match="holds no `inputs`"):
         ngpipe.recover(activity, DT, training=training("additive"))
+
+
+@pytest.mark.parametrize(("mode", "rest"), [("additive", 0.0), ("multiplicative", 1.0)])
+def test_the_input_at_a_time_is_that_of_its_frame(mode, rest):
+    raw = torch.from_numpy(np.random.default_rng(1).normal(size=(40, 2)) + 3)
+    fitted = FittedInput(InputSeries.of(raw, ("a", "b"), mode), 3, DT)
+    fitted.coefficients.copy_(torch.arange(6.0).reshape(3, 2))
+    frames = torch.tensor([0, 7, 39])
+    each = fitted.coefficients @ ((raw - raw.mean(0)) / raw.std(0, correction=0)).float()[frames].T
+    found = fitted.of_all(torch.tensor([0.0, 7 * DT + 0.01, 99.0]))
+    torch.testing.assert_close(found, rest + each.T, rtol=1e-4, atol=1e-4)

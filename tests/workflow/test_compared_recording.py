@@ -66,6 +66,7 @@ def made(tmp_path_factory, project) -> Study:
     config["style"] = {"dpi": 50}
     config["figures"]["Recording"]["panels"] = {
         "estimates": {"kind": "connectivity_estimates", "of": "recording"},
+        "errors": {"kind": "connectivity_errors", "of": "recording"},
         "agreement": {"kind": "wiring_agreement", "of": "recording", "metric": "rank"},
     }
     path.write_text(yaml.safe_dump(config))

@@ -28,6 +28,7 @@ figures:
       activity: {{kind: activity, of: {NAME}}}
       spectrum: {{kind: spectrum, of: {NAME}}}
       estimates: {{kind: connectivity_estimates, of: {NAME}}}
+      errors: {{kind: connectivity_errors, of: {NAME}}}
       halves: {{kind: halves, of: {NAME}}}
       latents: {{kind: latents, of: {NAME}}}
       phi: {{kind: phi, of: {NAME}}}

@@ -22,12 +22,14 @@ N, FRAMES = 10, 3_000
 MEAN = torch.tensor([0.4, 3.0])
 
 
-def driven(mode: str, noise: float = 0.0) -> tuple[Recording, Tensor, Tensor]:
+def driven(
+    mode: str, noise: float = 0.0, size: float = 1.0, mean: Tensor = MEAN
+) -> tuple[Recording, Tensor, Tensor]:
     """Activity of any kind, with a rate that obeys the equations; true W and coefficients."""
     x = 1.5 * numbers(1, FRAMES, N)
-    u = numbers(2, FRAMES, 2) * torch.tensor([1.0, 0.3]) + MEAN
+    u = numbers(2, FRAMES, 2) * torch.tensor([1.0, 0.3]) + mean
     weights = numbers(3, N, N).fill_diagonal_(0)
-    coefficients = numbers(4, N, 2) * torch.tensor([0.5, 0.2])
+    coefficients = size * numbers(4, N, 2) * torch.tensor([0.5, 0.2])
     received = torch.tanh(x) @ weights.T
     act = coefficients @ u.T
     rate = -x + (received + act.T if mode == "additive" else (1 + act.T) * received)
@@ -72,6 +74,18 @@ def at_zero(found: Solution, recording: Recording) -> tuple[Tensor, Tensor]:
 def test_w_and_coefficients_come_back_together(mode):
     _, weights, coefficients = driven(mode)
     found = at_zero(*solved(mode))
+    torch.testing.assert_close(found[0], weights, rtol=0, atol=2e-3)
+    torch.testing.assert_close(found[1], coefficients, rtol=0, atol=2e-3)
+
+
+def test_effects_that_turn_inputs_round_need_several_starts():
+    """Inputs that often change the sign of what a neuron receives; no start near 0 finds them."""
+    recording, weights, coefficients = driven(
+        "multiplicative", size=3.0, mean=torch.tensor([0.4, 0.3])
+    )
+    problem, fit = problem_of(recording)
+    first = all_rows(problem, [fit], problem.one_group, problem.frames)
+    found = at_zero(scaled_rows(problem, first, problem.frames), recording)
     torch.testing.assert_close(found[0], weights, rtol=0, atol=2e-3)
     torch.testing.assert_close(found[1], coefficients, rtol=0, atol=2e-3)
 

@@ -121,9 +121,10 @@ def test_an_exact_rate_is_left_alone() -> None:
     assert problem.freed(true_psi(problem)) is problem
 
 
-def size_of_weights(recording: Recording) -> float:
+def size_of_weights(recording: Recording, **more: object) -> float:
     """Least-squares slope of the found on the true weights."""
-    cfg = Training(target="estimated", held_out_as="blocks", closed_form=COARSE)
+    target = "finite_difference" if recording.rate is None else "estimated"
+    cfg = Training(target=target, held_out_as="blocks", closed_form=COARSE | more)
     solution = ClosedForm(recording, cfg, silent).solve()
     off = ~torch.eye(N, dtype=torch.bool)
     found, true = solution.scaled().double()[off], activity()[1][off]
@@ -135,3 +136,16 @@ def test_weights_have_their_true_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size_of_weights(recorded()) == pytest.approx(1, abs=0.06)
     monkeypatch.setattr(Problem, "freed", lambda self, _fit: self)
     assert size_of_weights(recorded()) < 0.9
+
+
+def differences() -> Recording:
+    """The same activity with its noise, without any filter."""
+    noisy = activity()[0] + SIGMA * numbers(3, FRAMES, N)
+    return Recording(noisy.float(), None, dt=DT, held_out=0.1, in_blocks=True)
+
+
+@pytest.mark.slow
+def test_weights_from_noisy_differences_are_not_shrunk_by_the_ridge() -> None:
+    """Held-out frames in noise would have the largest ridge, and W at 0.62 of its size."""
+    fine = {"psi_basis": 32, "phi_basis": 32, "fine_basis": 48, "ridges": [1e-2, 1e-4]}
+    assert size_of_weights(differences(), **fine) > 0.75

@@ -1,4 +1,4 @@
-"""Panel of the estimated connectivity: W, its standard errors, and the connections called."""
+"""Panels of the estimated connectivity: W, its standard errors, and the connections called."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from ngpipe.config.panels import PanelKind
 from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.material import AssemblyMaterial
+from ngpipe.figures.assembly.structure import annotate
 from ngpipe.figures.drawing.material import labelled
 from ngpipe.figures.drawing.row_names import height_of, width_of
 
@@ -18,6 +19,8 @@ LEAST = 0.1
 """Smallest |W| / error shown."""
 ROOM = 12.0
 """Largest |W| / error on the axis, over the largest there is: room for the legend."""
+SHOWN, LEVEL = 240, 1.96
+"""Most intervals that are drawn, and their half-width in standard errors: 95 %."""
 
 
 PANELS = (
@@ -29,6 +32,14 @@ PANELS = (
         "false-discovery rate aimed at",
         reads=("recovery.zarr",),
         columns=2,
+    ),
+    PanelKind(
+        "connectivity_errors",
+        system="assembly",
+        shows="learned W in order of size, each with its 95 % interval, coloured where a "
+        "connection is called present, with the share of intervals that exclude 0; 240 weights, "
+        "evenly spaced in this order, if there are more",
+        reads=("recovery.zarr",),
     ),
 )
 MATERIAL = AssemblyMaterial
@@ -42,13 +53,7 @@ def connectivity_estimates(material: AssemblyMaterial, ax: Axes) -> Axes:
         StoreError: W has no standard errors.
     """
     recovery = material.recovery
-    if "connectivity_error" not in recovery or "connected" not in recovery:
-        raise StoreError(
-            "panel kind 'connectivity_estimates' draws standard errors of W, which recovery.zarr "
-            f"of experiment '{material.spec.of}' does not hold: its recording is too short for "
-            "them, or an older ngpipe made it; leave the panel out of the figure, or run the step "
-            "recover again"
-        )
+    _check_errors(material)
     left, right = _sides(ax)
     _map(material, left)
     _significance(material, right)
@@ -57,6 +62,44 @@ def connectivity_estimates(material: AssemblyMaterial, ax: Axes) -> Axes:
     told = f"{called.sum():,} of {len(called):,} connections called"
     ax.set_title(f"W: {told}, false discoveries ≤ {100 * level['false_discovery']:g} %")
     return ax
+
+
+def connectivity_errors(material: AssemblyMaterial, ax: Axes) -> Axes:
+    """W in order of size, with the intervals that hold the true weight in 95 % of cases.
+
+    Raises:
+        StoreError: W has no standard errors.
+    """
+    _check_errors(material)
+    weights, error, called = _tested(material)
+    order = np.argsort(weights, kind="stable")
+    shown = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)]
+    place = np.linspace(1, len(weights), len(shown))
+    colors = np.where(called[shown], material.style.learned_color, "0.6")
+    ends = weights[shown] + LEVEL * error[shown] * np.array([[-1.0], [1.0]])
+    ax.vlines(place, *ends, color=colors, linewidth=0.7, rasterized=True)
+    ax.scatter(place, weights[shown], s=3, color=colors, linewidths=0, zorder=3)
+    ax.axhline(0, color="k", linewidth=0.6, linestyle=":")
+    room = 0.3 * np.ptp(ends)
+    ax.set(xlim=(0, len(weights) + 1), ylim=(ends.min() - 0.05 * room, ends.max() + room))
+    told = f"{100 * np.mean(np.abs(weights) > LEVEL * error):.0f} % exclude 0"
+    some = f"\n{len(shown)} of {len(weights):,} shown" if len(shown) < len(weights) else ""
+    annotate(ax, f"{told}\nmedian error {np.median(error):.2g}{some}")
+    ax.set_xlabel("weights in order of size")
+    ax.set_ylabel(labelled("learned $W_{ij}$", material.recovery["connectivity"]))
+    ax.set_title("W with 95 % intervals")
+    return ax
+
+
+def _check_errors(material: AssemblyMaterial) -> None:
+    recovery = material.recovery
+    if "connectivity_error" not in recovery or "connected" not in recovery:
+        raise StoreError(
+            f"panel kind '{material.spec.kind}' draws standard errors of W, which recovery.zarr "
+            f"of experiment '{material.spec.of}' does not hold: its recording is too short for "
+            "them, or an older ngpipe made it; leave the panel out of the figure, or run the step "
+            "recover again"
+        )
 
 
 def _sides(ax: Axes) -> tuple[Axes, Axes]:
@@ -117,7 +160,8 @@ def _by_type(ax: Axes, types: Int[np.ndarray, " neuron"]) -> None:
 
 def _significance(material: AssemblyMaterial, ax: Axes) -> None:
     """|W| / error against W, off the diagonal."""
-    weights, ratio, called = _tested(material)
+    weights, error, called = _tested(material)
+    ratio = np.abs(weights) / error
     color = material.style.learned_color
     for mine, look in ((~called, "0.55"), (called, color)):
         size = 4 if len(weights) < 10_000 else 1
@@ -145,9 +189,9 @@ def _significance(material: AssemblyMaterial, ax: Axes) -> None:
 def _tested(
     material: AssemblyMaterial,
 ) -> tuple[Float[np.ndarray, " pair"], Float[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]:
-    """W, |W| / error and calls of all pairs whose error is known."""
+    """W, its error and calls of all pairs whose error is known."""
     recovery = material.recovery
     weights, error = (recovery[n].values for n in ("connectivity", "connectivity_error"))
     known = ~np.eye(len(weights), dtype=bool) & (error > 0)
     weights, error = weights[known], error[known]
-    return weights, np.abs(weights) / error, recovery["connected"].values[known] != 0
+    return weights, error, recovery["connected"].values[known] != 0
