@@ -29,8 +29,11 @@ settings.load_profile("ngpipe")  # of make quick: the other
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave few cases of costly tests to `make quick`."""
+    """Leave few cases of costly tests to `make quick`, and none that needs published data."""
     quick_cases.mark_others_slow(items)
+    for item in items:
+        if item.get_closest_marker("data") or "data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_logstart() -> None:

@@ -50,8 +50,8 @@ def run(source: Recorded | Laboratory, directory: Path, *, key: str) -> None:
         subject = refusals.subject(recording)
         refusals.check_shape(subject)
         dataset = _dataset(recording, source)
-        name = Path(", ".join(source.files))
-        breaks, spread = sampling.breaks(dataset, name), sampling.spread(dataset, name)
+        files = Path(", ".join(source.files))
+        breaks, spread = sampling.breaks(dataset, files), sampling.spread(dataset, files)
         _tell(recording, spread, notes)
         if spread is not None:
             dataset.attrs["interval_spread"] = list(spread)
