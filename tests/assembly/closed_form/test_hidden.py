@@ -87,7 +87,7 @@ def test_a_multiplicative_input_comes_back_with_its_rows():
     """
     system, frames, o = driven_system("multiplicative")
     start = first_guess(system, frames)
-    solved = search(system, frames, "multiplicative").solve(DRIVEN, start, silent)
+    solved = search(system, frames, "multiplicative").solve(DRIVEN, start, silent, inflation=1.0)
     weights = solved.weights
     true = system.weights[DRIVEN]
     before = (start - true).norm() / true.norm()
@@ -116,7 +116,10 @@ def test_a_search_begins_where_the_frames_say():
     frames = replace(frames, omega=omega, mode="multiplicative")
     told = []
     search(system, frames, "multiplicative").solve(
-        DRIVEN, system.weights[DRIVEN], lambda stage, **reached: told.append(reached)
+        DRIVEN,
+        system.weights[DRIVEN],
+        lambda stage, **reached: told.append(reached),
+        inflation=1.0,
     )
     losses = [reached["loss"] for reached in told if "loss" in reached]
     assert len(losses) == 2

@@ -29,8 +29,8 @@ from ngpipe.errors import DivergenceError
 
 ITERATIONS = 8
 SMALL_CHANGE = 0.1
-"""Relative change of Omega, root mean square, after which one more step is the last: what a step
-leaves is of second order."""
+"""Relative change of Omega, root mean square, after which one more step is the last, or none if
+more follows later: what a step leaves is of second order."""
 LARGEST_CHANGE = 2.0
 """Most that a step may multiply or divide Omega by."""
 SMALLEST = 0.02
@@ -148,7 +148,7 @@ class Hidden:
             relative = float((found.values / o).square().mean().sqrt())
             o, scale = _moved(o, found.values)
             weights = found.weights * scale
-            if last:
+            if last or (relative < SMALL_CHANGE and inflation is None):
                 break
             last = relative < SMALL_CHANGE
         error = None if found.error is None else found.error * scale
