@@ -35,9 +35,10 @@ def layers(rng, strength, n_layers=20, size=10):
     return weights
 
 
-def largest_error(made, impulse, dtype=torch.float64, response="linear"):
+def largest_error(made, impulse, dtype=torch.float64, response="linear", engine="auto"):
     """Of the vector of all activities, over its length at that time, see `respond`."""
-    found = respond(made, impulse, Neurons(response=response), activity=True, dtype=dtype)
+    options = {"activity": True, "dtype": dtype, "engine": engine}
+    found = respond(made, impulse, Neurons(response=response), **options)
     f = {"linear": lambda v: v, "threshold_linear": lambda v: np.maximum(0, v)}[response]
     with np.errstate(over="ignore", invalid="ignore"):
         expected = notebook_rates(made.weights, made.n_exc, impulse, f=f)[0].T
@@ -163,7 +164,10 @@ class TestAnyWeights:
     def test_units_that_rectify(self, kind, n, scale, seed):
         made = as_circuit(drawn(kind, n, scale, np.random.default_rng(seed)))
         error, found = largest_error(made, SHORT, response="threshold_linear")
-        assert error <= TOLERANCE or float(found.stepped_from[0]) == 0
+        # Some of these networks are chaotic: in steps, too, the order of sums shows in the end.
+        stepped, _ = largest_error(made, SHORT, response="threshold_linear", engine="step")
+        least = max(TOLERANCE, 10 * stepped)
+        assert error <= least or float(found.stepped_from[0]) == 0
 
     @at_most(20)
     @cases
