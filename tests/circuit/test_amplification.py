@@ -35,7 +35,7 @@ def layers(rng, strength, n_layers=20, size=10):
     return weights
 
 
-def largest_error(made, impulse, dtype=torch.float64, response="linear", engine="auto"):
+def largest_error(made, impulse, dtype=torch.float64, response="linear", engine="linear"):
     """Of the vector of all activities, over its length at that time, see `respond`."""
     options = {"activity": True, "dtype": dtype, "engine": engine}
     found = respond(made, impulse, Neurons(response=response), **options)
