@@ -14,6 +14,9 @@ from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solution import Solution
 
+COARSER, FEWEST = 4, 3
+"""Times fewer knots for an input that is only a beginning, and the fewest."""
+
 
 def driven_rows(
     problem: Problem, solution: Solution, *, final: bool = False
@@ -28,7 +31,8 @@ def driven_rows(
     Returns:
         The problem that knows this input, and the solution with it.
     """
-    hats = Hats(problem.settings.input_knots, problem.recording.duration)
+    knots = problem.settings.input_knots
+    hats = Hats(knots if final else max(FEWEST, knots // COARSER + 1), problem.recording.duration)
     sites: Any = problem.recording.sites  # of a recording with a hidden input
     driven, found, spectra = sites.driven, solution.copy(), {}
     values = solution.weights.new_empty(len(driven), hats.n)
