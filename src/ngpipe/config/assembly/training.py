@@ -164,10 +164,10 @@ class ClosedForm(Section):
         description="Number of evenly spaced knots in time; a hidden input is linear between them.",
     )
     distil_steps: Count = Field(
-        1_000, description="Optimiser steps to fit the networks phi* and psi* to the result."
+        2_000, description="Optimiser steps to fit the networks phi* and psi* to the result."
     )
     field_steps: Count = Field(
-        1_000, description="Optimiser steps to fit the field Omega* to a hidden input."
+        1_500, description="Optimiser steps to fit the field Omega* to a hidden input."
     )
 
 
