@@ -74,7 +74,7 @@ class Recording:
     """Frames before and after each that an estimated rate and its activity are from; None of an
     exact rate and of finite differences."""
     intervals: Float[Tensor, " frame"] | None = None
-    """Time from each frame to the next [tau], where that differs; None: dt."""
+    """Time from each frame to the next [tau], where that differs; None if all are ``dt``."""
     state_noise: Float[Tensor, " neuron"] | None = None
     """Standard deviation of the measurement noise, in the unit of activity, if there is any."""
 
