@@ -17,9 +17,9 @@ from ngpipe.assembly.recording import Recording
 from ngpipe.assembly.types import common_range
 from ngpipe.config.assembly.training import ClosedForm
 
-POINTS = 8
+POINTS = 4
 """Activities per neuron and step at which the functions are compared."""
-BATCH = 64
+BATCH = 192
 """Neurons, or pairs of neurons, per step."""
 MOST, DENSE = 1_000, 32
 """Neurons, or pairs of neurons, and activities of each, that the last layers are solved from."""
@@ -181,7 +181,7 @@ def _latents(
 ) -> Float[Tensor, "neuron latent"]:
     """Leading principal components of the neurons' phi where all have data, of unit size."""
     low, high = common_range(recording.visited(VISITED).cpu().numpy())
-    x = torch.linspace(low, high, POINTS, device=recording.activity.device)
+    x = torch.linspace(low, high, DENSE, device=recording.activity.device)
     curves = solution.phi_curves(x.expand(recording.n_neurons, -1))
     centred = curves - curves.mean(0)
     _, size, direction = torch.linalg.svd(centred, full_matrices=False)
