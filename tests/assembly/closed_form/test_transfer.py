@@ -260,6 +260,17 @@ def test_every_psi_is_zero_at_rest_and_of_its_group():
         torch.testing.assert_close(curve, expected, rtol=0, atol=1e-12)
 
 
+def test_the_gauge_of_other_groups_is_their_own():
+    """What is known of some groups is kept for them alone."""
+    system = exact(2, n_frames=400)
+    other = system.transfer.split((system.transfer.group + torch.arange(16) // 8) % 2)
+    gauge = Gauge(system.frames)
+    gauge.form(system.transfer)
+    expected = Gauge(system.frames).form(other)
+    assert (expected - gauge.form(system.transfer)).abs().max() > 1e-3
+    torch.testing.assert_close(gauge.form(other), expected, rtol=0, atol=0)
+
+
 def test_steps_leave_scale_and_offset_alone(monkeypatch):
     """Orthogonal to both where senders are, before psi is brought to its unit."""
     monkeypatch.setattr(Gauge, "normalised", lambda self, transfer: transfer)
