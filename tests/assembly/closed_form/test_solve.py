@@ -184,6 +184,7 @@ def test_frames_for_scoring_are_never_read():
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows, stretches and chunks of a few frames, none of them of equal size."""
     monkeypatch.setattr(accumulate, "BLOCK_BYTES", 7 * 3 * 8 * 50 * 48)
+    monkeypatch.setattr(accumulate, "PANEL", 5)
     monkeypatch.setattr(frames_module, "STRETCH_BYTES", 8 * (50 + 7 * 48) * 501)
     monkeypatch.setattr(frames_module, "CHUNK_ELEMENTS", 50 * 4 * 137)
     monkeypatch.setattr(transfer, "CACHED", 50 * 32 * 13)
