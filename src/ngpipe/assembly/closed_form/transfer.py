@@ -212,24 +212,25 @@ class Search:
     def normal_equations(self, state: _State) -> tuple[Tensor, Tensor]:
         """Normal equations of psi's coefficients, with W and phi eliminated, summed over rows.
 
-        Directions are known to the precision of float32; the gradient is right where the residual
-        is, which is not the difference of large numbers.
+        Directions are known to the precision of float32, but their products with what is sent are
+        in float64: what activity hardly moves along would drown in their rounding. The gradient is
+        right where the residual is, which is not the difference of large numbers.
         """
         transfer, n = state.transfer, len(self.frames)
         wide = self.frames.n_own + 2 * transfer.coefficients.numel()
         sums: list[Tensor] = []
         for part in self.frames.stretches(self.frames.n_neurons + len(self.rows) * wide):
-            columns = directions(part, transfer, state.fit.weights).transpose(0, 1)
+            columns = directions(part, transfer, state.fit.weights).double().transpose(0, 1)
             own, sent = part.own(self.rows), transfer.sent(part.x)
-            left = (part.target(self.rows) - state.fit.predict(sent, own)).float()
+            left = part.target(self.rows) - state.fit.predict(sent, own)
             flat = columns.transpose(0, 1).reshape(len(part), -1)
             now = [
-                (flat.T @ sent.float()).view(*columns.shape[::2], -1).permute(2, 0, 1),
+                (flat.T @ sent).view(*columns.shape[::2], -1).permute(2, 0, 1),
                 columns.mT @ columns,
-                own.float().transpose(0, 1).mT @ columns,
+                own.transpose(0, 1).mT @ columns,
                 (columns.mT @ left.T[..., None])[..., 0],
             ]
-            now = [value.double() / n for value in now]
+            now = [value / n for value in now]
             sums = [a.add_(b) for a, b in zip(sums, now, strict=True)] if sums else now
         sent_columns, square, mixed, right = sums
         moment = state.rows.project(sent_columns, square, mixed)
