@@ -260,30 +260,6 @@ def test_every_psi_is_zero_at_rest_and_of_its_group():
         torch.testing.assert_close(curve, expected, rtol=0, atol=1e-12)
 
 
-def test_the_curvature_holds_where_activity_hardly_moves_along_some_directions():
-    """Against the projection of the directions on all frames, without any normal equations."""
-    system = exact(1, n_frames=400)
-    frames = system.frames
-    spread = torch.logspace(0, -6, 16, dtype=torch.float64)
-    turn = torch.linalg.qr(numbers(7, 16, 16)).Q
-    x = (2 * numbers(8, 400, 16) * spread) @ turn
-    rate = frames.phi.read(system.phi, x) + system.transfer.sent(x) @ system.weights.T
-    s = search(replace(system, frames=replace(frames, x=x, rate=rate)))
-    state = s.at(system.transfer, RIDGE)
-    moment, _ = s.normal_equations(state)
-    columns = directions(s.frames, system.transfer, state.fit.weights).double()
-    sent, expected = system.transfer.sent(x), 0
-    for k, row in enumerate(s.rows.tolist()):
-        others = [j for j in range(16) if j != row]
-        known = torch.cat([sent[:, others], s.frames.own(s.rows[k : k + 1])[:, 0]], 1)
-        known, size, _ = torch.linalg.svd(known, full_matrices=False)
-        known = known[:, size > 1e-9 * size[0]]
-        left = columns[:, k] - known @ (known.T @ columns[:, k])
-        expected = expected + left.T @ left / (400 * s.level[k] * len(s.rows))
-    scale = float(expected.diagonal().max())
-    torch.testing.assert_close(moment, expected, rtol=0, atol=1e-3 * scale)
-
-
 def test_the_gauge_of_other_groups_is_their_own():
     """What is known of some groups is kept for them alone."""
     system = exact(2, n_frames=400)
