@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from unittest import mock
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from ngpipe.config.figures import KINDS, Panel, Style
-from ngpipe.figures.drawing.material import results_of
+from ngpipe.figures.drawing import compose
+from ngpipe.figures.drawing.headlines import Headline
+from ngpipe.figures.drawing.material import Material, results_of
 from ngpipe.figures.drawing.style import new_figure, styled
 
 STYLE = Style(dpi=100)
@@ -28,6 +32,21 @@ def panel(draw: Callable, size: tuple[float, float] = (3.4, 2.6), **options) -> 
         figure = new_figure(*size)
         draw(figure.subplots(), style=STYLE, **options)
         figure.draw_without_rendering()
+    return figure
+
+
+def axes_of(material: Material) -> Axes:
+    """A panel with all that is drawn and written in it, but not laid out, which takes longest.
+
+    For tests of what is shown; where it is, and whether it has room, `panel_figure` tells.
+    """
+    with mock.patch.object(compose, "_drawn", _with_titles):
+        return compose.panel_figure(material).axes[0]
+
+
+def _with_titles(figure: Figure, headlines: Sequence[Headline]) -> Figure:
+    for headline in headlines:
+        headline.show(headline.title)
     return figure
 
 

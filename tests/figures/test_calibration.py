@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from drawing import axes_of
 from synthetic import N, material
 
 from ngpipe.config.figures import Panel, Style
@@ -29,10 +30,9 @@ def parts(factor: float = 1.0, *, zeros: bool = False) -> dict[str, xr.Dataset]:
     return {"simulation": simulation, "recovery": recovery}
 
 
-def drawn(changes: dict[str, xr.Dataset], **spec):
+def drawn(changes: dict[str, xr.Dataset]):
     """The axes of the panel, and those of its inset."""
-    panel = Panel(kind="calibration", of="e", **spec)
-    ax = compose.panel_figure(material("calibration", spec=panel, **changes)).axes[0]
+    ax = axes_of(material("calibration", **changes))
     (inset,) = ax.child_axes
     return ax, inset
 
@@ -106,7 +106,10 @@ def test_the_inset_is_the_density_of_z_over_the_normal_one(factor):
 
 @pytest.mark.parametrize("factor", [0.2, 0.5, 1.0, 2.0, 5.0])
 def test_the_inset_and_the_numbers_stay_clear_of_the_curve(factor):
-    ax, inset = drawn(parts(factor, zeros=True), size=SMALLEST)
+    panel = Panel(kind="calibration", of="e", size=SMALLEST)
+    changes = parts(factor, zeros=True)
+    (ax,) = compose.panel_figure(material("calibration", spec=panel, **changes)).axes
+    (inset,) = ax.child_axes
     points = ax.transData.transform(np.column_stack(curve(ax)))
     renderer = ax.figure.canvas.get_renderer()
     boxes = [inset.get_tightbbox(renderer), *(t.get_window_extent(renderer) for t in ax.texts)]

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from drawing import clipped, overlapping, read_by, texts
+from drawing import axes_of, clipped, overlapping, read_by, texts
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from ngpipe.circuit.impulse import Impulse
@@ -186,14 +185,6 @@ def given(material: CircuitMaterial, **changes: object) -> CircuitMaterial:
     return replace(material, results=material.results | changes)
 
 
-def figure_of(material: CircuitMaterial) -> Figure:
-    return compose.panel_figure(material)
-
-
-def drawn(material: CircuitMaterial) -> Axes:
-    return figure_of(material).axes[0]
-
-
 def words(ax: Axes) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
@@ -217,7 +208,7 @@ def row(table: pd.DataFrame, **where: object) -> pd.DataFrame:
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wide):
     narrow = (4.8, 2.6) if kind == "response_times" else None
-    figure = figure_of(material(kind, size=(7.2, 3.0) if wide else narrow))
+    figure = compose.panel_figure(material(kind, size=(7.2, 3.0) if wide else narrow))
     assert figure.axes[0].get_title(loc="left").endswith("(synthetic)")
     assert not clipped(figure)
     assert not overlapping(texts(figure))
@@ -256,7 +247,7 @@ class TestNetwork:
     def test_rows_of_the_matrix_are_post_and_blocks_end_where_excitation_ends(
         self, material, results
     ):
-        ax = drawn(material("circuit_matrix", conditions=["one_removed"]))
+        ax = axes_of(material("circuit_matrix", conditions=["one_removed"]))
         expected = results["responses"]["weights"].sel(shown="one_removed").values
         np.testing.assert_array_equal(ax.images[0].get_array(), expected)
         assert ax.yaxis_inverted()
@@ -270,11 +261,11 @@ class TestNetwork:
 
     def test_a_circuit_without_inhibition_has_one_block(self, material, results):
         part = results["responses"].isel(post=slice(N_EXC), pre=slice(N_EXC))
-        ax = drawn(given(material("circuit_matrix"), responses=part))
+        ax = axes_of(given(material("circuit_matrix"), responses=part))
         assert [t.get_text() for t in ax.get_xticklabels()] == ["14 E"]
 
     def test_sizes_of_weights_are_densities_of_their_blocks(self, material, results):
-        ax = drawn(material("weight_distribution"))
+        ax = axes_of(material("weight_distribution"))
         shown = results["responses"]["weights"].sel(shown="observed").values.astype(float)
         blocks = {
             "measured, E → E": shown[:N_EXC, :N_EXC],
@@ -293,7 +284,7 @@ class TestNetwork:
         assert ax.get_xscale() == "log"
 
     def test_leading_eigenvalues_stand_out_and_growth_begins_at_one(self, material, results):
-        ax = drawn(material("spectra", conditions=["one_removed", "observed"]))
+        ax = axes_of(material("spectra", conditions=["one_removed", "observed"]))
         spectrum = results["responses"]["spectrum"]
         for k, name in enumerate(("one_removed", "observed")):
             modes = spectrum.sel(shown=name).values
@@ -308,7 +299,7 @@ class TestNetwork:
 
 class TestImpulse:
     def test_means_and_single_neurons_are_those_of_the_first_seed(self, material, results):
-        ax = drawn(material("impulse_response", neurons=5))
+        ax = axes_of(material("impulse_response", neurons=5))
         cells = ax.child_axes
         assert [c.get_title() or c.get_title(loc="left") for c in cells] == [
             "observed",
@@ -327,7 +318,7 @@ class TestImpulse:
             np.testing.assert_array_equal([s[:, 1] for s in segments], chosen.T)
 
     def test_the_return_is_marked_at_the_threshold_and_written(self, material, results):
-        cell = drawn(material("impulse_response")).child_axes[0]
+        cell = axes_of(material("impulse_response")).child_axes[0]
         time = row(results["measures"], parameter="", condition="observed", seed=3)
         time = float(time["time_to_baseline"].iloc[0])
         arrow, text = cell.texts
@@ -342,14 +333,14 @@ class TestImpulse:
         table.loc[first, ["status", "time_to_baseline"]] = "diverging", np.nan
         grown = results["responses"].copy(deep=True)
         grown["excitatory"][1, 150:] = np.inf
-        ax = drawn(given(material("impulse_response"), measures=table, responses=grown))
+        ax = axes_of(given(material("impulse_response"), measures=table, responses=grown))
         assert ax.child_axes[1].texts[1].get_text() == "diverging"
         assert ax.child_axes[0].get_xlim()[1] == IMPULSE.duration
 
 
 class TestTimes:
     def test_every_run_is_a_dot_or_counted_beyond_the_axis(self, material, results):
-        ax = drawn(material("response_times", size=(7.2, 3.0)))
+        ax = axes_of(material("response_times", size=(7.2, 3.0)))
         dots = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) > 1]
         table = results["measures"]
         for k, name in enumerate(KNOWN):
@@ -367,7 +358,7 @@ class TestTimes:
         assert keys[-3:] == ["censored (count)", "diverging (count)", "no response (count)"]
 
     def test_predictions_and_comparisons_are_beside_their_rows(self, material, results):
-        ax = drawn(material("response_times", conditions=["one_removed", "observed"]))
+        ax = axes_of(material("response_times", conditions=["one_removed", "observed"]))
         runs = row(results["measures"], parameter="")
         for k, name in enumerate(("one_removed", "observed")):
             predicted = runs["predicted_time"][runs["condition"] == name].mean()
@@ -383,7 +374,7 @@ class TestTimes:
     def test_the_axis_ends_with_the_longest_time_where_all_runs_have_one(self, material, results):
         table = results["measures"]
         table = table[table["status"] == "ok"]
-        ax = drawn(given(material("response_times"), measures=table))
+        ax = axes_of(given(material("response_times"), measures=table))
         most = table[table["parameter"].isna()][["time_to_baseline", "predicted_time"]].max().max()
         assert most < ax.get_xlim()[1] < IMPULSE.duration - IMPULSE.end
 
@@ -391,13 +382,13 @@ class TestTimes:
         table = results["measures"].assign(
             status="diverging", time_to_baseline=np.nan, predicted_time=np.nan
         )
-        ax = drawn(given(material("response_times"), measures=table))
+        ax = axes_of(given(material("response_times"), measures=table))
         assert [text for text in words(ax) if text.isdigit()] == ["6"] * 3
 
     def test_effects_pair_runs_of_one_seed_in_whatever_order(self, material, results):
         table = results["measures"].sample(frac=1, random_state=0)
         names = ["one_removed", "permuted_weights"]
-        ax = drawn(given(material("effects", conditions=names), measures=table))
+        ax = axes_of(given(material("effects", conditions=names), measures=table))
         runs = row(results["measures"], parameter="").set_index(["condition", "seed"])
         times = runs["time_to_baseline"]
         dots = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) > 1]
@@ -415,7 +406,7 @@ class TestTimes:
 
 class TestSweep:
     def test_dots_means_and_predictions_stand_at_their_values(self, material, results):
-        ax = drawn(material("response_sweep", conditions=["one_removed"]))
+        ax = axes_of(material("response_sweep", conditions=["one_removed"]))
         table = row(results["measures"], parameter="network.gain", condition="one_removed")
         table = table.assign(value=table["value"].astype(float))
         np.testing.assert_array_equal(
@@ -430,7 +421,7 @@ class TestSweep:
         assert ax.get_xlabel() == "gain of random weights"
 
     def test_runs_without_a_time_are_counted_above_in_lines_of_their_own(self, material):
-        ax = drawn(material("response_sweep"))
+        ax = axes_of(material("response_sweep"))
         limit = IMPULSE.duration - IMPULSE.end
         (censored,), (diverging,) = lines(ax, marker="^"), lines(ax, marker="x")
         assert limit < censored[0, 1] < diverging[0, 1] < ax.get_ylim()[1]
@@ -441,13 +432,13 @@ class TestSweep:
         assert keys[-2:] == ["censored (count)", "diverging (count)"]
 
     def test_conditions_stand_side_by_side(self, material):
-        ax = drawn(material("response_sweep", conditions=["observed", "one_removed"]))
+        ax = axes_of(material("response_sweep", conditions=["observed", "one_removed"]))
         left, right = (c.get_offsets()[:, 0].max() for c in ax.collections[:2])
         assert left < 0.004 < right
         assert right - left < 0.001
 
     def test_values_that_are_no_numbers_are_places(self, material):
-        ax = drawn(material("response_sweep", parameter="network.balance"))
+        ax = axes_of(material("response_sweep", parameter="network.balance"))
         assert [t.get_text() for t in ax.get_xticklabels()] == ["none", "0.15", "0.3"]
         assert ax.get_xticks().tolist() == [0, 1, 2]
         assert ax.get_xlabel() == "inhibition over excitation"
@@ -455,7 +446,7 @@ class TestSweep:
 
 class TestMotifs:
     def test_every_z_is_at_its_motif_and_null(self, material, results):
-        ax = drawn(material("motif_scores", size=(7.2, 2.6)))
+        ax = axes_of(material("motif_scores", size=(7.2, 2.6)))
         motifs = [*PAIRS, *TRIADS]
         assert [t.get_text() for t in ax.get_xticklabels()] == motifs
         clouds = [c for c in ax.collections if len(c.get_offsets()) > 2]
@@ -469,7 +460,7 @@ class TestMotifs:
             np.testing.assert_array_equal(white, table["p"] > 0.05)
 
     def test_ticks_are_numbers_of_z(self, material):
-        ax = drawn(material("motif_scores", size=(7.2, 2.6)))
+        ax = axes_of(material("motif_scores", size=(7.2, 2.6)))
         shown = zip(ax.get_yticks(), [t.get_text() for t in ax.get_yticklabels()], strict=True)
         numbers = {t.replace("−", "-"): at for at, t in shown if t[-1].isdigit()}
         assert {"0", "2", "-2"} <= set(numbers)
@@ -477,7 +468,7 @@ class TestMotifs:
             assert 3 * np.sinh(at) == pytest.approx(float(text))
 
     def test_motifs_that_a_null_keeps_are_called_kept_and_others_infinite(self, material):
-        ax = drawn(material("motif_scores", size=(7.2, 2.6)))
+        ax = axes_of(material("motif_scores", size=(7.2, 2.6)))
         shown = zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True)
         ticks = dict(shown)
         few = [np.asarray(c.get_offsets()) for c in ax.collections]
@@ -489,7 +480,7 @@ class TestMotifs:
         assert set(more[:, 1]) == {ticks["z infinite"]}
 
     def test_mixing_is_drawn_sweep_by_sweep(self, material):
-        ax = drawn(material("mixing"))
+        ax = axes_of(material("mixing"))
         np.testing.assert_array_equal(
             ax.lines[0].get_xydata(), [[0, 1], [1, 0.5], [2, 0.3], [3, 0.25]]
         )
@@ -498,14 +489,14 @@ class TestMotifs:
 
 def test_what_is_not_there_is_named(material, results):
     with pytest.raises(StoreError, match=r"conditions \['shuffled'\], which are none of"):
-        drawn(material("spectra", conditions=["shuffled"]))
+        axes_of(material("spectra", conditions=["shuffled"]))
     with pytest.raises(StoreError, match=r"no runs with parameter 'neurons\.tau', only of"):
-        drawn(material("response_sweep", parameter="neurons.tau"))
+        axes_of(material("response_sweep", parameter="neurons.tau"))
     with pytest.raises(StoreError, match=r"mixing\.csv of one is empty: motifs\.nulls has none"):
-        drawn(given(material("mixing"), mixing=results["mixing"][:0]))
+        axes_of(given(material("mixing"), mixing=results["mixing"][:0]))
     with pytest.raises(StoreError, match=r"motifs\.csv of one compares with no null"):
         bare = results["motifs"][["motif", "count"]].assign(null=np.nan)
-        drawn(given(material("motif_scores"), motifs=bare))
+        axes_of(given(material("motif_scores"), motifs=bare))
 
 
 class TestConfig:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from drawing import read_by
+from drawing import axes_of, read_by
 
 from ngpipe.config.figures import KINDS, Panel, Style
 from ngpipe.errors import StoreError
@@ -104,10 +104,6 @@ def given(material: ConnectomeMaterial, **changes: object) -> ConnectomeMaterial
     return replace(material, results={**material.results, **changes})
 
 
-def drawn(material: ConnectomeMaterial) -> mpl.axes.Axes:
-    return compose.panel_figure(material).axes[0]
-
-
 def image_of(ax: mpl.axes.Axes) -> np.ndarray:
     """Values of a heat map, whether an image or a mesh."""
     shown = ax.images or ax.collections
@@ -116,8 +112,8 @@ def image_of(ax: mpl.axes.Axes) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "connectome"])
 def test_every_kind_is_drawn_and_titled(material, kind):
-    ax = drawn(material(kind))
-    assert ax.get_title(loc="left")
+    figure = compose.panel_figure(material(kind))
+    assert figure.axes[0].get_title(loc="left")
 
 
 @pytest.mark.quick(1)
@@ -130,7 +126,7 @@ def test_every_kind_gives_the_same_bytes(material, tmp_path, kind):
 
 
 def test_responses_are_means_of_the_groups_named(material, results):
-    ax = drawn(material("responses", groups=["O2", "M1"]))
+    ax = axes_of(material("responses", groups=["O2", "M1"]))
     stimuli = results["stimuli"]
     group, activity = stimuli["neuron_group"].values, stimuli["activity"].values[0]
     expected = [activity[group == name].mean(axis=0) for name in ("O2", "M1")]
@@ -138,7 +134,7 @@ def test_responses_are_means_of_the_groups_named(material, results):
 
 
 def test_weights_of_groups_have_receivers_in_rows(material, results):
-    ax = drawn(material("type_weights", groups=["I1", "M1", "O1"]))
+    ax = axes_of(material("type_weights", groups=["I1", "M1", "O1"]))
     shares = results["connectome"].normalised()
     shown = image_of(ax).reshape(3, 3)
     for row, post in enumerate(("I1", "M1", "O1")):
@@ -150,7 +146,7 @@ def test_weights_of_groups_have_receivers_in_rows(material, results):
 
 
 def test_columns_are_those_of_the_lattice(material, results):
-    ax = drawn(material("response_columns", groups=["M2"], layer=1))
+    ax = axes_of(material("response_columns", groups=["M2"], layer=1))
     stimuli, neurons = results["stimuli"], results["connectome"].neurons
     mine = stimuli["neuron_group"].values == "M2"
     activity = stimuli["activity"].values[0, :, 1]
@@ -179,22 +175,22 @@ def test_paths_lead_to_the_groups_named(results):
 
 
 def test_columns_of_paths_are_steps(material):
-    ax = drawn(material("paths", groups=["O1", "O2"]))
+    ax = axes_of(material("paths", groups=["O1", "O2"]))
     assert [t.get_text() for t in ax.get_xticklabels()] == ["input", "step 1", "step 2"]
 
 
 def test_input_and_response_share_one_clock(material, results):
     """A layer holds what the input of its step added: no response before its stimulus."""
-    driven, answering = (drawn(material(kind)) for kind in ("stimulus", "responses"))
+    driven, answering = (axes_of(material(kind)) for kind in ("stimulus", "responses"))
     assert [ax.get_xlabel() for ax in (driven, answering)] == ["step", "step"]
     first = [ax.get_xticklabels()[0].get_text() for ax in (driven, answering)]
     assert first == ["0", "1"]
-    last = drawn(material("response_map", groups=["O1"])).get_title(loc="left")
+    last = axes_of(material("response_map", groups=["O1"])).get_title(loc="left")
     assert last == f"responses to drive, step {LAYERS}"
 
 
 def test_a_stimulus_without_active_paths_says_so(material):
-    ax = drawn(material("paths", groups=["I1"]))
+    ax = axes_of(material("paths", groups=["I1"]))
     (text,) = [t.get_text() for t in ax.texts]
     assert text == "no active path\nfrom drive to I1\nin 4 steps"
 
@@ -202,25 +198,25 @@ def test_a_stimulus_without_active_paths_says_so(material):
 def test_a_readout_that_nothing_reaches_is_shown_as_zeros(material, results):
     attribution = results["attribution"] * 0
     for kind, rows in (("attribution", 2), ("silencing", 3)):  # two groups have sensors
-        ax = drawn(given(material(kind, top=3), attribution=attribution))
+        ax = axes_of(given(material(kind, top=3), attribution=attribution))
         assert len(ax.texts) == rows
 
 
 def test_nothing_silenced_is_said(material, results):
     nothing = results["attribution"].assign(silencing=results["attribution"]["silencing"] * np.nan)
-    ax = drawn(given(material("silencing"), attribution=nothing))
+    ax = axes_of(given(material("silencing"), attribution=nothing))
     (text,) = [t.get_text() for t in ax.texts]
     assert text == "no group that is silenced\nchanges out"
 
 
-def test_readouts_are_shown_where_no_null_was_drawn(material, results):
-    ax = drawn(given(material("control"), control=results["control"].isel(draw=slice(0, 0))))
+def test_readouts_are_shown_where_no_null_was_axes_of(material, results):
+    ax = axes_of(given(material("control"), control=results["control"].isel(draw=slice(0, 0))))
     assert ax.get_title(loc="left") == "readouts"
     assert ax.get_legend() is None
 
 
 def test_maps_are_of_sensors_or_of_all_neurons(material, results):
-    shown = drawn(material("stimulus", groups=["I1"], layer=2))
+    shown = axes_of(material("stimulus", groups=["I1"], layer=2))
     stimuli = results["stimuli"]
     mine = stimuli["neuron_group"].values[stimuli["sensor"].values] == "I1"
     values = stimuli["stimulus"].values[0, mine, 2]
@@ -230,9 +226,9 @@ def test_maps_are_of_sensors_or_of_all_neurons(material, results):
 
 def test_unknown_groups_and_missing_lattices_are_named(material, results):
     with pytest.raises(StoreError, match=r"should show the groups \['X'\]"):
-        drawn(material("responses", groups=["X"]))
+        axes_of(material("responses", groups=["X"]))
     flat = results["connectome"].neurons.drop(columns=["u", "v"])
     one = material("response_map", groups=["O1"])
     bare = type(one.connectome)(one.connectome.weights, flat)
     with pytest.raises(StoreError, match="have no columns u, v; take kind 'responses'"):
-        drawn(ConnectomeMaterial({**results, "connectome": bare}, spec=one.spec, style=one.style))
+        axes_of(ConnectomeMaterial({**results, "connectome": bare}, spec=one.spec, style=one.style))

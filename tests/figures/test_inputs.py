@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import xarray as xr
+from drawing import axes_of
 from synthetic import SAMPLES, SIDE, N, material, positions
 
 from ngpipe.config.figures import Panel
 from ngpipe.errors import StoreError
 from ngpipe.figures.assembly.inputs import side_by_side
-from ngpipe.figures.drawing import compose
 from ngpipe.figures.drawing.raster import SIDE as PIXELS
 from ngpipe.figures.drawing.raster import raster
 
@@ -21,7 +21,7 @@ DRIVEN = slice(SIDE**2)
 def drawn(kind: str, changes: dict | None = None, **spec):
     """The first axes of a panel."""
     panel = Panel(kind=kind, of="e", **spec)
-    return compose.panel_figure(material(kind, spec=panel, **(changes or {}))).axes[0]
+    return axes_of(material(kind, spec=panel, **(changes or {})))
 
 
 def shown_at_sites(image) -> np.ndarray:

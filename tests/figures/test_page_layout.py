@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from drawing import overlapping, texts
+from drawing import axes_of, overlapping, texts
 from synthetic import material
 
 from ngpipe.config.figures import KINDS, Figure, Panel, Style
@@ -133,12 +133,12 @@ def test_a_panel_opens_only_what_it_draws():
 
 def test_functions_are_shown_as_far_as_asked():
     for kind in ("phi", "psi"):
-        ax = compose.panel_figure(material(kind, spec=Panel(kind=kind, of="e", reach=2.5))).axes[0]
+        ax = axes_of(material(kind, spec=Panel(kind=kind, of="e", reach=2.5)))
         assert ax.get_xlim() == (-2.5, 2.5)
 
 
 def test_colours_of_types_are_named_where_they_can_be_told_apart():
-    ax = compose.panel_figure(material("latents")).axes[0]
+    ax = axes_of(material("latents"))
     legend = ax.get_legend()
     assert [t.get_text() for t in legend.get_texts()] == ["1", "2", "3"]
     assert legend.get_title().get_text() == "true type"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawing import pixels
+from drawing import axes_of, pixels
 from pydantic import ValidationError
 from synthetic import N, material
 
@@ -39,15 +39,13 @@ def test_same_input_same_bytes(tmp_path, suffix):
 
 
 def test_the_scatter_says_what_metrics_csv_says():
-    figure = compose.panel_figure(material("connectivity_scatter"))
-    text = " ".join(t.get_text() for t in figure.axes[0].texts)
+    text = " ".join(t.get_text() for t in axes_of(material("connectivity_scatter")).texts)
     assert "0.98760" in text
     assert "1.0100" in text
 
 
 def test_rows_of_the_heat_map_are_post():
-    figure = compose.panel_figure(material("true_connectivity"))
-    ax = figure.axes[0]
+    ax = axes_of(material("true_connectivity"))
     shown = ax.images[0].get_array()
     np.testing.assert_array_equal(shown, material("psi").simulation["connectivity"])
     assert "post" in ax.get_ylabel()
@@ -57,7 +55,7 @@ def test_rows_of_the_heat_map_are_post():
 
 def test_learned_and_true_w_share_a_colour_scale():
     limits = [
-        compose.panel_figure(material(f"{which}_connectivity")).axes[0].images[0].get_clim()
+        axes_of(material(f"{which}_connectivity")).images[0].get_clim()
         for which in ("true", "learned")
     ]
     assert limits[0] == limits[1]
@@ -65,7 +63,7 @@ def test_learned_and_true_w_share_a_colour_scale():
 
 def test_a_recording_without_truth_still_draws_what_it_can():
     blind = material("phi").simulation[["activity"]]
-    ax = compose.panel_figure(material("phi", simulation=blind)).axes[0]
+    ax = axes_of(material("phi", simulation=blind))
     assert ax.get_title(loc="left")
     with pytest.raises(StoreError, match=r"true_connectivity.*does not know"):
         compose.panel_figure(material("true_connectivity", simulation=blind))
@@ -135,7 +133,7 @@ def test_psi_of_senders_is_drawn_for_every_neuron_in_the_colour_of_its_type():
     recovery = material("psi").recovery
     recovery["psi"].attrs["of"] = "sender"
     recovery["visited"][5] = [-1.0, 2.0]
-    ax = compose.panel_figure(material("psi", recovery=recovery)).axes[0]
+    ax = axes_of(material("psi", recovery=recovery))
     (lines,) = ax.collections
     assert len(lines.get_segments()) == N
     x, y = lines.get_segments()[5].T
@@ -150,7 +148,7 @@ def test_psi_of_receivers_is_drawn_where_most_senders_go():
     recovery = material("psi").recovery
     recovery["psi"].attrs["of"] = "receiver"
     recovery["visited"][5] = [-1.0, 2.0]
-    ax = compose.panel_figure(material("psi", recovery=recovery)).axes[0]
+    ax = axes_of(material("psi", recovery=recovery))
     x, _ = ax.collections[0].get_segments()[5].T
     assert (x.min(), x.max()) == pytest.approx((-4, 4), abs=0.31)
     assert "a_i, x_j" in ax.get_ylabel()
@@ -163,7 +161,7 @@ def test_psi_of_pairs_has_a_picture_a_receiver_with_the_true_curves_of_that_rece
     true = recovery["psi"].values * 0.9
     x = recovery["x"].values
     truth = truth.assign(psi=(("pair", "x"), true, {"of": "pair"}))
-    ax = compose.panel_figure(material("psi", recovery=recovery, simulation=truth)).axes[0]
+    ax = axes_of(material("psi", recovery=recovery, simulation=truth))
     cells = ax.child_axes
     assert [c.get_title(loc="left") for c in cells] == ["to type 1", "to type 2", "to type 3"]
     for r, cell in enumerate(cells):
@@ -183,9 +181,9 @@ def test_found_types_have_the_colours_and_names_of_the_true_types_they_mostly_ar
     receiver, sender = np.divmod(np.arange(9), 3)
     recovery = of_pairs(receiver, sender)
     recovery["neuron_type"][:] = 2 - recovery["neuron_type"]
-    cells = compose.panel_figure(material("psi", recovery=recovery)).axes[0].child_axes
+    cells = axes_of(material("psi", recovery=recovery)).child_axes
     assert [c.get_title(loc="left") for c in cells] == ["to type 3", "to type 2", "to type 1"]
-    ordered = compose.panel_figure(material("psi", recovery=of_pairs(receiver, sender))).axes[0]
+    ordered = axes_of(material("psi", recovery=of_pairs(receiver, sender)))
     colors, expected = (c[0].collections[0].get_colors() for c in (cells, ordered.child_axes))
     np.testing.assert_array_equal(colors, expected[::-1])
 
@@ -196,7 +194,7 @@ def test_many_types_of_receivers_are_cut_to_four():
     recovery = of_pairs(receiver, sender)
     recovery["neuron_type"][:] = types
     blind = material("psi").simulation.drop_vars(["psi", "neuron_type"])
-    ax = compose.panel_figure(material("psi", recovery=recovery, simulation=blind)).axes[0]
+    ax = axes_of(material("psi", recovery=recovery, simulation=blind))
     assert len(ax.child_axes) == 4
 
 
@@ -214,9 +212,9 @@ def test_rows_have_the_heights_asked_for():
 
 def test_a_title_may_quote_that_of_the_kind_and_a_panel_have_its_own_size():
     spec = Panel(kind="latents", of="e", title="sender: {}", size=(5.0, 2.0))
-    figure = compose.panel_figure(material("latents", spec=spec))
-    assert figure.axes[0].get_title(loc="left") == "sender: latents, 3 types found"
-    assert tuple(figure.get_size_inches()) == (5.0, 2.0)
+    ax = axes_of(material("latents", spec=spec))
+    assert ax.get_title(loc="left") == "sender: latents, 3 types found"
+    assert tuple(ax.figure.get_size_inches()) == (5.0, 2.0)
 
 
 def test_a_frame_that_was_not_recorded_is_refused_before_anything_runs(study):

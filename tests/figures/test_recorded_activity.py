@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawing import texts
+from drawing import axes_of, texts
 from synthetic import N, T, material
 
 from ngpipe.config.figures import Panel
@@ -57,7 +57,7 @@ def test_no_line_is_drawn_over_a_gap_and_time_is_in_seconds():
     rng = np.random.default_rng(1)
     data = recording(time, rng.normal(size=(len(time), N)).cumsum(0))
     spec = Panel(kind="activity", of="e", neurons=5)
-    ax = compose.panel_figure(material("activity", simulation=data, spec=spec)).axes[0]
+    ax = axes_of(material("activity", simulation=data, spec=spec))
     traces = [line for line in ax.lines if len(line.get_xdata()) > 2]
     assert len(traces) == 2 * 5
     assert max(np.diff(line.get_xdata()).max() for line in traces) < 0.06
@@ -70,7 +70,7 @@ def test_neurons_of_very_different_baselines_are_drawn_beside_one_another():
     rng = np.random.default_rng(1)
     values = rng.normal(size=(T, N)) + 1e4 * np.arange(N)
     data = recording(0.1 * np.arange(T), values)
-    ax = compose.panel_figure(material("activity", simulation=data)).axes[0]
+    ax = axes_of(material("activity", simulation=data))
     height = ax.get_ylim()[1] - ax.get_ylim()[0]
     assert height < 200
 
@@ -82,14 +82,13 @@ def test_white_noise_has_the_level_that_the_store_tells(gap):
     frames = np.r_[0:4000, 4000 + gap : 8000 + gap]
     data = recording(0.1 * frames, 0.3 * rng.normal(size=(8000, 20)))
     data["activity_noise"] = ("neuron", np.full(20, 0.3))
-    figure = compose.panel_figure(material("spectrum", simulation=data))
-    ax = figure.axes[0]
+    ax = axes_of(material("spectrum", simulation=data))
     median, level = ax.lines
     assert level.get_ydata()[0] == pytest.approx(2 * 0.3**2 * 0.05)
     np.testing.assert_allclose(median.get_ydata(), level.get_ydata()[0], rtol=0.25)
     assert ax.get_xlabel() == "frequency [Hz]"
     assert "(mV)²/Hz" in ax.get_ylabel()
-    assert any("noise" in t.get_text() for t in texts(figure))
+    assert any("noise" in t.get_text() for t in texts(ax.figure))
 
 
 def test_a_missing_value_parts_a_stretch_and_too_short_ones_are_refused():
@@ -107,7 +106,7 @@ def test_neurons_that_a_session_lacks_are_left_out_of_its_part_alone():
     values[:2000, 2], values[2000:, 0] = np.nan, np.nan
     session = ("time", np.arange(4000) // 2000)
     data = recording(0.1 * np.arange(4000), values, session=session)
-    ax = compose.panel_figure(material("spectrum", simulation=data)).axes[0]
+    ax = axes_of(material("spectrum", simulation=data))
     (median,) = ax.lines
     np.testing.assert_allclose(median.get_ydata().mean(), 2 * 0.05, rtol=0.2)
     top = ax.collections[0].get_paths()[0].vertices[:, 1].max()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawing import overlapping, texts
+from drawing import axes_of, overlapping, texts
 from synthetic import N, material
 
 from ngpipe.config.figures import KINDS, Panel
@@ -24,14 +24,14 @@ def test_no_truth_is_read(kind):
     blind = material("activity").simulation[["activity"]]
     reads = KINDS[kind].reads
     changes = {"simulation": blind} if "simulation.zarr" in reads else {}
-    assert compose.panel_figure(material(kind, **changes)).axes[0].get_title(loc="left")
+    assert axes_of(material(kind, **changes)).get_title(loc="left")
 
 
 def test_weights_that_are_not_called_are_pale_and_rows_go_by_type():
     recovery = material("connectivity_estimates").recovery
     recovery["neuron_type"][:] = np.arange(N) % 2
     order = np.r_[0:N:2, 1:N:2]
-    ax = compose.panel_figure(material("connectivity_estimates", recovery=recovery)).axes[0]
+    ax = axes_of(material("connectivity_estimates", recovery=recovery))
     (image,) = ax.child_axes[0].images
     weights, called = recovery["connectivity"].values, recovery["connected"].values
     np.testing.assert_allclose(image.get_array(), weights[np.ix_(order, order)])
@@ -43,7 +43,7 @@ def test_calls_are_counted_off_the_diagonal_and_drawn_over_w():
     recovery = material("connectivity_estimates").recovery
     off = ~np.eye(N, dtype=bool)
     called = recovery["connected"].values & off
-    ax = compose.panel_figure(material("connectivity_estimates")).axes[0]
+    ax = axes_of(material("connectivity_estimates"))
     title = ax.get_title(loc="left")
     assert f"{called.sum():,} of {N * (N - 1):,}" in title
     assert "5 %" in title
@@ -59,7 +59,7 @@ def test_calls_are_counted_off_the_diagonal_and_drawn_over_w():
 def test_pairs_of_unknown_error_are_left_out():
     recovery = material("connectivity_estimates").recovery
     recovery["connectivity_error"][0, 1:5] = np.nan
-    ax = compose.panel_figure(material("connectivity_estimates", recovery=recovery)).axes[0]
+    ax = axes_of(material("connectivity_estimates", recovery=recovery))
     drawn = sum(len(dots.get_offsets()) for dots in ax.child_axes[1].collections)
     assert drawn == N * (N - 1) - 4
 
@@ -107,7 +107,7 @@ def test_forecast_errors_are_relative_to_the_variance():
 def test_one_diverged_start_ends_the_line_of_the_model():
     rollout = material("prediction_baselines").rollout
     rollout["forecast_error"][0, 3, 10:] = np.nan
-    ax = compose.panel_figure(material("prediction_baselines", rollout=rollout)).axes[0]
+    ax = axes_of(material("prediction_baselines", rollout=rollout))
     (model,) = [line for line in ax.lines if line.get_label() == "model"]
     assert np.isfinite(model.get_ydata()).sum() == 10
 
