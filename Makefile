@@ -37,8 +37,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(PARALLEL)
 
+# Thousands of small files are written, and kept of failed tests alone: in memory, where Linux has
+# more than 1 GB of it for files.
+quick: export PYTEST_DEBUG_TEMPROOT = $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR > 1 && $$4 > 1e6 {print "/dev/shm"}')
 quick: $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile quick $(PARALLEL)
+	$(BIN)/python -m pytest -m 'not slow' --hypothesis-profile quick -o tmp_path_retention_policy=failed $(PARALLEL)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -150,6 +150,7 @@ class TestGaps:
         found = store.read(path, {})["movie"].values
         np.testing.assert_array_equal(found, np.concatenate([movie, movie + 50]))
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize(
         ("version", "options"),
         [

@@ -115,6 +115,7 @@ class TestRoundTrip:
         found = store.read(tmp_path / "s.zarr", schemas.SIMULATION)
         np.testing.assert_array_equal(found["activity"].values, dataset["activity"].values)
 
+    @pytest.mark.quick(2)
     @pytest.mark.usefixtures("small_blocks")
     @pytest.mark.parametrize("length", [7, 1, 11, FRAMES])
     def test_block_by_block_gives_the_same_bytes_as_at_once(

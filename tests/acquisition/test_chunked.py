@@ -30,6 +30,7 @@ class Counted:
         return Chunked(self.values.shape, self.values.dtype, self.read, self.chunks)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "chunks", [(10, 5), (7, 5), (100, 1), (100, 3), (33, 2), (1, 5), (100, 5), (64, 64)]
 )

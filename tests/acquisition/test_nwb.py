@@ -109,6 +109,7 @@ def test_channels_have_their_own_conversion(tmp_path, rng):
     np.testing.assert_array_equal(found.positions, [[0, 2, 3], [2, 2, 3]])
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("letters", [False, True])
 def test_labels_and_positions_are_those_of_the_rows(tmp_path, rng, letters):
     """With index=True a text lies letter by letter; both ways it is one label."""
@@ -126,6 +127,7 @@ def test_rois_along_axis_0_are_turned_round_and_told(tmp_path, rng):
     assert any("against the rules of NWB, as there are 3 neurons" in n for n in found.notes)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("axes", [None, "time_neuron", "neuron_time"])
 def test_a_square_array_needs_the_config(tmp_path, rng, axes):
     values = rng.normal(size=(4, 4))
@@ -163,6 +165,7 @@ def no_rate(series):
     series["starting_time"].attrs["rate"] = 0.0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("options", "change", "words"),
     [
@@ -198,6 +201,7 @@ def test_one_of_several_series_is_named_by_its_path(tmp_path, rng):
     np.testing.assert_array_equal(read(path, series="acquisition/pupil").values, other)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("unit", ["n.a.", "unknown"])
 def test_a_unit_that_says_nothing_is_none(tmp_path, rng, unit):
     path = write(tmp_path / "a.nwb", rng.normal(size=(9, 3)), range(3), rate=1.0, unit=unit)

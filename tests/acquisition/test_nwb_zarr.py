@@ -89,6 +89,7 @@ def test_rois_along_axis_0_and_square_arrays(path):
         read(path, series="acquisition/square")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("about", "words"),
     [

@@ -41,6 +41,7 @@ def stored(dataset, tmp_path, kind):
 KINDS = pytest.mark.parametrize("kind", ["zarr2", "zarr3", "netcdf3", "netcdf4"])
 
 
+@pytest.mark.quick(2)
 @KINDS
 @pytest.mark.parametrize("order", [("frame", "cell"), ("cell", "frame")])
 def test_names_of_dimensions_say_the_axes(tmp_path, values, kind, order):

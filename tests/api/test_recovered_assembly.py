@@ -21,6 +21,19 @@ def initial(pair) -> np.ndarray:
     return pair["activity"].values[700]
 
 
+def test_a_small_network_comes_back_with_names_in_their_places(recording, found):
+    learned, true = xr.align(found.connectivity, recording["connectivity"], join="exact")
+    off = ~np.eye(8, dtype=bool)
+    assert np.corrcoef(learned.values[off], true.values[off])[0, 1] ** 2 > 0.9999
+    assert found.connectivity.dims == ("post", "pre")
+    assert list(found.connectivity["post"].values) == LABELS
+    assert list(found.types["neuron"].values) == list(found.phi["neuron"].values) == LABELS
+    assert np.polyfit(true.values[off], learned.values[off], 1)[0] == pytest.approx(1, abs=0.03)
+    assert (found.errors.values[off] > 0).all()
+    assert len(set(zip(recording["leak"].values, found.types.values, strict=True))) == 2
+    assert found.diagnosis.expected_r2 > 0.99
+
+
 class TestPrediction:
     def test_it_is_the_rollout_of_the_pipeline(self, found):
         rolled = roll_out(found.model, found.found.recording, 50)
@@ -139,6 +152,7 @@ class TestScore:
 
 
 class TestPlot:
+    @pytest.mark.slow
     def test_the_page_shows_the_main_panels(self, found):
         figure = found.plot(n_frames=40)
         assert isinstance(figure, Figure)

@@ -33,19 +33,6 @@ from ngpipe.study.records import SYSTEMS
 CPU = torch.device("cpu")
 
 
-def test_a_small_network_comes_back_with_names_in_their_places(recording, found):
-    learned, true = xr.align(found.connectivity, recording["connectivity"], join="exact")
-    off = ~np.eye(8, dtype=bool)
-    assert np.corrcoef(learned.values[off], true.values[off])[0, 1] ** 2 > 0.9999
-    assert found.connectivity.dims == ("post", "pre")
-    assert list(found.connectivity["post"].values) == LABELS
-    assert list(found.types["neuron"].values) == list(found.phi["neuron"].values) == LABELS
-    assert np.polyfit(true.values[off], learned.values[off], 1)[0] == pytest.approx(1, abs=0.03)
-    assert (found.errors.values[off] > 0).all()
-    assert len(set(zip(recording["leak"].values, found.types.values, strict=True))) == 2
-    assert found.diagnosis.expected_r2 > 0.99
-
-
 @pytest.mark.slow
 def test_the_result_is_that_of_the_steps_to_the_last_bit(recording, found, tmp_path):
     seen = recording[["activity", "drift"]].assign_attrs(dt=0.05)

@@ -82,7 +82,7 @@ def assert_same_rate(first: AssemblyGNN, second: AssemblyGNN) -> None:
     assert error < 1e-4 * expected.abs().max()
 
 
-@pytest.mark.quick
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("factor", [0.05, -1.3])
 @pytest.mark.parametrize("mode", [None, "multiplicative", "additive"])
 @every_psi
@@ -104,7 +104,7 @@ def test_the_scale_of_psi_is_free(recording, sees, mode, factor):
     assert_same(read_out(model, recording, columns), read_out(other, recording, columns))
 
 
-@pytest.mark.quick
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("mode", [None, "multiplicative", "additive"])
 @every_psi
 def test_the_offset_of_psi_is_free(recording, sees, mode):
@@ -161,7 +161,7 @@ def test_an_additive_input_leaves_driven_neurons_the_drive_of_the_others(recordi
     np.testing.assert_allclose(at_rest, 0.6 * model.scales.rate, atol=2e-3)
 
 
-@pytest.mark.quick
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("mode", [None, "multiplicative", "additive"])
 @every_psi
 def test_what_is_read_out_is_the_rate_of_the_model(recording, sees, mode):
@@ -199,6 +199,7 @@ def replace_grid(points: int) -> Recovery:
     return READ.model_copy(update={"grid": points, "visited": 0.9999, "input_frames": 10})
 
 
+@pytest.mark.quick(2)
 @every_psi
 def test_every_psi_is_zero_at_rest_and_one_at_the_ends(recording, sees):
     """Half the difference between both ends, where 0.05 to 0.2 % of the senders' activity lie."""

@@ -122,6 +122,7 @@ def test_same_seed_same_bits(case, unbroken):
     assert not same_state(unbroken[0], other)
 
 
+@pytest.mark.quick(1)
 def test_global_randomness_is_neither_read_nor_touched(case, unbroken):
     """The other training began with another global seed."""
     torch.manual_seed(1)
@@ -132,7 +133,7 @@ def test_global_randomness_is_neither_read_nor_touched(case, unbroken):
     assert same_state(unbroken[0], second)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("stop", [1, 17, 25])
 def test_resuming_gives_the_bits_of_an_unbroken_run(case, unbroken, stop):
     """The state passes through a file, as after a kill."""
@@ -175,6 +176,7 @@ def test_evaluations_are_evenly_spread(unbroken):
     assert steps == [10, 20, 30, 40]
 
 
+@pytest.mark.quick(1)
 def test_held_out_frames_are_never_trained_on(case):
     recording, cfg = case
     poisoned = recording.activity.clone(), recording.rate.clone()
@@ -188,6 +190,7 @@ def test_held_out_frames_are_never_trained_on(case):
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
 
 
+@pytest.mark.quick(1)
 def test_all_training_frames_are_drawn_and_no_other(case):
     recording, cfg = case
     trainer, seen = Trainer(recording, cfg), set()

@@ -20,7 +20,7 @@ def curves(n_types: int, n: int, noise: float, seed: int = 0):
     return clean + noise * rng.normal(size=(n, 1)) * np.sin(X), types
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("n_types", [2, 3, 4, 9, 16])
 def test_the_number_of_types_is_found(n_types):
     features, types = curves(n_types, 200, noise=0.02)
@@ -29,6 +29,7 @@ def test_the_number_of_types_is_found(n_types):
     assert adjusted_rand_score(types, labels) == 1
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("n_types", [4, 9])
 def test_small_differences_beside_large_ones_count(n_types):
     """Over a wide range leaks differ by hundreds, self-excitations by one."""

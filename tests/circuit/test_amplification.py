@@ -50,7 +50,7 @@ def largest_error(made, impulse, dtype=torch.float64, response="linear", engine=
 
 
 class TestFeedforward:
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(
         ("n", "weight", "dtype", "seconds"),
         [

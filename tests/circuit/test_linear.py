@@ -96,7 +96,7 @@ class TestWhereNothingRectifies:
         off = (basis @ basis.T - torch.eye(len(basis))).abs().max()
         assert off < 1e-14
 
-    @pytest.mark.quick
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize("response", ["threshold_linear", "linear"])
     @pytest.mark.parametrize("kind", ["alike", "regular", "modules", "inhibited"])
     def test_of_neurons_so_alike_that_few_directions_are_all(self, rng, kind, response):

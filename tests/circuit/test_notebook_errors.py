@@ -117,6 +117,7 @@ def test_b4_a_run_depends_on_what_is_given_alone(rng):
     assert before.identical(respond(first, IMPULSE, Neurons()))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_b14_a_run_follows_its_step_and_time_constant(rng, engine):
     """Each is Euler's of its own dt and tau; times differ by about a step."""

@@ -188,6 +188,7 @@ def test_the_schema_refuses_what_the_models_refuse():
     assert simulation["properties"]["dt"]["exclusiveMinimum"] == 0
 
 
+@pytest.mark.slow
 def test_describing_needs_no_heavy_library():
     """The command line imports it for the ``--help`` of every stage."""
     script = (

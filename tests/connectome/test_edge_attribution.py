@@ -119,6 +119,7 @@ def test_an_arrow_and_the_layers_it_acts_in():
     np.testing.assert_allclose(found["attribution"][0], expected, atol=1e-7)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("steps", [1, 40])
 def test_grown_weights_are_complete(W, u, name, steps):

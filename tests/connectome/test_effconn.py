@@ -130,6 +130,7 @@ def test_paths_one_by_one(inprop):
     assert len(effective_conn_per_path_from_paths(paths[:0])[1]) == 0
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8, 1.0])
 def test_the_strongest_paths_hold_their_share(inprop, share):
     lengths = [find_paths_of_length(inprop, SOURCES, TARGETS, hops) for hops in (1, 2, 3)]
@@ -188,6 +189,7 @@ def test_shortest_paths(rng):
         find_shortest_paths(edges, ["0"], TARGETS)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("method", ["mean", "sum", "median"])
 def test_by_length_between_groups(inprop, method):
     """Layer by layer: what a group sends on is what its average (or summed) neuron gets."""

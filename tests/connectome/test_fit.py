@@ -113,6 +113,7 @@ def test_a_state_is_a_copy(W, inputs, table):
     same_bytes(run, other)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -288,6 +289,7 @@ def test_patience_ends_a_run(W, inputs, halfway):
         assert len(errors) == errors.argmin() + 1 + 4 < 20
 
 
+@pytest.mark.slow
 def test_start_and_best_epoch_come_with_the_state(W, inputs, halfway):
     """Saved after the best epoch, resumed by a network that has other parameters."""
     options = MIXED | PASSING | {"penalty": 0.5}

@@ -52,7 +52,7 @@ def u(rng):
     return rng.uniform(0, 0.8, size=(3, 3, 5))
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("steps", [1, 7, 64])
 def test_complete_through_jumps_for_any_number_of_steps(rng, u, name, steps):
@@ -125,7 +125,7 @@ def test_of_a_linear_network_it_is_the_gradient_times_the_input(rng, u, rule):
     np.testing.assert_allclose(found["delta"], 0, atol=1e-12)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_delta_of_a_curved_objective_vanishes(rng, u, name):
     found = integrated_gradients(build(rng, **NETWORKS[name]), u, curved, steps=256)
@@ -143,6 +143,7 @@ def test_divisive_products_converge(rng, u):
     assert many < max(few / 4, 1e-9)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("rule", ["chords", "gradients"])
 def test_responses_of_one_s_own_converge(rng, u, rule):
     model = MultilayeredNetwork(
@@ -207,6 +208,7 @@ def test_single_precision(rng, u):
     np.testing.assert_allclose(found["attribution"], expected, atol=1e-3 * scale)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_passes_through_a_layer_is_the_whole(rng, u, name):
     model = build(rng, **NETWORKS[name])

@@ -71,6 +71,7 @@ def test_b1_divisive_strength_is_trained():
     assert history["mse_loss"][-1] < 0.3 * history["mse_loss"][0]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("preset", "acts"), [("seed", False), ("current", True)])
 def test_b2_the_penalty_acts(preset, acts):
     moved = []
@@ -82,6 +83,7 @@ def test_b2_the_penalty_acts(preset, acts):
     assert (moved[1] < 0.5 * moved[0]) == acts
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("preset", "trains"), [("seed", False), ("current", True)])
 def test_b3_biases_train_from_the_default(preset, trains):
     model = two_groups(preset=preset)
@@ -98,6 +100,7 @@ def test_b3_biases_are_signed():
     assert kept(u)[2, 1] < two_groups(preset="seed")(u)[2, 1] - 0.3
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("preset", "agrees"), [("seed", False), ("current", True)])
 def test_b4_the_stimulus_returned_is_the_one_whose_loss_is_told(rng, preset, agrees):
     model = MultilayeredNetwork(weights(rng), [0, 1, 2], 3, preset=preset, tau=1.0)
@@ -111,6 +114,7 @@ def test_b4_the_stimulus_returned_is_the_one_whose_loss_is_told(rng, preset, agr
     assert told == agrees
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("preset", "alike"), [("seed", False), ("current", True)])
 def test_b5_a_sample_is_the_same_alone_and_in_a_batch(rng, preset, alike):
     model = MultilayeredNetwork(weights(rng), [0, 1, 2], 3, preset=preset, tau=1.0)
@@ -193,6 +197,7 @@ def test_b10_members_of_a_group_that_are_not_sensory():
     assert np.isnan(found["pre_activation"].iloc[1])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("preset", "moves"), [("seed", False), ("current", True)])
 @pytest.mark.parametrize("start", [0.0, 1.5])
 def test_b11_gradients_are_alive_everywhere(preset, moves, start):

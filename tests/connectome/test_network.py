@@ -176,6 +176,7 @@ def test_custom_response_of_network_drive_and_state(W, rng):
     np.testing.assert_allclose(model(u)[:, 0], 0.5 * W @ state + state, atol=1e-6)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.filterwarnings("ignore::ngpipe.errors.DoubtfulWarning")
 @pytest.mark.parametrize("combine", ["seed", "current"])
 def test_gradients_agree_with_finite_differences(W, rng, combine):

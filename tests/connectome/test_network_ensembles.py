@@ -22,25 +22,26 @@ MultilayeredNetwork = partial(MultilayeredNetwork, preset="current")
 PLAN = {"epochs": 5, "batch_size": 3, "train": ("slopes", "biases", "strengths")}
 
 
-@pytest.fixture
-def build(rng):
-    W = weights(rng)
+@pytest.fixture(scope="module")
+def build():
+    W = weights(np.random.default_rng(1))
     return lambda: MultilayeredNetwork(W, [0, 1, 2], 4, idx_to_group=GROUPS, tau=2.0)
 
 
-@pytest.fixture
-def inputs(rng):
-    return torch.tensor(rng.random((8, 3, 4)), dtype=torch.float32)
+@pytest.fixture(scope="module")
+def inputs():
+    return torch.tensor(np.random.default_rng(2).random((8, 3, 4)), dtype=torch.float32)
 
 
-@pytest.fixture
-def table(rng):
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(3)
     index = rng.permutation(np.indices((8, 9, 4)).reshape(3, -1).T)[:150]
     return pd.DataFrame({"batch": index[:, 0], "neuron_idx": index[:, 1] + 3,
                          "layer": index[:, 2], "value": rng.random(150)})  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def members(build, inputs, table):
     return ensemble(build, inputs, table, [1, 2, 3], **PLAN)
 

@@ -85,6 +85,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("every", [None, 2])
 def test_against_loops(W, u, case, every):
@@ -96,6 +97,7 @@ def test_against_loops(W, u, case, every):
     np.testing.assert_allclose(out, expected, atol=1e-12)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("who", [4, "b", [0, 3, 8, 1]])
 @pytest.mark.parametrize("kind", [MultilayeredNetwork, LinearNetwork])
 @pytest.mark.parametrize("preset", ["current", "seed"])

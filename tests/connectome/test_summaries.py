@@ -21,6 +21,7 @@ TYPES = dict(enumerate("QQRPPP")) | {6: np.nan}
 SOURCES, TARGETS = [0, 1, 2, 6], [3, 4]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize(
     ("options", "asked", "everyone"),

@@ -119,6 +119,7 @@ WRITERS = {
 
 
 class TestRead:
+    @pytest.mark.quick
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("suffix", WRITERS)
     def test_numbers_come_back_as_they_are(self, suffix, dtype, rng, tmp_path):
@@ -127,6 +128,7 @@ class TestRead:
         WRITERS[suffix](path, images)
         np.testing.assert_array_equal(read(Video(path=str(path))), images)
 
+    @pytest.mark.quick
     @pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65_535)])
     @pytest.mark.parametrize("suffix", WRITERS)
     def test_black_is_0_and_white_1(self, suffix, dtype, white, rng, tmp_path):
@@ -264,6 +266,7 @@ class TestRefused:
         assert str(path) in refused(path)
         assert "simulation.input.path" in refused(path)
 
+    @pytest.mark.quick(1)
     @pytest.mark.filterwarnings("ignore")  # readers warn before they give up
     @pytest.mark.parametrize("suffix", [".tif", ".npy", ".mp4", ".gif"])
     def test_half_a_file(self, suffix, smooth, tmp_path):

@@ -47,6 +47,7 @@ def test_activity_that_flips_is_no_warning():
     assert found.warning is None
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("gain", [0.1, 50.0])
 def test_simulate_says_so_and_writes_it_down(tmp_path, capsys, gain):
     """Only excitation, and much of it, drives all to where tanh is flat."""

@@ -104,6 +104,7 @@ def test_the_inset_is_the_density_of_z_over_the_normal_one(factor):
     assert inset.get_title(loc="right") == "$z$"
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("factor", [0.2, 0.5, 1.0, 2.0, 5.0])
 def test_the_inset_and_the_numbers_stay_clear_of_the_curve(factor):
     panel = Panel(kind="calibration", of="e", size=SMALLEST)
@@ -130,6 +131,7 @@ def test_without_calls_nothing_is_said_of_discoveries():
     assert text(drawn(changes)[0]) == "coverage of 95 % intervals 0.943"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_nothing_is_cut_off_at_the_size_of_the_smallest_panel(factor):
     panel = Panel(kind="calibration", of="e", size=SMALLEST)

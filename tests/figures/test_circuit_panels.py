@@ -214,7 +214,7 @@ def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wid
     assert not overlapping(texts(figure))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["circuit_matrix", "impulse_response", "response_sweep"])
 def test_the_same_results_give_the_same_bytes(material, kind, tmp_path):
     files = [tmp_path / f"{k}.svg" for k in range(2)]

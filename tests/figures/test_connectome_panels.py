@@ -116,7 +116,7 @@ def test_every_kind_is_drawn_and_titled(material, kind):
     assert figure.axes[0].get_title(loc="left")
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["responses", "paths", "attribution"])
 def test_every_kind_gives_the_same_bytes(material, tmp_path, kind):
     files = [tmp_path / f"{k}.svg" for k in range(2)]
@@ -209,7 +209,7 @@ def test_nothing_silenced_is_said(material, results):
     assert text == "no group that is silenced\nchanges out"
 
 
-def test_readouts_are_shown_where_no_null_was_axes_of(material, results):
+def test_readouts_are_shown_where_no_null_was_drawn(material, results):
     ax = axes_of(given(material("control"), control=results["control"].isel(draw=slice(0, 0))))
     assert ax.get_title(loc="left") == "readouts"
     assert ax.get_legend() is None

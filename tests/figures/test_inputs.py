@@ -183,6 +183,7 @@ class TestScatter:
 
 
 class TestErrors:
+    @pytest.mark.quick
     @pytest.mark.parametrize("kind", TRUE)
     @pytest.mark.parametrize("name", ["external_input", "driven", "input_frame", "position"])
     def test_without_a_true_input_the_panel_names_itself_and_what_is_missing(self, kind, name):

@@ -158,6 +158,7 @@ class TestGroups:
         figure = drawn(SMALL.assign(layer=[3, 3, 6, 6]))
         assert sorted({layer for layer, _ in boxes(figure)}) == [2, 3, 5, 6]
 
+    @pytest.mark.slow
     def test_order_of_rows_does_not_matter(self):
         table = random_paths((5, 6, 5), 0.4)
         one, two = drawn(table), drawn(table.sample(frac=1, random_state=3))
@@ -167,7 +168,7 @@ class TestGroups:
 
 
 class TestLegible:
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(
         ("sizes", "page"),
         [
@@ -269,7 +270,7 @@ def test_more_groups_than_can_be_told_apart_are_refused():
         drawn(many)
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_same_input_same_bytes_and_the_table_is_not_changed(tmp_path, suffix):
     table = random_paths((4, 5, 4), 0.4)

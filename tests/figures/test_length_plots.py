@@ -113,7 +113,7 @@ def test_contributions_are_summaries_of_each_step(inprop):
     assert turned.axes[0].get_xlabel() == "pre_group"
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_no_text_overlaps_and_nothing_is_clipped(inprop, n):
     figure = conn_by_path_length_heatmap(inprop, SOURCES, TARGETS, n, TYPES, TYPES, figsize=(12, 7))

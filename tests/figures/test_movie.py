@@ -60,12 +60,14 @@ def test_same_input_same_bytes(tmp_path, written):
     assert again.read_bytes() == written.read_bytes()
 
 
+@pytest.mark.slow
 def test_many_samples_are_thinned_evenly(tmp_path, monkeypatch):
     monkeypatch.setattr(movie, "MOST_FRAMES", 3)
     movie.save(material("input_movie"), tmp_path / "m.gif")
     assert len(frames_of(tmp_path / "m.gif")) == 3
 
 
+@pytest.mark.slow
 def test_brightness_follows_the_truth_on_the_left_and_the_estimate_on_the_right(tmp_path):
     """The truth brightens with time, the estimate darkens, far beyond the range of the truth."""
     parts = material("input_movie")

@@ -80,6 +80,7 @@ def test_a_long_title_is_shortened_where_there_is_no_room_for_it():
     assert figure.axes[1].get_title(loc="left") == "$\\bf{b}$  transfer function"
 
 
+@pytest.mark.slow
 def test_a_long_title_with_room_stays_whole():
     spec = Figure(panels=panels("phi", title="{} of all the neurons that were recorded here"))
     assert (

@@ -82,6 +82,7 @@ def test_a_page_letters_its_panels_in_reading_order():
     assert titles[first] < titles[second]
 
 
+@pytest.mark.slow
 def test_a_quick_look_draws_every_variable():
     """The latents too, which xarray takes for a coordinate."""
     dataset = material("psi").recovery

@@ -161,6 +161,7 @@ class TestTimeseries:
         assert {t.get_fontsize() for t in figure.axes[0].get_yticklabels()} == {9}
         assert figure.get_facecolor()[:3] == pytest.approx([0xEE / 255] * 3)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("n", [1, 6])
     def test_no_text_overlaps_and_nothing_is_clipped(self, n):
         figure = plot_timeseries(series([f"odour {k}" for k in range(n)]), title="all odours")

@@ -89,7 +89,7 @@ class TestMap:
         assert image.get_clim() == (0, 0.5)
         assert image.colorbar.extend == "both"
 
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(
         ("rows", "size"),
         [(8, (2.4, 2.1)), (24, (3.4, 2.6)), (30, (2.4, 2.1)), (40, (3.4, 2.6)), (65, (3.4, 3.4))],
@@ -187,6 +187,7 @@ class TestEffects:
         legend = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
         assert legend[-1] == f"null, n = {counts.min()} to {counts.max()}"
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(("n", "size"), [(6, (2.4, 2.1)), (8, (3.4, 2.6)), (24, (3.4, 2.6))])
     def test_no_text_overlaps_and_nothing_is_clipped(self, n, size):
         table, null = effects(n)

@@ -83,7 +83,7 @@ def test_the_truth_under_other_names_has_no_error(of):
         assert value(table, "psi", f"nrmse_type_{kind}") == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.quick
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("of", OF)
 @pytest.mark.parametrize("which", range(9))
 def test_a_wrong_width_shows_in_the_type_it_belongs_to(of, which):

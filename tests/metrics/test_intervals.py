@@ -173,7 +173,7 @@ def run_directory(tmp_path):
     return write
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("left_out", "quantities"),
     [

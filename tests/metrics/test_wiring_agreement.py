@@ -138,6 +138,7 @@ def test_planted_agreement_is_found():
     assert found["agreement", "pairs"] == N * (N - 1)
 
 
+@pytest.mark.slow
 def test_degrees_alone_are_no_agreement():
     """An estimate that knows only the degrees: against chance it seems to agree, not here."""
     rng = np.random.default_rng(8)

@@ -84,7 +84,7 @@ def test_every_draw_is_told(made):
     assert ("degree", 2, "presence") not in counts
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "atlas"])
 def test_every_panel_is_drawn(made, kind):
     metric = {"metric": "rank"} if "metric" in KINDS[kind].needs else {}

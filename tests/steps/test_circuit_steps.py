@@ -129,6 +129,7 @@ class TestWire:
         assert found.digest() == made.signed("excitatory").digest()
         assert found.origin.source == "synthetic"
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("suffix", ["feather", "csv"])
     def test_tables_of_ones_own(self, tmp_path, suffix):
         source, expected = files_of(tmp_path, suffix)
@@ -193,6 +194,7 @@ class TestWire:
         config = json.loads(attrs["config"])
         assert config["source"]["filters"]["min_synapses"] == 5
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("kind", [int, str])
     def test_excluded_cells_are_named_by_their_ids(self, tmp_path, kind):
         """B13. Ids of 18 digits survive YAML, and mean the same as text."""
@@ -250,7 +252,7 @@ class TestRespond:
         assert found.attrs["connectome_source"] == "synthetic"
         assert found.time.attrs["units"] == found["sample"].attrs["units"] == "s"
 
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("shuffle", [None, "permuted_connections"])
     @pytest.mark.parametrize(
         ("parameter", "value", "cfg"),
@@ -555,6 +557,7 @@ class TestCompare:
         with pytest.raises(ArgumentError, match="responses have 1200 steps, expected the 1300"):
             run(experiment(impulse={**PULSE, "duration": 13}), copy, "compare")
 
+    @pytest.mark.slow
     def test_without_conditions_there_is_nothing_to_compare(self, wired):
         run(experiment(conditions={}, sweep={}), wired, "respond", "compare")
         assert table(wired, "comparison").empty
@@ -611,6 +614,7 @@ class TestStatuses:
         assert np.isnan(metrics["condition_observed", "time_to_baseline"])
         assert table(wired, "measures")["status"].tolist() == ["diverging"] * 3
 
+    @pytest.mark.slow
     def test_no_response(self, wired):
         """Neurons that saturate below the threshold."""
         cfg = experiment(

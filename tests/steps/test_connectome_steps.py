@@ -153,6 +153,7 @@ class TestFit:
         assert found["loss"][-1] < 0.8 * found["loss"][0]
         assert found["held_out"].values.tolist() == [0, 0, 1, 1]
 
+    @pytest.mark.slow
     def test_a_fit_that_was_killed_gives_the_same_bytes(
         self, finished, targets, tmp_path, monkeypatch
     ):
@@ -317,6 +318,7 @@ class TestControl:
         assert both[0]["null"].shape == (4, 2)
         assert len(np.unique(both[0]["null"].values[:, 0])) > 1
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("redo", [True, False])
     def test_signs_that_are_certain_change_nothing(self, copy, targets, redo):
         """Also where the null is fitted and its stimulus searched: as the connectome was."""
@@ -333,7 +335,7 @@ class TestControl:
         driven = {"readout": "driven"}
         assert (anew["null"].sel(driven) > as_they_are["null"].sel(driven)).all()
 
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(
         "model", sorted(null_kinds().keys() - {"distance", "degree_and_distance", "signs"})
     )
@@ -425,6 +427,7 @@ def two_neurons(path: Path, edges: str = "S,A,1\n") -> ConnectomeExperiment:
 
 
 class TestLittleToDo:
+    @pytest.mark.slow
     def test_nothing_to_silence_nothing_to_fit_and_no_nulls(self, tmp_path, capsys):
         cfg = two_neurons(tmp_path)
         cells = tmp_path / "neurons.csv"
@@ -446,6 +449,7 @@ class TestLittleToDo:
         assert ("a", "silencing_largest") not in metrics
         assert pd.read_csv(tmp_path / "silencing.csv").empty
 
+    @pytest.mark.slow
     def test_a_readout_that_no_sensor_reaches_is_0_and_said(self, tmp_path, capsys):
         cfg = two_neurons(tmp_path, "A,B,1\nB,A,1\nS,S,1\n")
         run(cfg, tmp_path, *STAGES)
@@ -473,6 +477,7 @@ class TestPresets:
             experiment(targets, network=section)
         assert experiment(targets, network=section | {"preset": "mended"}).network.biases
 
+    @pytest.mark.slow
     def test_biases_train_from_0_with_the_default(self, targets, tmp_path):
         cfg = experiment(targets, fit={"targets": str(targets), "epochs": 8, "train": ["biases"]})
         run(cfg, tmp_path, "wire", "fit")

@@ -102,7 +102,7 @@ CASES = [
 ]
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_everything_is_shown_for_what_it_is(directory, make, words, capsys):
     assert main(["inspect", str(make(directory))]) == 0
@@ -146,6 +146,7 @@ def test_what_is_absent_says_how_to_make_it_in_this_study(directory, capsys):
     assert "correct the path" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_anew_but_never_over_somebody_elses(directory, capsys):
     path, picture = directory / "simulation.zarr", directory / "simulation.look.png"
     inspect.run(path)

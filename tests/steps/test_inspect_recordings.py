@@ -77,7 +77,7 @@ def text(values):
     return "a.csv"
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("write", [zarr_store, archive, hdf, text])
 def test_the_section_works_as_pasted(values, write, capsys):
     out = shown(write(values), capsys)
@@ -116,6 +116,7 @@ def test_gaps_are_told(values, capsys):
     assert "2 gaps, the longest 0.3 s" in shown("a.csv", capsys)
 
 
+@pytest.mark.slow
 def test_every_series_is_shown_also_beside_one_that_cannot_be_used(values, capsys):
     good = xr.Dataset({"dff": (("time", "neuron"), values)})
     bad = xr.DataArray(values.reshape(5, 3, 6), dims=("a", "b", "c"))

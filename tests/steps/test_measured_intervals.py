@@ -136,6 +136,7 @@ def test_recover_takes_measured_times():
     assert np.corrcoef(found, true)[0, 1] ** 2 > 0.95
 
 
+@pytest.mark.slow
 def test_longer_intervals_are_told_without_shorter_ones(tmp_path, capsys):
     source(tmp_path, uneven=True)
     inspect.run(tmp_path / "day1.npz")

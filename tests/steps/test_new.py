@@ -14,6 +14,7 @@ from ngpipe.study.records import SYSTEMS
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_starting_study_opens(system, tmp_path, monkeypatch, capsys):
     """Its one figure is of its system, and every file that it names is there."""

@@ -92,6 +92,7 @@ def here(learned, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_steps_follow_one_another_in_one_process(learned):
     assert store.read_csv(learned / RUN / "metrics.csv")["quantity"].str.startswith("roll").any()
     assert not list((learned / "checkpoints").glob("*"))
@@ -131,6 +132,7 @@ def test_a_truth_that_is_added_makes_the_scores_stale_and_nothing_else(here):
     assert step("score") == 0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", LATER)
 def test_results_of_another_recording_are_refused(here, name, capfd):
     record(activity(2))
@@ -138,6 +140,7 @@ def test_results_of_another_recording_are_refused(here, name, capfd):
     assert "was made from another recording than" in capfd.readouterr().err
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", LATER)
 def test_another_size_is_named_beside_that_of_the_config(here, name, capfd):
     record(activity(2, 200, N - 1))
@@ -156,6 +159,7 @@ def test_a_model_of_another_number_of_neurons_is_named(here, capfd):
     assert f"is a model of {N} neurons, but the recording has {N - 1}" in capfd.readouterr().err
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", ["recover", "rollout"])
 @pytest.mark.parametrize("change", [{"held_out": 0.4}, {"held_out_as": "blocks"}])
 def test_a_model_read_in_another_way_is_refused(here, name, change, capfd):

@@ -49,6 +49,14 @@ def run(tmp_path):
     return simulated
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The store of the section as it is; shared, so only to be read."""
+    directory = tmp_path_factory.mktemp("plain")
+    simulate.run(section(), directory, key="k" * 64, device=CPU)
+    return store.read(directory / "simulation.zarr", schemas.SIMULATION).load()
+
+
 def digest(tmp_path, run, name, **changes) -> str:
     run(name, **changes)
     return store.read_json(tmp_path / name / "simulation.json")["digest"]
@@ -71,24 +79,21 @@ def by_hand(x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class TestAgainstTheEquation:
-    def test_activity_and_drift_are_those_of_a_naive_loop(self, run):
-        found = run()
-        x, rate = by_hand(found["activity"].values[0])
-        np.testing.assert_allclose(found["activity"].values, x, rtol=1e-3, atol=1e-3)
-        np.testing.assert_allclose(found["drift"].values, rate, rtol=1e-3, atol=5e-3)
-        assert found["activity"].values.std(axis=0).min() > 0.05, "nothing happens in this test"
+    def test_activity_and_drift_are_those_of_a_naive_loop(self, plain):
+        x, rate = by_hand(plain["activity"].values[0])
+        np.testing.assert_allclose(plain["activity"].values, x, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(plain["drift"].values, rate, rtol=1e-3, atol=5e-3)
+        assert plain["activity"].values.std(axis=0).min() > 0.05, "nothing happens in this test"
 
-    def test_each_step_is_dt_times_the_stored_drift(self, run):
-        found = run()
-        x, rate = found["activity"].values, found["drift"].values
+    def test_each_step_is_dt_times_the_stored_drift(self, plain):
+        x, rate = plain["activity"].values, plain["drift"].values
         np.testing.assert_allclose(np.diff(x, axis=0), DT * rate[:-1], atol=2e-6)
 
-    def test_the_coupling_stored_is_the_gain_of_the_receiver_times_its_weights(self, run):
-        found = run()
-        np.testing.assert_array_equal(found["gain"].values, GAIN)
-        np.testing.assert_array_equal(found["neuron_type"].values, np.repeat([0, 1, 2], 4))
+    def test_the_coupling_stored_is_the_gain_of_the_receiver_times_its_weights(self, plain):
+        np.testing.assert_array_equal(plain["gain"].values, GAIN)
+        np.testing.assert_array_equal(plain["neuron_type"].values, np.repeat([0, 1, 2], 4))
         np.testing.assert_allclose(
-            found["connectivity"].values,
+            plain["connectivity"].values,
             GAIN[:, None] * weights(section().connectivity, N),
             rtol=1e-6,
         )
@@ -100,6 +105,7 @@ class TestAgainstTheEquation:
         expected = DRIVE * firing - LEAK * x + firing @ found["connectivity"].values.T
         np.testing.assert_allclose(rate, expected, rtol=1e-4, atol=1e-4)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("dt", [0.02, 0.005])
     def test_noise_has_the_size_asked_for_at_each_step(self, run, dt):
         """The paper's convention: not scaled with sqrt(dt)."""
@@ -123,7 +129,7 @@ class TestAgainstTheEquation:
             np.testing.assert_allclose(found["psi"].values[k], np.tanh(x), rtol=1e-4, atol=1e-6)
         assert found["psi"].attrs["of"] == "activity"
 
-    @pytest.mark.quick(3)
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize(
         ("vary", "of"),
         [
@@ -207,6 +213,7 @@ class TestInput:
         n_inputs = INPUTS[name]["n_inputs"]
         assert omega[:, :n_inputs].std(axis=0).min() > 0.02, "an input that does not change"
 
+    @pytest.mark.slow
     def test_the_index_is_exact_in_long_recordings(self, run):
         """Single precision would misplace an image by hundredths, ten thousand images in."""
         options = {"kind": "oscillation", "n_inputs": 2, "every": 3, "period": (3.0, 9.0)}
@@ -228,8 +235,8 @@ class TestInput:
         assert found["external_input"].attrs["units"] == "1/tau"
         assert (found["external_input"].values[:, 4:] == 0).all()
 
-    def test_without_an_input_none_is_in_the_store(self, run):
-        assert not {"driven", "external_input", "input_frame", "frame"} & set(run().variables)
+    def test_without_an_input_none_is_in_the_store(self, plain):
+        assert not {"driven", "external_input", "input_frame", "frame"} & set(plain.variables)
 
     def test_driven_neurons_lie_on_a_grid_and_the_others_elsewhere(self, run):
         position = run(input=MOVIE)["position"].values
@@ -251,12 +258,14 @@ class TestInput:
         expected = y * ((1 - x) * a + x * b) + (1 - y) * ((1 - x) * c + x * d)
         np.testing.assert_allclose(moved["external_input"].values[:, 0], expected, rtol=1e-5)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("name", ["oscillation", "pulses"])
     def test_inputs_that_are_no_movie_drive_a_disc_within_the_square(self, run, name):
         position = run(input=INPUTS[name])["position"].values
         assert np.hypot(*(position[:5] - 0.5).T).max() < 0.5
         assert np.hypot(*(position[5:] - simulate.DISC_CENTRE).T).max() < 0.5
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("kind", ["movie", "oscillation"])
     def test_all_neurons_may_be_driven(self, run, kind):
         found = run(n_neurons=9, input={"kind": kind, "n_inputs": 9})
@@ -269,6 +278,7 @@ class TestInput:
         found = run(input={"kind": "video", "path": str(tmp_path / "movie.npy"), "n_inputs": 4})
         np.testing.assert_allclose(shown(found)[FRAMES // 2, :4], images[1].ravel(), rtol=1e-6)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
     def test_with_zero_before_the_recording_the_burn_in_knows_no_input(self, run, mode):
         """Multiplied by zero all coupling is off: neurons relax alone, and it starts at frame 0."""
@@ -283,6 +293,7 @@ class TestInput:
         )
         assert np.abs(sums[0]).min() > 1e-3
 
+    @pytest.mark.slow
     def test_with_the_first_frame_the_burn_in_is_the_start_of_a_still_movie(
         self, run, tmp_path, rng
     ):
@@ -302,7 +313,7 @@ class TestInput:
         np.testing.assert_array_equal(found["activity"].values[0], free["activity"].values[0])
         assert np.abs(found["drift"].values[0] - free["drift"].values[0])[:4].min() > 1e-4
 
-    @pytest.mark.quick(2)
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("name", INPUTS)
     def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, name):
         one, again = (digest(tmp_path, run, n, input=INPUTS[name]) for n in ("one", "again"))
@@ -330,9 +341,8 @@ def _uncoupled(mode: str) -> dict:
 
 
 class TestStore:
-    def test_shapes_times_and_units(self, run):
-        found = run()
-        assert dict(found.sizes) == {
+    def test_shapes_times_and_units(self, plain):
+        assert dict(plain.sizes) == {
             "time": FRAMES,
             "neuron": N,
             "post": N,
@@ -341,10 +351,10 @@ class TestStore:
             "type": 3,
             "x": simulate.CURVE_POINTS,
         }
-        assert found["activity"].dtype == found["drift"].dtype == np.float32
-        np.testing.assert_allclose(found["time"].values, DT * np.arange(FRAMES))
-        assert found.attrs["dt"] == DT
-        assert found["drift"].attrs["units"] == "1/tau"
+        assert plain["activity"].dtype == plain["drift"].dtype == np.float32
+        np.testing.assert_allclose(plain["time"].values, DT * np.arange(FRAMES))
+        assert plain.attrs["dt"] == DT
+        assert plain["drift"].attrs["units"] == "1/tau"
 
     def test_holds_its_resolved_config_and_key(self, run, tmp_path):
         run()
@@ -363,17 +373,16 @@ class TestStore:
         (manifest,) = tmp_path.rglob("simulation.json")
         assert store.read_json(manifest)["notes"]["connectivity_notes"] == [note]
 
-    def test_blocks_leave_no_seam(self, run, monkeypatch):
-        whole = run("whole")
+    def test_blocks_leave_no_seam(self, run, plain, monkeypatch):
         monkeypatch.setattr(store, "BLOCK_BYTES", 7 * 4 * N)
-        pieces = run("pieces")
+        pieces = run()
         assert pieces["activity"].encoding["chunks"] == (7, N)
         for name in ("activity", "drift", "phi", "psi", "x"):
-            np.testing.assert_array_equal(pieces[name].values, whole[name].values)
+            np.testing.assert_array_equal(pieces[name].values, plain[name].values)
 
-    def test_positions_are_those_of_a_disc_in_random_order(self, run):
+    def test_positions_are_those_of_a_disc_in_random_order(self, plain):
         """Types are contiguous; their positions must not be."""
-        position = run()["position"].values
+        position = plain["position"].values
         radius = np.hypot(*position.T)
         assert (radius <= 0.5).all()
         assert not (np.diff(radius) > 0).all()
@@ -381,12 +390,14 @@ class TestStore:
 
 
 class TestSeeds:
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("noise", [0.0, 0.5])
     def test_the_same_seed_gives_the_same_digest(self, run, tmp_path, noise):
         one = digest(tmp_path, run, "one", noise=noise)
         assert one == digest(tmp_path, run, "again", noise=noise)
         assert one == hashing.tree_digest(tmp_path / "again" / "simulation.zarr")
 
+    @pytest.mark.slow
     def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
         dale = {"kind": "gaussian", "excitatory": 0.75}
         changes = {"n_neurons": 48, "connectivity": dale, "noise": 0.5}
@@ -437,6 +448,7 @@ class TestSeeds:
 
 
 class TestErrors:
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(("burn_in", "frame"), [(0, r"\d+"), (200, r"-\d+")])
     def test_divergence_names_the_frame_and_leaves_the_previous_store(
         self, run, tmp_path, burn_in, frame

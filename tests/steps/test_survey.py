@@ -45,6 +45,7 @@ def plain() -> np.ndarray:
     return recorded()["activity"].values.astype("float64")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("where", [slice(390, 395), slice(399, 400), slice(0, 3), slice(100, 101)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_absent_values_are_left_out_wherever_they_are(where, value, tmp_path):
@@ -104,6 +105,7 @@ def test_states_and_rates_that_lack_most_frames_leave_the_others(lacking, tmp_pa
     assert recordings.load(path, cfg, CPU).n_usable == 200
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("solver", ["gradient", "closed_form"])
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -221,6 +223,7 @@ def fit_of_w(recording: Recording, truth: np.ndarray) -> float:
     return float(np.corrcoef(found[off], truth[off])[0, 1] ** 2)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("told_by", ["time", "segment", "nan", "nothing"])
 def test_what_is_absent_between_frames_costs_nothing_but_itself(told_by, tmp_path, rng):
     found, truth = pieces(rng)
@@ -291,6 +294,7 @@ def test_a_session_of_its_own_is_another_recording(tmp_path):
     assert {name for name in one if one[name] != other[name]} == {"session"}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("changed", "key"),
     [

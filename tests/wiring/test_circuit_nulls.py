@@ -167,6 +167,7 @@ class TestEveryNull:
         assert found.unit == given_one.unit
         assert len(found.origin.notes) == 1
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("name", NULLS)
     @pytest.mark.parametrize("n", [1, 2, 5])
     def test_without_edges(self, name, n, rng):
@@ -284,7 +285,7 @@ class TestReciprocity:
             ]
             assert sent[0] == sent[1]
 
-    @pytest.mark.quick(1)
+    @pytest.mark.slow
     @pytest.mark.parametrize(("mutual", "n_graphs"), [(False, 6), (True, 15)])
     def test_every_possible_graph_comes_equally_often(self, mutual, n_graphs, rng):
         """Six neurons: in three mutual pairs, or three that send to one of the others each."""

@@ -44,7 +44,7 @@ class TestIntegers:
             edges = one.edges()
             assert {(r.pre, r.post): r.weight for r in edges.itertuples()} == expected
 
-    @pytest.mark.quick
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize(("ends", "table"), list(itertools.product(LONG, LONG)))
     def test_ids_of_all_types_are_kept_by_a_store(self, ends, table, tmp_path):
         rows = arrows(as_type([A, B, C], ends), as_type([B, C, A], table))
@@ -70,6 +70,7 @@ class TestIntegers:
         edges = found.edges().to_dict("list")
         assert edges == {"pre": [C, A, B], "post": [A, B, C], "weight": [3, 1, 2]}
 
+    @pytest.mark.quick
     @pytest.mark.parametrize("dtype", [*SHORT, *LONG, "category"])
     def test_short_numbers(self, dtype):
         rows = arrows(as_type([1, 2, 3], dtype), as_type([2, 3, 1], dtype))
@@ -77,6 +78,7 @@ class TestIntegers:
         assert found.edges().values.tolist() == [[3, 1, 3], [1, 2, 1], [2, 3, 2]]
         assert found.neurons["id"].dtype == np.int64
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize("dtype", ["uint64", "UInt64", "uint64[pyarrow]", "object"])
     def test_ids_from_2_to_the_63_on(self, dtype, tmp_path):
         ids = [2**63, 2**64 - 1, 5]

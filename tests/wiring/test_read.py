@@ -93,6 +93,7 @@ def test_an_arrow_points_from_pre_to_post(saved):
     assert len(found) == N
 
 
+@pytest.mark.quick(3)
 def test_the_origin_names_the_file_and_its_digest(saved):
     path = saved(ARROW)
     if path.suffix == ".zarr":

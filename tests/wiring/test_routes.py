@@ -171,6 +171,7 @@ class TestThreshold:
         assume(expected)
         assert set(rows(between(given_one, hops, threshold=0.6))) == set(expected)
 
+    @pytest.mark.slow
     @few_examples
     @random_cases
     def test_later_is_the_same(self, seed, hops):

@@ -54,6 +54,7 @@ def message(*args, **options) -> str:
 
 
 class TestKinds:
+    @pytest.mark.quick
     @pytest.mark.parametrize("packing", PACKERS)
     @pytest.mark.parametrize(
         ("suffix", "mark"), [(".csv", ","), (".CSV", ","), (".tsv", "\t"), (".Txt", " ")]

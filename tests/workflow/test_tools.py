@@ -32,6 +32,7 @@ def test_linter_finds_nothing(study: Study) -> None:
     assert "good condition" in text
 
 
+@pytest.mark.slow
 def test_formatter_would_change_nothing() -> None:
     snakefmt = Path(sys.executable).with_name("snakefmt")
     done = run(str(snakefmt), "--check", "Snakefile", "rules")

@@ -77,6 +77,7 @@ def test_each_half_sees_its_own_frames_alone():
     np.testing.assert_allclose(second.numpy()[OFF], 2 * weights.numpy()[OFF], atol=0.05)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("noise", "low", "high"), [(0.1, 0.98, 1.0), (60.0, -0.5, 0.5)])
 def test_halves_of_sessions_agree_as_far_as_noise_lets_them(noise, low, high):
     whole, weights = recording(12_000, noise)

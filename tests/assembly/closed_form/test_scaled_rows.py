@@ -90,6 +90,7 @@ def test_effects_that_turn_inputs_round_need_several_starts():
     torch.testing.assert_close(found[1], coefficients, rtol=0, atol=2e-3)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("mode", ["additive", "multiplicative"])
 def test_standard_errors_hold(mode):
     _, weights, coefficients = driven(mode)

@@ -161,6 +161,7 @@ def moments_of(z: Tensor, lacking: list[list[int]]) -> list[Seen]:
 LACKING = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1], [2, 3, 4, 5], [6, 7, 8, 9]]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("n_frames", [100, 1000, 100_000])
 def test_moments_of_pairs_become_positive_and_then_likely(n_frames):
     z = correlated(20, n_frames)
