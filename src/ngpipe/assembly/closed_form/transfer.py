@@ -78,8 +78,7 @@ class _Point:
     transfer: Transfer
     loss: float
     objective: float
-    """What steps minimise: the loss, and what the ridge adds for W. A search that has come as far
-    as its ridge lets it ends there; the loss alone may no longer fall along its steps."""
+    """What steps minimise: the loss, and what the ridge adds for W."""
 
 
 @dataclass
@@ -165,8 +164,11 @@ class Search:
                 if promised < NO_CHANGE * self._small_change(state) * before:
                     break
                 trial = self._tried(self.moved(state.transfer, step), ridge)
-                if trial is not None and trial.objective < state.objective:
+                if trial is not None and trial.loss < state.loss:
                     state, damping = trial, max(damping / 10, 1e-10)
+                    break
+                if trial is not None and not self.noisy and trial.objective < state.objective:
+                    # Without noise only the ridge is in the way; shorter steps would not help.
                     break
                 damping *= 30
             self.report(f"psi, ridge {ridge:.0e}", loss=state.loss)
