@@ -138,6 +138,29 @@ def test_variances_are_the_diagonal_of_the_inverse(ridge):
 
 
 @both_ridges
+def test_rows_of_whitened_activity_are_the_same(ridge):
+    plain = rows_of(ridge)
+    fit, variances = plain.solve(), plain.variances()
+    white = plain.gram.white(SENT.clone())
+    torch.testing.assert_close(
+        white.T @ white / FRAMES + plain.gram.padding * unit_ridge(plain), EYE
+    )
+    rows = Rows(plain.gram.of_white(), ROWS, Moments.of(white, OWN, TARGET), PADDINGS[ridge])
+    for name, value in vars(rows.solve()).items():
+        torch.testing.assert_close(value, getattr(fit, name), rtol=1e-9, atol=1e-11, msg=name)
+    inverted = Moments.of(plain.gram.white_twice(white), OWN, TARGET).sent_own.permute(1, 2, 0)
+    torch.testing.assert_close(rows.variances(inverted.clone()), variances)
+    torch.testing.assert_close(rows.variances(), variances)
+    everyone = torch.arange(N)
+    torch.testing.assert_close(rows.spectrum(everyone).values, plain.spectrum(everyone).values)
+
+
+def unit_ridge(rows: Rows) -> torch.Tensor:
+    """L^-1 L^-T: what the ridge becomes where activity is white."""
+    return rows.gram.half_solve(rows.gram.half_solve(EYE).T)
+
+
+@both_ridges
 def test_further_columns_are_projected_by_the_schur_complement(ridge):
     columns = numbers(8, FRAMES, len(ROWS), 3) + 0.5 * SENT[:, :3, None].mT
     mixed = torch.einsum("trk,trm->rkm", OWN, columns) / FRAMES

@@ -6,8 +6,9 @@ import pytest
 import torch
 from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 
-from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.psi_gauge import Gauge
+from ngpipe.assembly.closed_form.rows import level_of
 from ngpipe.assembly.closed_form.transfer import Search, directions
 from ngpipe.errors import DivergenceError
 
@@ -122,6 +123,36 @@ def test_directions_are_sums_over_the_senders_of_a_group():
         for j in range(len(group)):
             expected[:, r, group[j]] += system.weights[i, j] * basis[:, j]
     torch.testing.assert_close(found.double(), expected.flatten(2), rtol=0, atol=2e-5)
+
+
+def root(form: torch.Tensor) -> torch.Tensor:
+    """R with R^T R the given quadratic form."""
+    values, vectors = torch.linalg.eigh(form)
+    return values.clamp_min(0).sqrt()[:, None] * vectors.T
+
+
+def test_normal_equations_hold_where_senders_are_nearly_the_same():
+    """As in short recordings: products in single precision would be lost in their rounding."""
+    system, n = exact(2, n_frames=400), 400
+    alike = system.frames.x.mean(1, keepdim=True) + 1e-3 * system.frames.x
+    s = search(replace(system, frames=replace(system.frames, x=alike)))
+    state = s.at(system.transfer, 1e-14)
+    moment, _ = s.normal_equations(state)
+    sent, own = system.transfer.sent(alike), s.frames.own(ROWS)
+    assert torch.linalg.cond(sent) > 1e3
+    columns = directions(s.frames, system.transfer, state.fit.weights).double()
+    padding = smoothness(s.frames, sent.device)
+    expected = torch.zeros_like(moment)
+    for r, i in enumerate(ROWS.tolist()):
+        others = torch.arange(sent.shape[1]) != i
+        stiff = (n * level_of(state.rows.moments.own_own[r], padding)).sqrt() * root(padding)
+        design = torch.cat([sent[:, others], own[:, r]], 1)
+        design = torch.cat([design, torch.nn.functional.pad(stiff, (len(sent.T) - 1, 0))])
+        right = torch.cat([columns[:, r], columns.new_zeros(len(stiff), columns.shape[2])])
+        known, _ = torch.linalg.qr(design)
+        left = right - known @ (known.T @ right)
+        expected += left.T @ left / n / s.level[r] / len(ROWS)
+    assert (moment - expected).norm() < 1e-8 * expected.norm()
 
 
 @pytest.mark.quick(1)

@@ -13,6 +13,7 @@ is linear in W, phi and the change :math:`\delta` of o, and what is sent keeps o
 all rows. The scale between Omega_i and its row stays open: Omega_i has geometric mean 1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +22,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import uncertainty
+from ngpipe.assembly.closed_form.accumulate import mirrored, with_products
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.knot_columns import Columns, Hats, Knots
+from ngpipe.assembly.closed_form.phi_span import Span
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
 from ngpipe.assembly.closed_form.transfer import Report
-from ngpipe.errors import DivergenceError
+
+ErrorsOf = Callable[[Rows, RowFit, Columns], dict[str, Tensor]]
+"""Standard errors of some rows and what goes with them, by the names that :class:`Driven` has."""
 
 ITERATIONS = 8
 SMALL_CHANGE = 0.1
@@ -107,10 +112,11 @@ class Hidden:
         phi: Float[Tensor, "neuron basis"],
     ) -> None:
         self.frames, self.hats, self.mode = frames, hats, mode
-        self.components = _components(phi)
-        self.sent = transfer.sent(frames.x)
-        self.gram = Gram(self.sent.T @ self.sent / len(frames), ridge)
-        self.sent_single, self.gram_single = self.sent.float(), self.gram.single()
+        self.functions = Span(frames.phi, _components(phi))
+        sent = transfer.sent(frames.x)
+        self.gram = Gram(mirrored(with_products(None, sent)) / len(frames), ridge)
+        # With hundreds of columns a row it is less work to whiten all frames than all columns.
+        self.white, self.of_white = self.gram.white(sent), self.gram.of_white()
         self.knots = Knots(hats, frames.times)
 
     def solve(
@@ -165,12 +171,9 @@ class Hidden:
     ) -> Driven:
         """One linear solve for all driven neurons, block by block."""
         found, done = [], 0
-        typical = uncertainty.typical(rows, self.sent.shape[1])
-        for part in torch.arange(len(rows), device=o.device).split(
-            self._block(single=inflation is None)
-        ):
-            some = rows[part], weights[part], o[part]
-            found.append(self._step(*some, inflation, typical))
+        errors = None if inflation is None else self._errors_of(rows, inflation)
+        for part in torch.arange(len(rows), device=o.device).split(self._block()):
+            found.append(self._step(rows[part], weights[part], o[part], errors))
             done += len(part)
             report("hidden input", done=done, of=len(rows))
         return Driven.joined(found)
@@ -178,87 +181,64 @@ class Hidden:
     def _known(self, driven: Int[Tensor, " site"]) -> Float[Tensor, "site knot"]:
         """Multiplicative input that the frames know of, on the knots; 1 if they know of none."""
         if self.frames.omega is None or self.mode == "additive":
-            return self.sent.new_ones(len(driven), self.hats.n)
-        knots = torch.linspace(0, self.hats.duration, self.hats.n, device=self.sent.device)
+            return self.white.new_ones(len(driven), self.hats.n)
+        knots = torch.linspace(0, self.hats.duration, self.hats.n, device=self.frames.x.device)
         nearest = (self.frames.times - knots[:, None]).abs().argmin(1)
         return self.frames.omega[nearest][:, driven].T.double().contiguous()
 
-    def _block(self, *, single: bool) -> int:
+    def _block(self) -> int:
         """Rows whose moments fit the memory."""
-        columns = self.hats.n + len(self.components) + 1
-        each = (3 if single else 6) * 8 * self.sent.shape[1] * columns
-        return max(1, MEMORY_BYTES // each)
+        columns = self.hats.n + self.functions.n + 1
+        return max(1, MEMORY_BYTES // (3 * 8 * self.frames.n_neurons * columns))
 
-    def _step(
-        self,
-        rows: Tensor,
-        weights: Tensor,
-        o: Tensor,
-        inflation: float | None,
-        typical: Tensor,
-    ) -> Driven:
+    def _step(self, rows: Tensor, weights: Tensor, o: Tensor, errors: ErrorsOf | None) -> Driven:
         """One linear solve for a block of rows; change of o, or o itself if it is additive."""
         x, rate = self.frames.x[:, rows].double(), self.frames.rate[:, rows].double()
-        own = self.frames.phi.basis(x) @ self.components.T
+        own = self.functions.basis(x)
         gain = torch.ones_like(rate)
         divisor = gain
         if self.mode == "multiplicative":
             divisor = self.knots.read(o)
-            gain = (self.sent @ weights.T) / divisor
+            gain = (self.white @ (weights @ self.gram.factor).T) / divisor
         columns, target = Columns(self.knots, own / divisor[..., None], gain), rate / divisor
         products, n = columns.products(), columns.n
-        padding, fixed = self._padding(n), torch.zeros_like(products)
         if self.mode == "multiplicative":
             # Steps leave the scale of Omega, which W can undo, as it is.
             curvature = products[:, n:, n:].diagonal(dim1=1, dim2=2).sum(1)
             direction = o / o.norm(dim=1, keepdim=True)
-            fixed[:, n:, n:] = direction[:, :, None] * direction[:, None, :]
-            fixed *= curvature[:, None, None]
-        found, error, noise, directions = None, None, None, None
-        if self.mode == "multiplicative" and inflation is None:
-            found = self._roughly(rows, columns, target, products + fixed, padding)
-        if found is None:
-            moments = columns.moments(self.sent, target, products + fixed)
-            normal = Rows(self.gram, rows, moments, padding)
-            found = normal.solve()
-            if inflation is not None:
-                error, noise, directions = self._errors(normal, found, inflation, typical)
+            fixed = direction[:, :, None] * direction[:, None, :]
+            products[:, n:, n:] += fixed * curvature[:, None, None]
+        moments = columns.moments(self.white, target, products)
+        normal = Rows(self.of_white, rows, moments, self._padding(n))
+        found = normal.solve()
+        told = {} if errors is None else errors(normal, found, columns)
         # The residual of the undivided equation, near enough.
         square = found.mean_square * divisor.square().mean(0)
-        phi = found.own[:, :n] @ self.components
-        return Driven(found.weights, phi, found.own[:, n:], square, error, noise, directions)
+        phi = found.own[:, :n] @ self.functions.functions
+        return Driven(found.weights, phi, found.own[:, n:], square, **told)
 
-    def _roughly(
-        self, rows: Tensor, columns: Columns, target: Tensor, products: Tensor, padding: Tensor
-    ) -> RowFit | None:
-        """One linear solve in single precision, for a step on the way; None if that is too rough.
+    def _errors_of(self, rows: Tensor, inflation: float) -> ErrorsOf:
+        """Standard errors of blocks of the rows, their residual variances, and some directions."""
+        length, typical = len(self.frames), uncertainty.typical(rows, self.frames.n_neurons)
+        inverted = self.gram.white_twice(self.white)
 
-        The equations of the next step are exact, so errors of this one do not last.
-        """
-        moments = columns.single().moments(self.sent_single, target.float(), products.float())
-        try:
-            found = Rows(self.gram_single, rows, moments, padding.float()).solve()
-        except DivergenceError:
-            return None
-        weights, own = found.weights.double(), found.own.double()
-        weights[torch.arange(len(rows), device=rows.device), rows] = 0
-        left = target - columns.times(own) - self.sent @ weights.T
-        return RowFit(weights, own, left.square().mean(0))
+        def told(normal: Rows, found: RowFit, columns: Columns) -> dict[str, Tensor]:
+            noise = uncertainty.noise_variance(normal.gram, found, length, found.mean_square)
+            directions = normal.spectrum(typical).values
+            crossed = columns.crossed(inverted, normal.inverted(columns.n))
+            error = uncertainty.standard_errors(
+                normal, found.weights, inflation * noise / length, crossed
+            )
+            return {"error": error, "noise": noise, "directions": directions}
 
-    def _errors(
-        self, normal: Rows, found: RowFit, inflation: float, typical: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Standard errors of a block of rows, their residual variance, and some directions."""
-        length = len(self.frames)
-        noise = uncertainty.noise_variance(self.gram, found, length, found.mean_square)
-        error = uncertainty.standard_errors(normal, found.weights, inflation * noise / length)
-        return error, noise, normal.spectrum(typical).values
+        return told
 
     def _padding(self, n: int) -> Tensor:
         """Keeps o smooth where a row receives little."""
-        second = torch.eye(self.hats.n).to(self.sent).diff(n=2, dim=0)
-        rough = SMOOTH * second.T @ second + 1e-12 * torch.eye(self.hats.n).to(self.sent)
-        return torch.block_diag(1e-12 * torch.eye(n).to(self.sent), rough)
+        eye = torch.eye(self.hats.n, dtype=torch.float64, device=self.frames.x.device)
+        second = eye.diff(n=2, dim=0)
+        rough = SMOOTH * second.T @ second + 1e-12 * eye
+        return torch.block_diag(1e-12 * torch.eye(n).to(eye), rough)
 
 
 def _components(phi: Float[Tensor, "neuron basis"]) -> Float[Tensor, "component basis"]:

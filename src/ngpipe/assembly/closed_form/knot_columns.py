@@ -91,10 +91,6 @@ class Columns:
         plain = torch.einsum("trp,rp->tr", self.own, d[:, : self.n])
         return plain.addcmul_(self.gain, self.knots.read(d[:, self.n :]))
 
-    def single(self) -> "Columns":
-        """The same in single precision."""
-        return Columns(self.knots, self.own.float(), self.gain.float())
-
     def adjoint(self, y: Float[Tensor, "frame row"]) -> Float[Tensor, "row column"]:
         """Mean over frames of every column times y."""
         plain = torch.einsum("trp,tr->rp", self.own, y)
@@ -123,23 +119,33 @@ class Columns:
         products: Float[Tensor, "row column column"],
     ) -> Moments:
         """Moments of the rows, the products of their own columns given."""
-        t, rows, p = self.own.shape
-        sent_own = sent.new_zeros(rows, p + self.knots.n, sent.shape[1])
-        sent_own[:, :p] = (self.own.reshape(t, -1).T @ sent).view(rows, p, -1)
-        self._add_knots(sent_own[:, p:], sent)
         return Moments(
-            sent_own.div_(t).permute(2, 0, 1),
-            sent.T @ target / t,
+            self.crossed(sent).permute(2, 0, 1),
+            sent.T @ target / len(sent),
             products,
             self.adjoint(target),
             target.square().mean(0),
         )
 
-    def _add_knots(
-        self, total: Float[Tensor, "row knot pre"], sent: Float[Tensor, "frame pre"]
-    ) -> None:
-        """Add the products of what is sent with the columns of the knots, by intervals."""
-        for k, (start, stop) in enumerate(pairwise(self.knots.starts)):
-            part = slice(start, stop)
-            total[:, k] += self.low[part].T @ sent[part]
-            total[:, k + 1] += self.high[part].T @ sent[part]
+    def crossed(
+        self,
+        sent: Float[Tensor, "frame pre"],
+        own: Float[Tensor, "row function pre"] | None = None,
+    ) -> Float[Tensor, "row column pre"]:
+        """Mean products of all columns of every row with what is sent.
+
+        Args:
+            sent: what is sent.
+            own: those of the columns before those of the knots, if they are known.
+        """
+        t, rows, p = self.own.shape
+        if own is None:
+            own = (self.own.reshape(t, -1).T @ sent).div_(t).view(rows, p, -1)
+        out = sent.new_empty(rows, p + self.knots.n, sent.shape[1])
+        out[:, :p], out[:, p] = own, 0
+        both = torch.cat([self.low, self.high], 1) / t
+        for k, (start, stop) in enumerate(pairwise(self.knots.starts), p):
+            low, high = (both[start:stop].T @ sent[start:stop]).chunk(2)
+            out[:, k] += low
+            out[:, k + 1] = high
+        return out

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from ngpipe.errors import DivergenceError
 
+WHITENED = 4096
+"""Frames that are whitened at once."""
 SAFE = 0.95
 """Part of the largest share of noise that leaves a matrix positive; no more is taken out."""
 
@@ -44,6 +46,7 @@ class Gram:
         ridge: float,
         noise: Float[Tensor, " pre"] | None = None,
     ) -> None:
+        self.is_of_white = False
         self.noise = torch.zeros_like(moment.diagonal()) if noise is None else noise
         self.moment, self.ridge = moment - torch.diag(self.noise), ridge
         moment = self.moment
@@ -58,11 +61,20 @@ class Gram:
                 "the smallest out of training.closed_form.ridges"
             )
 
-    def single(self) -> "Gram":
-        """The same in single precision: as good as the square root of its condition number."""
+    def white(self, sent: Sent) -> Sent:
+        """L^-1 f at every frame, in the memory of f."""
+        for part in sent.split(WHITENED):
+            part.copy_(self.half_solve(part.T).T)
+        return sent
+
+    def white_twice(self, white: Sent) -> Sent:
+        """(C + r)^-1 f at every frame, from L^-1 f."""
+        return torch.cat([self.other_half(part.T).T for part in white.split(WHITENED)])
+
+    def of_white(self) -> "Gram":
+        """The same for rows whose moments are of L^-1 f in the place of f."""
         other = copy(self)
-        other.noise, other.moment = self.noise.float(), self.moment.float()
-        other.factor = self.factor.float()
+        other.is_of_white = True
         return other
 
     @cached_property
@@ -88,6 +100,10 @@ class Gram:
     def half_solve(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
         """L^-1 times the columns of ``right``."""
         return torch.linalg.solve_triangular(self.factor, right, upper=False)
+
+    def halved(self, products: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
+        """L^-1 times products of what is sent with something, if they are not of L^-1 f already."""
+        return products if self.is_of_white else self.half_solve(products)
 
     def other_half(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
         """L^-T times the columns of ``right``."""
@@ -199,7 +215,7 @@ class Rows:
         # W = L^-T h has W_ii = 0 if and only if h is orthogonal to L^-1 e_i.
         half = gram.half_solve(unit).T
         self.forbidden = half / half.norm(dim=1)[:, None]
-        half = gram.half_solve(crossed.flatten(1)).T
+        half = gram.halved(crossed.flatten(1)).T
         self.eliminated = self._allowed(half.reshape(n_rows, columns, n))
         level = level_of(moments.own_own, padding)
         self._own = moments.own_own + level[:, None, None] * padding
@@ -244,12 +260,12 @@ class Rows:
         """Mean squared residual that any W and d leave."""
         crossed = (own[:, None] @ moments.sent_own.permute(1, 2, 0))[:, 0]
         # Residuals are of activity as it was measured.
-        products = (
-            weights @ gram.moment + weights * gram.noise + 2 * crossed - 2 * moments.sent_target.T
-        )
+        products = weights @ gram.moment + weights * gram.noise
+        half = weights @ gram.factor if gram.is_of_white else weights
         square = (
             moments.target
             + (weights * products).sum(1)
+            + 2 * (half * (crossed - moments.sent_target.T)).sum(1)
             + torch.einsum("rk,rkl,rl->r", own, moments.own_own, own)
             - 2 * (own * moments.own_target).sum(1)
         )
@@ -257,7 +273,7 @@ class Rows:
 
     def _aim(self) -> None:
         """Right sides of the equations, W eliminated."""
-        half = self.gram.half_solve(self.moments.sent_target)
+        half = self.gram.halved(self.moments.sent_target)
         self.solved = self._allowed(half.T[:, None])[:, 0]
         eliminated = (self.eliminated @ self.solved[..., None])[..., 0]
         self.right = self._together(self.moments.own_target - eliminated)
@@ -268,12 +284,33 @@ class Rows:
             return values
         return torch.einsum("r...,r->...", values, self.shared).expand_as(values)
 
-    def variances(self) -> Float[Tensor, "row pre"]:
-        """Diagonal of the inverse of every row's full normal matrix, W's part, per frame."""
-        back = self.gram.other_half(self.eliminated.flatten(0, 1).T).T.view_as(self.eliminated)
+    def variances(
+        self, inverted: Float[Tensor, "row column pre"] | None = None
+    ) -> Float[Tensor, "row pre"]:
+        """Diagonal of the inverse of every row's full normal matrix, W's part, per frame.
+
+        Args:
+            inverted: (C + r)^-1 times the products of what is sent with own columns, if it is known
+                already; it is overwritten.
+        """
         forbidden = self.gram.other_half(self.forbidden.T).T
+        if inverted is None:
+            inverted = self.inverted(self.eliminated.shape[1])
+        else:
+            each = torch.arange(len(self.rows), device=self.rows.device)
+            along = inverted[each, :, self.rows] / forbidden[each, self.rows, None]
+            inverted.baddbmm_(along[..., None], forbidden[:, None], alpha=-1)
+        half = torch.linalg.solve_triangular(self.schur, inverted, upper=False)
         plain = self.gram.inverse.diagonal() - forbidden.square()
-        return plain + (back * torch.cholesky_solve(back, self.schur)).sum(1)
+        return plain + half.square().sum(1)
+
+    def inverted(self, n: int) -> Float[Tensor, "row column pre"]:
+        """(C + r)^-1 times the products of what is sent with the first n own columns.
+
+        Without the part that would raise W_ii.
+        """
+        half = self.eliminated[:, :n]
+        return self.gram.other_half(half.flatten(0, 1).T).T.view_as(half)
 
     def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Spectrum:
         """Spectrum of C without W_ii, with the row's own columns projected out.
@@ -284,15 +321,17 @@ class Rows:
         values = [self.gram.moment.new_zeros(0, len(self.gram.moment) - 1)]
         for k in torch.nonzero(torch.isin(self.rows, wanted))[:, 0].tolist():
             crossed = self.moments.sent_own[:, k]
+            if self.gram.is_of_white:
+                crossed = self.gram.factor @ crossed
             left = self.gram.moment - crossed @ torch.linalg.solve(self._own[k], crossed.T)
             others = torch.arange(len(left), device=left.device) != self.rows[k]
             values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
         return Spectrum(torch.cat(values), self.gram.padding)
 
     def _allowed(self, half: Float[Tensor, "row k pre"]) -> Float[Tensor, "row k pre"]:
-        """The part that leaves W_ii at zero."""
+        """The part that leaves W_ii at zero, in the memory of the whole."""
         along = half @ self.forbidden[..., None]
-        return half - along * self.forbidden[:, None]
+        return half.baddbmm_(along, self.forbidden[:, None], alpha=-1)
 
     def project(
         self,
@@ -308,7 +347,7 @@ class Rows:
             mixed: of own and further columns.
         """
         n, n_rows, m = sent.shape
-        half = self._allowed(self.gram.half_solve(sent.flatten(1)).T.reshape(n_rows, m, n))
+        half = self._allowed(self.gram.halved(sent.flatten(1)).T.reshape(n_rows, m, n))
         left = mixed - self.eliminated @ half.mT
         solved = torch.cholesky_solve(self._together(left), self.schur)
         return square - half @ half.mT - left.mT @ solved

@@ -77,6 +77,8 @@ class _Point:
 
     transfer: Transfer
     loss: float
+    objective: float
+    """What steps minimise: the loss, and what the ridge adds for W."""
 
 
 @dataclass
@@ -165,6 +167,9 @@ class Search:
                 if trial is not None and trial.loss < state.loss:
                     state, damping = trial, max(damping / 10, 1e-10)
                     break
+                if trial is not None and not self.noisy and trial.objective < state.objective:
+                    # Without noise only the ridge is in the way; shorter steps would not help.
+                    break
                 damping *= 30
             self.report(f"psi, ridge {ridge:.0e}", loss=state.loss)
             if state.loss > (1 - self._small_change(state)) * before:
@@ -201,7 +206,9 @@ class Search:
         shared = 1 / self.level if self.one_phi else None
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        return _State(transfer, float((fit.mean_square / self.level).mean()), rows, fit)
+        penalised = fit.mean_square + gram.padding * fit.weights.square().sum(1)
+        loss, objective = (float((v / self.level).mean()) for v in (fit.mean_square, penalised))
+        return _State(transfer, loss, objective, rows, fit)
 
     def _mean_squares(self) -> Float[Tensor, " row"]:
         """Mean squared target of every row."""
@@ -285,13 +292,13 @@ class JointSearch(Search):
     def at(self, transfer: Transfer, ridge: float) -> Any:  # noqa: ANN401
         """The best rows of every recording for a psi, and their mean loss."""
         states = [search.at(_of(transfer, search), ridge) for search in self.searches]
-        return _Together(transfer, geometric_mean([s.loss for s in states]), states)
+        return _together(transfer, states)
 
     def with_ridge(self, state: Any, ridge: float) -> Any:  # noqa: ANN401
         """The best rows of every recording for the same psi with another ridge."""
         pairs = zip(self.searches, state.states, strict=True)
         states = [search.with_ridge(own, ridge) for search, own in pairs]
-        return replace(state, loss=geometric_mean([s.loss for s in states]), states=states)
+        return _together(state.transfer, states)
 
     def normal_equations(self, state: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """Normal equations of psi's coefficients, of the logarithm of every recording's loss."""
@@ -313,6 +320,11 @@ class JointSearch(Search):
             return SMALL_CHANGE
         values = sum(len(search.frames) * len(search.rows) for search in self.searches)
         return state.transfer.coefficients.numel() / values
+
+
+def _together(transfer: Transfer, states: list[_State]) -> _Together:
+    loss = geometric_mean([state.loss for state in states])
+    return _Together(transfer, loss, loss, states)
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -53,7 +53,10 @@ def noise_variance(
 
 
 def standard_errors(
-    rows: Rows, weights: Float[Tensor, "row pre"], noise: Float[Tensor, " row"]
+    rows: Rows,
+    weights: Float[Tensor, "row pre"],
+    noise: Float[Tensor, " row"],
+    inverted: Float[Tensor, "row column pre"] | None = None,
 ) -> Float[Tensor, "row pre"]:
     """Standard error of every weight of some rows.
 
@@ -61,9 +64,10 @@ def standard_errors(
         rows: their normal equations.
         weights: the solution.
         noise: q s_i^2 / n.
+        inverted: see :meth:`.rows.Rows.variances`.
     """
     gram = rows.gram
-    variances = (rows.variances() - gram.shrunk / gram.padding).clamp_min(0)
+    variances = (rows.variances(inverted) - gram.shrunk / gram.padding).clamp_min(0)
     variances = variances + gram.inverse.square() @ gram.noise
     sampling = noise[:, None] * variances
     seen = (weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
