@@ -25,6 +25,8 @@ STRETCH = 4_096
 LAGS = 3
 """Distances of the frames whose residuals judge a model together."""
 
+NEAR = 3
+"""Frames within which an earlier one is near, in multiples of those that an estimate reaches."""
 NOT_FINITE = (
     "reading a recording from its store leaves such frames out; in one that is built by hand, "
     "exclude them with `stretches`; do not fill them in: differences over invented frames are not "
@@ -247,9 +249,14 @@ class Recording:
     def with_past(
         self, frames: FrameIndices
     ) -> tuple[Int[Tensor, " later"], Int[Tensor, " later"]]:
-        """Those of some frames that have frames ``memory`` before them, and the latter."""
-        mine = frames[self._joined(frames, -self.memory, self.usable)]
-        return mine, mine - self.memory
+        """Those of some frames that share no measured frame with an earlier one, and the latter.
+
+        It is the last such frame, also across a gap, unless all that are near were lost.
+        """
+        place = torch.searchsorted(self.usable, frames - self.memory, right=True) - 1
+        past = self.usable[place.clamp_min(0)]
+        near = (place >= 0) & (frames - past <= NEAR * self.memory)
+        return frames[near], past[near]
 
     def judging_pairs(self) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]]:
         """Pairs of frames, ``memory`` apart or a little more, of which the first chooses models."""

@@ -65,7 +65,7 @@ class SomeNeurons:
     """
 
     def __init__(self, series: Trajectory | Series, neurons: Int[Tensor, " some"]) -> None:
-        self._series, self._neurons = series, neurons
+        self._series, self.neurons = series, neurons
         self.shape, self.device = (len(series), len(neurons)), series.device
 
     def __len__(self) -> int:
@@ -73,4 +73,4 @@ class SomeNeurons:
 
     def __getitem__(self, frames: slice | Int[Tensor, " frame"]) -> Float[Tensor, "frame some"]:
         """Some frames."""
-        return self._series[frames][:, self._neurons]
+        return self._series[frames][:, self.neurons]

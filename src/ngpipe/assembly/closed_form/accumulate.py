@@ -55,7 +55,7 @@ def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"])
     seen = 0
     for part in equations.stretches(equations.n_neurons + len(rows) * equations.n_own):
         seen += len(part)
-        now = Moments.of(transfer.sent(part.x), part.own(rows), part.target(rows))
+        now = moments_at(part, transfer.sent(part.x), rows)
         total = now.joined(total, len(part) / seen)
     return total
 
@@ -71,8 +71,15 @@ def gram_and_moments(
         sent = transfer.sent(part.x)
         seen += len(part)
         total = with_products(total, sent)
-        found = Moments.of(sent, part.own(rows), part.target(rows)).joined(found, len(part) / seen)
+        found = moments_at(part, sent, rows).joined(found, len(part) / seen)
     return mirrored(total) / len(equations), found
+
+
+def moments_at(
+    frames: Frames, sent: Float[Tensor, "frame pre"], rows: Int[Tensor, " row"]
+) -> Moments:
+    """Moments of some rows at frames in memory."""
+    return Moments.of(sent, frames.own(rows), frames.target(rows), frames.shared(rows))
 
 
 def with_products(
@@ -97,6 +104,19 @@ def residual(
 ) -> Float[Tensor, "frame row"]:
     """Residual of the target of some rows after their solution."""
     return frames.target(rows) - fit.predict(transfer.sent(frames.x), frames.own(rows))
+
+
+def missed(
+    frames: Frames, transfer: Transfer, fit: RowFit, rows: Int[Tensor, " row"]
+) -> Float[Tensor, " row"]:
+    r"""Mean squared residual of some rows at frames they were not fitted to, fit to choose by.
+
+    Noise that the state shares with the rate rewards a phi that is too shallow; free of it,
+
+    .. math:: \langle r_i^2 \rangle + 2 \kappa_i \langle \phi_i' \rangle
+    """
+    square = residual(frames, transfer, fit, rows).square().mean(0)
+    return square + 2 * (frames.shared(rows) * fit.own).sum(1)
 
 
 def shared_phi(

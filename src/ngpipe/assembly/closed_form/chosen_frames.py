@@ -19,6 +19,8 @@ CHUNK_ELEMENTS = 2**22
 STRETCH_BYTES = 256 * 2**20
 """Memory for the columns of the equations at a stretch of frames."""
 
+STEP = 0.02
+"""Change of activity over which derivatives are taken, in units of splines."""
 TINY, SMOOTH, STIFF = 1e-13, 1e-9, 1e-4
 """Weights on the size and on the roughness of phi, relative to its basis' mean square; the last
 where rates are estimated, whose few frames at the ends of activity would make phi wild."""
@@ -89,6 +91,8 @@ class Frames:
     """Recorded inputs, each a further column of every row."""
     drive: Float[Tensor, "frame neuron"] | None = None
     """Of multiplicative ones: sum_j W_ij psi_j as far as it is known, which they scale."""
+    kappa: Float[Tensor, " neuron"] | None = None
+    """Covariance of the noise of every state and its rate, if they share some."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -123,6 +127,20 @@ class Frames:
             columns = torch.cat([columns, more], 2)
         divisor = self.divisor(rows)
         return columns if isinstance(divisor, float) else columns / divisor[..., None]
+
+    def shared(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row column"]:
+        r"""Products of own columns with the noise that state and rate share.
+
+        .. math:: \langle \epsilon_i b_k(x_i) \rangle = \kappa_i \langle b_k'(x_i) \rangle
+        """
+        if self.kappa is None:
+            return torch.zeros(len(rows), self.n_own, dtype=torch.float64, device=self.x.device)
+        step = STEP * self.phi.unit
+        rise = (self.own(rows, step) - self.own(rows, -step)) / (2 * step)
+        divisor = self.divisor(rows)
+        if not isinstance(divisor, float):
+            rise = rise / divisor[..., None]
+        return self.kappa[rows, None] * rise.mean(0)
 
     @property
     def n_own(self) -> int:
@@ -166,8 +184,6 @@ def smoothness(equations: "Equations", device: torch.device) -> Float[Tensor, "c
 
 OmegaAt = Callable[[Float[Tensor, " time"]], Float[Tensor, "time neuron"]]
 """Input of all neurons at some times [tau]."""
-NoiseAt = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
-"""What is subtracted from rates at some activity [1/tau]."""
 DriveOf = Callable[[Float[Tensor, "frame neuron"]], Float[Tensor, "frame neuron"]]
 """From activity to what every neuron receives, sum_j W_ij psi_j."""
 
@@ -182,8 +198,8 @@ class Source:
     omega_at: OmegaAt | None = None
     """The input, if it is known."""
     mode: str | None = None
-    shared_noise: NoiseAt | None = None
-    """What the rate shares with the noise of activity, as a function of activity, if known."""
+    kappa: Float[Tensor, " neuron"] | None = None
+    """Covariance of the noise of every state and its rate, if they share some."""
     drive_of: DriveOf | None = None
     """What recorded inputs scale, if they are multiplicative, as far as it is known."""
 
@@ -247,8 +263,6 @@ class Source:
                 f"activity or rate of neuron {neuron} at frame {int(chosen[frame])} is not finite; "
                 f"{NOT_FINITE}"
             )
-        if self.shared_noise is not None:
-            rate = rate.double() - self.shared_noise(x)
         times = self.recording.times(chosen).to(x.device)
         omega = None if self.omega_at is None else self.omega_at(times)
         if omega is not None and self.mode == "multiplicative" and not omega.all():
@@ -259,6 +273,7 @@ class Source:
                 "or set training.solver: gradient"
             )
         frames = Frames(x, rate, self.phi, times, omega, self.mode, self.stiffness)
+        frames = replace(frames, kappa=self.kappa)
         if (series := self._series) is None:
             return frames
         drive = None if self.drive_of is None else self.drive_of(x)

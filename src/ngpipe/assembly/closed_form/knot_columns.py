@@ -119,12 +119,14 @@ class Columns:
         products: Float[Tensor, "row column column"],
     ) -> Moments:
         """Moments of the rows, the products of their own columns given."""
+        adjoint = self.adjoint(target)
         return Moments(
             self.crossed(sent).permute(2, 0, 1),
             sent.T @ target / len(sent),
             products,
-            self.adjoint(target),
+            adjoint,
             target.square().mean(0),
+            torch.zeros_like(adjoint),
         )
 
     def crossed(

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import moments, residual
+from ngpipe.assembly.closed_form.accumulate import missed, moments
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, RowFit, Rows
 from ngpipe.assembly.closed_form.spline import Spline
@@ -61,6 +61,11 @@ class Span:
     def n(self) -> int:
         """Number of functions."""
         return len(self.functions)
+
+    @property
+    def unit(self) -> float:
+        """Activity below which they may bend."""
+        return self.spline.unit
 
     def basis(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape function"]:
         """Values of all functions."""
@@ -119,14 +124,16 @@ class Sampled:
 
     def errors(self, span: Span | None) -> tuple[float, float]:
         """Mean residual of the rows with a span or the whole basis, here and on held-out frames."""
-        fit, held_out = self.fit, self.held_out
+        fit, held_out, moments = self.fit, self.held_out, self.moments
         if span is not None:
             padding = smoothness(replace(self.equations, phi=span), self.gram.moment.device)
-            fit = Rows(self.gram, self.rows, self._on(span), padding).solve()
+            moments = self._on(span)
+            fit = Rows(self.gram, self.rows, moments, padding).solve()
             held_out = replace(held_out, phi=span)
-        missed = residual(held_out, self.transfer, fit, self.rows).square().mean(0)
-        level = self.moments.target
-        return float((fit.mean_square / level).mean()), float((missed / level).mean())
+        beyond = missed(held_out, self.transfer, fit, self.rows)
+        here = fit.mean_square + 2 * (moments.shared * fit.own).sum(1)
+        level = moments.target
+        return float((here / level).mean()), float((beyond / level).mean())
 
     def _on(self, span: Span) -> Moments:
         """Moments with the functions of a span in the place of the basis."""
@@ -137,6 +144,7 @@ class Sampled:
             sent_own=m.sent_own @ f.T,
             own_own=f @ m.own_own @ f.T,
             own_target=m.own_target @ f.T,
+            shared=m.shared @ f.T,
         )
 
 

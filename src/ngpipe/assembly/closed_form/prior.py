@@ -157,7 +157,7 @@ class Prior:
                 torch.cat([crossed.T, own + level * padding], 1),
             ]
         )
-        right = torch.cat([moments.sent_target[left, one][:, 0], moments.own_target[one][0]])
+        right = torch.cat([moments.sent_target[left, one][:, 0], moments.own_aim[one][0]])
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if failed:
             raise DivergenceError(

@@ -185,16 +185,14 @@ class Problem:
             return self
         every = -(-len(self.everything) // NOISY_FRAMES)
         some = replace(self.everything.part(slice(None, None, every)), phi=fit.phi)
-        found = shared_noise(some, fit)
-        size = float(found.kappa.square().mean().sqrt())
+        return self.free_of(shared_noise(some, fit).kappa)
+
+    def free_of(self, kappa: Float[Tensor, " neuron"]) -> "Problem":
+        """The same, covariances of the noise of states and their rates known."""
+        size = float(kappa.square().mean().sqrt())
         self.report("noise shared by state and rate", size=size)
-
-        def without(equations: Equations) -> Equations:
-            if isinstance(equations, Source):
-                return replace(equations, shared_noise=found.at)
-            return replace(equations, rate=equations.rate.double() - found.at(equations.x))
-
-        return replace(self._changed(without), shared_noise=size)
+        freed = self._changed(lambda equations: replace(equations, kappa=kappa))
+        return replace(freed, shared_noise=size)
 
     def knowing(self, omega: KnottedInput) -> "Problem":
         """With an input that was found as if it were known."""

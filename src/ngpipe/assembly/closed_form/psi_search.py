@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer
 from ngpipe.assembly.closed_form.problem import Problem
+from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, JointSearch, Search
 
 START_BEND = 0.43
@@ -69,7 +70,36 @@ def _search(
     )
 
 
-def psi_of_sessions(problems: Sequence[Problem]) -> Fit:
+def mild(problems: Sequence[Problem], rough: Solution) -> list[float]:
+    r"""Ridges that cost W no more than noise does; the smallest one, if there are none.
+
+    A ridge r shrinks W along directions of little activity, and psi bends to make up for it, which
+    held-out frames hardly see in noise. The mean squared error of W is least at
+
+    .. math:: r = s^2 / (n \tau^2)
+
+    with residual variance s^2, n frames and weights of variance tau^2 (Hoerl & Kennard 1970).
+
+    Args:
+        problems: those of the sessions, or the one.
+        rough: a first solution.
+    """
+    problem, n = problems[0], sum(len(one.few) for one in problems)
+    spread, noise = (float(v.mean()) for v in (rough.weights.square(), rough.noise))
+    transfer = rough.transfers[0]
+    if len(transfer.group) > problem.recording.n_neurons:  # of which a session sees some
+        transfer = replace(transfer, group=problem.one_group)
+    sent = float(transfer.sent(problem.held_out.x).square().mean())
+    most = noise / max(n * spread * sent, 1e-300)
+    ridges = problem.settings.ridges
+    return [ridge for ridge in ridges if ridge <= most] or [ridges[-1]]
+
+
+def psi_of_sessions(
+    problems: Sequence[Problem],
+    start: Transfer | None = None,
+    ridges: Sequence[float] | None = None,
+) -> Fit:
     """One psi from several sessions that see some neurons each.
 
     Every session is a recording of its own: its rows of W are those from the neurons it sees to
@@ -77,11 +107,14 @@ def psi_of_sessions(problems: Sequence[Problem]) -> Fit:
 
     Args:
         problems: those of the sessions, that of most values first.
+        start: first guess of psi; a tanh by default.
+        ridges: in turn, the largest first; all of the config by default.
     """
     first = problems[0]
     searches = [_search(one, one.few, one.held_out, one.draw()) for one in problems]
     settings = first.settings
-    return JointSearch(searches).run(first_guess(first), settings.ridges, settings.iterations)
+    begun = first_guess(first) if start is None else start
+    return JointSearch(searches).run(begun, ridges or settings.ridges, settings.iterations)
 
 
 def finer_of_sessions(problems: Sequence[Problem], fit: Fit) -> Fit:

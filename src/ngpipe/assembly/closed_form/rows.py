@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.errors import DivergenceError
@@ -144,9 +144,22 @@ class Moments:
     own_own: Float[Tensor, "row column column"]
     own_target: Float[Tensor, "row column"]
     target: Float[Tensor, " row"]
+    shared: Float[Tensor, "row column"]
+    """The part of ``own_target`` that is noise, as that of a state which its rate shares."""
+
+    @property
+    def own_aim(self) -> Float[Tensor, "row column"]:
+        """What the own columns are to explain."""
+        return self.own_target - self.shared
 
     @classmethod
-    def of(cls, sent: Sent, own: Own, target: Float[Tensor, "frame row"]) -> "Moments":
+    def of(
+        cls,
+        sent: Sent,
+        own: Own,
+        target: Float[Tensor, "frame row"],
+        shared: Float[Tensor, "row column"] | None = None,
+    ) -> "Moments":
         """Moments of one stretch of frames."""
         n, (_, n_rows, columns) = len(sent), own.shape
         square = own.transpose(0, 1)
@@ -157,6 +170,7 @@ class Moments:
             square.mT @ square / n,
             (square.mT @ target.T[..., None])[..., 0] / n,
             target.square().mean(0),
+            own.new_zeros(n_rows, columns) if shared is None else shared,
         )
 
     def joined(self, before: "Moments | None", share: float) -> "Moments":
@@ -177,6 +191,10 @@ class RowFit:
     """d: coefficients of each row's own columns."""
     mean_square: Float[Tensor, " row"]
     """Mean squared residual."""
+
+    def some(self, mine: Bool[Tensor, " row"]) -> "RowFit":
+        """Some of the rows."""
+        return RowFit(self.weights[mine], self.own[mine], self.mean_square[mine])
 
     def predict(self, sent: Sent, own: Own) -> Float[Tensor, "frame row"]:
         """Prediction of the rows at other frames."""
@@ -241,12 +259,14 @@ class Rows:
     def aimed(
         self,
         sent_target: Float[Tensor, "pre row"],
-        own_target: Float[Tensor, "row column"] | None = None,
+        own_aim: Float[Tensor, "row column"] | None = None,
     ) -> "Rows":
         """The same equations with other products of target and what is sent, or own columns."""
         other = copy(self)
-        own = self.moments.own_target if own_target is None else own_target
-        other.moments = replace(self.moments, sent_target=sent_target, own_target=own)
+        other.moments = replace(self.moments, sent_target=sent_target)
+        if own_aim is not None:
+            nothing = torch.zeros_like(own_aim)
+            other.moments = replace(other.moments, own_target=own_aim, shared=nothing)
         other._aim()
         return other
 
@@ -276,7 +296,7 @@ class Rows:
         half = self.gram.halved(self.moments.sent_target)
         self.solved = self._allowed(half.T[:, None])[:, 0]
         eliminated = (self.eliminated @ self.solved[..., None])[..., 0]
-        self.right = self._together(self.moments.own_target - eliminated)
+        self.right = self._together(self.moments.own_aim - eliminated)
 
     def _together(self, values: Tensor) -> Tensor:
         """Every row's own, or the weighted sum over rows for each of them."""

@@ -117,7 +117,8 @@ def _blocks(
         seen = 0
         for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
             sent, own, target = transfer.sent(part.x), part.own(rows), part.target(rows)
-            now = [Moments.of(sent * u[:, None], own, target) for u in _series(problem, part)]
+            series, shared = _series(problem, part), part.shared(rows)
+            now = [Moments.of(sent * u[:, None], own, target, shared) for u in series]
             seen += len(part)
             if not total:
                 total = now
@@ -164,7 +165,7 @@ class _Row:
         padding = smoothness(equations, grams.device)
         own = first.own_own[one]
         self.own = own + level_of(own, padding) * padding
-        self.own_target, self.target = first.own_target[one], float(first.target[one])
+        self.own_aim, self.target = first.own_aim[one], float(first.target[one])
         self.padding = ridge * float(grams[0, 0].diagonal().mean())
         self.n = grams.shape[-1]
 
@@ -229,7 +230,7 @@ class _Row:
         aim[self.row] = 0
         upper = torch.cat([gram, crossed], 1)
         lower = torch.cat([crossed.T, self.own], 1)
-        return torch.cat([upper, lower]), torch.cat([aim, self.own_target])
+        return torch.cat([upper, lower]), torch.cat([aim, self.own_aim])
 
     def _with_inputs(self, here: _Point) -> tuple[Tensor, Tensor]:
         """The same with the columns u_k m, whose coefficients are g, to first order in it."""

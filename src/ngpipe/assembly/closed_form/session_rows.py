@@ -20,6 +20,7 @@ little. The more frames there are, the smaller is a.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,17 +63,26 @@ class Parts:
         known: Completion | None = None,
         shrinkage: float = 0.0,
     ) -> None:
-        self.shrinkage = shrinkage
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
         seen = [part.seen(n_neurons) for part in parts]
         self.completion = known or completion(seen, n_neurons + parts[0].n_inputs, ridge)
         senders = slice(1, 1 + n_neurons)
         self.predictions = [self.completion.prediction(s.members)[0][senders] for s in seen]
-        missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
+        self.missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
-        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
+        self._shrink(shrinkage)
+
+    def shrunk(self, a: float) -> "Parts":
+        """The same with another a."""
+        other = copy(self)
+        other._shrink(a)
+        return other
+
+    def _shrink(self, a: float) -> None:
+        self.shrinkage = a
+        self.grams = [c + a * v for c, v in zip(self.plain, self.missed, strict=True)]
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
@@ -175,7 +185,7 @@ class Block:
             matrix[here, n:, :n] += crossed.mT
             matrix[here, n:, n:] += w[:, None, None] * found.own_own
             right[here, :n] += w[:, None] * found.sent_target.T
-            right[here, n:] += w[:, None] * found.own_target
+            right[here, n:] += w[:, None] * found.own_aim
         return matrix, right
 
     def _mean_squares(self, found: Float[Tensor, "row unknown"]) -> Float[Tensor, "row session"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,11 +15,12 @@ from ngpipe.assembly.closed_form.evidence import PAIRS, ROWS, confirmed, diagnos
 from ngpipe.assembly.closed_form.problem import (
     HELD_OUT_FRAMES,
     NOISY_FRAMES,
+    NOISY_HELD_OUT,
     NOISY_ROWS,
     Problem,
 )
 from ngpipe.assembly.closed_form.psi_groups import types_of
-from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, psi_of_sessions
+from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, mild, psi_of_sessions
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.session_parts import (
     Part,
@@ -33,6 +35,10 @@ from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
 from ngpipe.errors import DivergenceError
 
+NEARLY_ALL = 0.95
+"""Neurons, as a share of those of the fullest session, from which a session sees most."""
+SHARES = (1.0, 0.3, 0.1, 0.03, 0.0)
+"""Shares of the largest shrinkage that are tried."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -50,10 +56,15 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
     if recording.shares_noise:
-        problems = [one.freed(_for(one, shared)) for one in problems]
+        kappa = _kappa(_parts(problem, shared), shared, recording.n_neurons)
+        problems = [one.free_of(kappa[_members(one)]) for one in problems]
         shared = psi_of_sessions(problems)
         problem = replace(problem, shared_noise=problems[0].shared_noise)
     earlier = _rows(problem, shared, final=False)
+    fewer = problem.settings.ridges if recording.exact else mild(problems, earlier)
+    if shared.ridge > fewer[0]:
+        shared = psi_of_sessions(problems, shared.transfer, fewer)
+        earlier = _rows(problem, shared, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
     _begin(problem, 2)
@@ -68,9 +79,16 @@ def _for_noise(problem: Problem, n_sessions: int) -> Problem:
     return replace(problem, few=few, n_rows=problem.n_rows * NOISY_ROWS)
 
 
-def _for(problem: Problem, fit: Fit) -> Fit:
-    """Psi of all, for the neurons of one session."""
-    return replace(fit, transfer=replace(fit.transfer, group=problem.one_group))
+def _members(problem: Problem) -> Int[Tensor, " seen"]:
+    """Neurons that the session of a problem sees."""
+    activity: Any = problem.recording.activity  # of one session
+    return activity.neurons
+
+
+def _parts(problem: Problem, fit: Fit) -> list[Part]:
+    """Equations of all sessions."""
+    transfer = replace(fit.transfer, group=problem.one_group)
+    return session_parts(problem.recording, _chosen(problem), fit.phi, transfer)
 
 
 def _begin(problem: Problem, part: int) -> None:
@@ -82,10 +100,11 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     recording = problem.recording
     everyone = torch.arange(recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    shrinkage = shrinkage_of(recording, fit.phi.n)
-    each = session_parts(recording, _chosen(problem), fit.phi, transfer)
-    each = _freed(each, fit, len(everyone)) if recording.shares_noise else each
-    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage)
+    each = _parts(problem, fit)
+    if recording.shares_noise:
+        each = _freed(each, _kappa(each, fit, len(everyone)))
+    most = shrinkage_of(recording, fit.phi.n)
+    parts = _shrunk(problem, Parts(each, len(everyone), fit.ridge), most)
     q = _inflation(parts, everyone) if final else 1.0
     wanted = uncertainty.typical(everyone, recording.n_neurons)
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
@@ -129,16 +148,50 @@ def _keep(solution: Solution, found: BlockFit, level: Float[Tensor, " row"]) -> 
     solution.noise[rows] = found.noise
 
 
-def _freed(parts: Sequence[Part], fit: Fit, n: int) -> list[Part]:
-    """The same without the noise that states share with rates."""
+def _kappa(parts: Sequence[Part], fit: Fit, n: int) -> Float[Tensor, " neuron"]:
+    """Covariance of the noise of every neuron's state and rate, from sessions that see most.
+
+    What a neuron gets from those that a session does not see hangs together with its own past.
+    """
+    most = max(len(part.members) for part in parts)
+    parts = [part for part in parts if len(part.members) >= NEARLY_ALL * most]
     sources = [part.equations for part in parts if isinstance(part.equations, Source)]
     both = zip(sources, parts, strict=True)
     found = [shared_noise(s, replace(fit, transfer=part.transfer)) for s, part in both]
-    found = pooled(found, [part.members for part in parts], n)
+    return pooled(found, [part.members for part in parts], n).kappa
+
+
+def _freed(parts: Sequence[Part], kappa: Float[Tensor, " neuron"]) -> list[Part]:
+    """The same without the noise that states share with rates."""
     return [
-        replace(part, equations=replace(source, shared_noise=noise.at))
-        for part, source, noise in zip(parts, sources, found, strict=True)
+        replace(part, equations=replace(part.equations, kappa=kappa[part.members]))
+        for part in parts
     ]
+
+
+def _shrunk(problem: Problem, parts: Parts, most: float) -> Parts:
+    """Parts with the shrinkage with which some rows predict held-out frames best."""
+    everyone = torch.arange(parts.n_neurons, device=problem.device)
+    rows = everyone[:: -(-len(everyone) // ROWS)]
+    held_out = _frames(problem, parts, problem.recording.selection_frames(NOISY_HELD_OUT))
+
+    def missed(a: float) -> float:
+        try:
+            found = [block.solve() for block in parts.shrunk(a).blocks(rows)]
+        except DivergenceError:
+            return float("inf")
+        total = 0.0
+        for k, frames in held_out:
+            for fit in found:
+                mine = torch.isin(fit.rows, parts.parts[k].members)
+                seen, own = fit.rows[mine], fit.fit.some(mine)
+                here = torch.searchsorted(parts.parts[k].members, seen)
+                square = parts.residual(k, frames, own, seen).square().mean(0)
+                square = square + 2 * (frames.shared(here) * own.own).sum(1)
+                total += float(square.sum()) * len(frames)
+        return total
+
+    return parts.shrunk(min((most * share for share in SHARES), key=missed))
 
 
 def _chosen(problem: Problem) -> Int[Tensor, " frame"]:

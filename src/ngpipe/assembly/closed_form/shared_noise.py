@@ -8,20 +8,22 @@ noise, and with smoothing also the drive noise that has just moved the neuron. W
     \langle\epsilon_i g(x_j)\rangle = 0
 
 (the first for any g, if that noise is small and Gaussian: Stein's lemma), least squares finds phi
-too shallow, and W with it: input and leak of a neuron nearly cancel. Subtracting
-:math:`\kappa_i s_i` from the rate helps, where s_i is the score of x_i given the others,
+too shallow, and W with it: input and leak of a neuron nearly cancel. The first is therefore taken
+out of the normal equations of phi_i. What kappa_i is follows from an instrument: activity of the
+neuron so long ago that it shares no frame with the estimate has nothing in common with epsilon
+(Bowden & Turkington, "Instrumental variables", 1984). Least squares misses y_i by
+:math:`\epsilon_i - \kappa_i s_i` in the mean, s_i the function of the form of the equations with
 
-.. math:: s_i = \sum_j b_{ij}(x_j), \qquad
-    \langle s_i g(x_i)\rangle = \langle g'(x_i)\rangle, \quad \langle s_i g(x_j)\rangle = 0
+.. math:: \langle s_i g(x_i)\rangle = \langle g'(x_i)\rangle, \quad \langle s_i g(x_j)\rangle = 0
 
-(Hyvarinen 2005, J. Mach. Learn. Res. 6:695). What is left has nothing in common with the state, and
-kappa follows from an instrument: activity of the neuron so long ago that it shares no frame with
-the estimate has nothing in common with epsilon (Bowden & Turkington, "Instrumental
-variables", 1984).
+Parts of the recording say how well kappa_i is known. Where it is not, as in a recording of many
+short pieces, it is drawn to the mean of all neurons (DerSimonian & Laird 1986, Controlled Clinical
+Trials 7:177).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,43 +31,43 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.chosen_frames import Equations, Source, Transfer
+from ngpipe.assembly.closed_form.chosen_frames import Source, Transfer
 from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
-from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.transfer import Fit
 
-STEP = 0.02
-"""Change of activity over which derivatives are taken, in units of splines."""
-FEWEST, MOST, COLUMNS = 4, 8, 2_000
-"""Functions of each neuron's activity in a score, and of all neurons together."""
-FRAMES = 3
-"""Frames for each of them, at least."""
-RIDGE = 1e-8
-"""Added to their mean products, relative to the diagonal."""
+PARTS = 20
+"""Parts of the recording that are compared."""
+TINY = 1e-30
+"""Next to nothing."""
 
 
 @dataclass(frozen=True)
 class SharedNoise:
-    """kappa s of all neurons, as a function of activity."""
+    """What tells kappa of all neurons."""
 
-    spline: Spline
-    score: Float[Tensor, "pre_and_basis neuron"]
-    missed: Float[Tensor, " neuron"]
-    """Sum over frames of residual times the neuron's own past."""
-    along: Float[Tensor, " neuron"]
+    missed: Float[Tensor, "neuron part"]
+    """Sums over frames of residual times the neuron's own past, in parts of the recording."""
+    along: Float[Tensor, "neuron part"]
     """The same of s as W and phi see it."""
 
-    @property
+    @cached_property
     def kappa(self) -> Float[Tensor, " neuron"]:
         """Covariance of the noise of state and rate [1/tau, activity squared].
 
-        0 where all stretches are too short to hold a past that shares no frame with the estimate.
+        0 where the recording is too short to hold a past that shares no frame with the estimate.
         """
-        return torch.where(self.along == 0, 0.0, -self.missed / self.along)
-
-    def at(self, x: Float[Tensor, "frame neuron"]) -> Float[Tensor, "frame neuron"]:
-        """What to subtract from the rate."""
-        return self.kappa * (self.spline.basis(x.double()).flatten(1) @ self.score)
+        missed, along, n = self.missed.sum(1), self.along.sum(1), self.missed.shape[1]
+        known = along != 0
+        if not known.any():
+            return torch.zeros_like(along)
+        own = -missed[known] / along[known]
+        left = self.missed[known] + own[:, None] * self.along[known]
+        variance = n / (n - 1) * left.square().sum(1) / along[known].square()
+        variance = variance.clamp_min(TINY * own.square().mean().clamp_min(TINY))
+        mean, between = _shared(own, variance)
+        kappa = mean.expand_as(along).clone()
+        kappa[known] += (own - mean) * between / (between + variance)
+        return kappa
 
 
 def shared_noise(source: Source, fit: Fit) -> SharedNoise:
@@ -82,58 +84,45 @@ def shared_noise(source: Source, fit: Fit) -> SharedNoise:
         both = normal.solve(), _fitted_score(source, normal)
         parts.append(_with_own_past(source, fit.transfer, rows, *both))
     missed, along = (torch.cat(sums) for sums in zip(*parts, strict=True))
-    columns = min(COLUMNS, len(source) // FRAMES)
-    n = max(FEWEST, min(MOST, columns // source.n_neurons))
-    phi: Any = source.phi  # before any span is known
-    spline = Spline(n, unit=phi.unit, reach=phi.reach)
-    return SharedNoise(spline, _score(source, spline), missed, along)
+    return SharedNoise(missed, along)
 
 
 def pooled(
     parts: Sequence[SharedNoise], members: Sequence[Int[Tensor, " seen"]], n: int
-) -> list[SharedNoise]:
-    """The same with one kappa of each neuron, from all sessions that see it.
+) -> SharedNoise:
+    """The same of each neuron from all sessions that see it.
 
     Args:
         parts: of every session.
         members: neurons that it sees.
         n: number of all neurons.
     """
-    both = parts[0].missed.new_zeros(2, n)
+    both = parts[0].missed.new_zeros(2, n, parts[0].missed.shape[1])
     for part, mine in zip(parts, members, strict=True):
         both[:, mine] += torch.stack([part.missed, part.along])
-    return [
-        replace(part, missed=both[0, mine], along=both[1, mine])
-        for part, mine in zip(parts, members, strict=True)
-    ]
+    return SharedNoise(*both)
 
 
-def _score(source: Source, spline: Spline) -> Float[Tensor, "pre_and_basis neuron"]:
-    """Coefficients of s_i on the basis functions of all neurons."""
-    n, step = source.n_neurons, STEP * spline.unit
-    moment: Any = 0
+def _shared(
+    values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Mean of all neurons' kappa, and its variance between neurons, from estimates with errors."""
+    weight = 1 / variances
+    total = weight.sum()
+    mean = (weight @ values) / total
+    spread = weight @ (values - mean).square() - (len(values) - 1)
+    between = (spread / (total - weight.square().sum() / total).clamp_min(TINY)).clamp_min(0)
+    weight = 1 / (1 / weight + between)
+    return (weight @ values) / weight.sum(), between
+
+
+def _fitted_score(source: Source, normal: Rows) -> RowFit:
+    """S of some rows: what has the product 0 with all that is sent, and with b that of b'."""
+    rows, one = normal.rows, torch.ones(source.n_neurons).to(normal.moments.target)
     slope: Any = 0
-    for part in source.stretches(3 * n * spline.n):
-        x = part.x.double()
-        columns = spline.basis(x).flatten(1)
-        moment = moment + columns.T @ columns / len(source)
-        rise = (spline.basis(x + step) - spline.basis(x - step)) / (2 * step)
-        slope = slope + rise.sum(0) / len(source)
-    moment.diagonal().add_(RIDGE * moment.diagonal().mean())
-    right = torch.block_diag(*slope[:, :, None])
-    return torch.cholesky_solve(right, torch.linalg.cholesky(moment))
-
-
-def _fitted_score(equations: Equations, normal: Rows) -> RowFit:
-    """Score of some rows: what has the product 0 with all that is sent, and with b that of b'."""
-    phi: Any = equations.phi  # before any span is known
-    step = STEP * phi.unit
-    slope: Any = 0
-    for part in equations.stretches(3 * len(normal.rows) * equations.n_own):
-        ahead, behind = (part.own(normal.rows, sign * step) for sign in (1.0, -1.0))
-        slope = slope + (ahead - behind).sum(0) / (2 * step * len(equations))
-    nothing = torch.zeros_like(normal.moments.sent_target)
-    return normal.aimed(nothing, slope).solve()
+    for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
+        slope = slope + part.shared(rows) * (len(part) / len(source))
+    return normal.aimed(torch.zeros_like(normal.moments.sent_target), slope).solve()
 
 
 def _with_own_past(
@@ -142,15 +131,17 @@ def _with_own_past(
     rows: Int[Tensor, " row"],
     fit: RowFit,
     score: RowFit,
-) -> tuple[Float[Tensor, " row"], Float[Tensor, " row"]]:
+) -> tuple[Float[Tensor, "row part"], Float[Tensor, "row part"]]:
     """Sums over frames of own past times what W and phi miss, and times s as they see it."""
     now, before = source.recording.with_past(source.chosen)
-    missed = along = fit.mean_square.new_zeros(len(rows))
-    width = source.n_neurons + len(rows) * (source.n_own + 4)
+    missed, along = fit.mean_square.new_zeros(2, PARTS, len(rows))
+    width, done = source.n_neurons + len(rows) * (source.n_own + 4), 0
     for part, past in source.beside(now, before, width):
         sent, own = transfer.sent(part.x), part.own(rows)
         early = past[:, rows].double()
         early = early - early.mean(0)
-        missed = missed + (early * (part.target(rows) - fit.predict(sent, own))).sum(0)
-        along = along + (early * score.predict(sent, own)).sum(0)
-    return missed, along
+        belongs = torch.arange(done, done + len(part), device=early.device) * PARTS // len(now)
+        missed.index_add_(0, belongs, early * (part.target(rows) - fit.predict(sent, own)))
+        along.index_add_(0, belongs, early * score.predict(sent, own))
+        done += len(part)
+    return missed.T, along.T

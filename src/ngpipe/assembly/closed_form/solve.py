@@ -12,7 +12,7 @@ from ngpipe.assembly.closed_form.evidence import confirmed
 from ngpipe.assembly.closed_form.prior import Prior, column_signs
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.psi_groups import Groups, grouped, merged
-from ngpipe.assembly.closed_form.psi_search import finer, first_guess, searched
+from ngpipe.assembly.closed_form.psi_search import finer, first_guess, mild, searched
 from ngpipe.assembly.closed_form.scaled_rows import scaled_rows
 from ngpipe.assembly.closed_form.session_solve import rows_of_sessions
 from ngpipe.assembly.closed_form.solution import Solution
@@ -135,7 +135,7 @@ def _first(problem: Problem) -> tuple[Problem, Fit]:
     rough = all_rows(problem, [shared], problem.one_group, final=True)
     told: Any = rough.diagnosis
     larger = problem.for_noise(told)
-    start, ridges = first_guess(larger), _mild(larger, rough)
+    start, ridges = first_guess(larger), mild([larger], rough)
     for _ in range(ROUNDS if problem.recording.shares_noise else int(larger is not problem)):
         problem = larger.freed(shared)
         shared = _searched(problem, start, ridges)
@@ -143,28 +143,11 @@ def _first(problem: Problem) -> tuple[Problem, Fit]:
     return problem, shared
 
 
-def _searched(problem: Problem, start: Transfer, mild: list[float]) -> Fit:
+def _searched(problem: Problem, start: Transfer, fewer: list[float]) -> Fit:
     """Psi with the ridge that held-out frames choose, or a mild one, if theirs is none."""
     rows = problem.draw()
     found = searched(problem, start, rows, problem.settings.ridges)
-    return found if found.ridge <= mild[0] else searched(problem, found.transfer, rows, mild)
-
-
-def _mild(problem: Problem, rough: Solution) -> list[float]:
-    r"""Ridges that cost W no more than noise does; the smallest one, if there are none.
-
-    A ridge r shrinks W along directions of little activity, and psi bends to make up for it, which
-    held-out frames hardly see in noise. The mean squared error of W is least at
-
-    .. math:: r = s^2 / (n \tau^2)
-
-    with residual variance s^2, n frames and weights of variance tau^2 (Hoerl & Kennard 1970).
-    """
-    spread, noise = (float(v.mean()) for v in (rough.weights.square(), rough.noise))
-    sent = float(rough.transfers[0].sent(problem.held_out.x).square().mean())
-    most = noise / max(len(problem.few) * spread * sent, 1e-300)
-    ridges = problem.settings.ridges
-    return [ridge for ridge in ridges if ridge <= most] or [ridges[-1]]
+    return found if found.ridge <= fewer[0] else searched(problem, found.transfer, rows, fewer)
 
 
 def _first_input(problem: Problem, groups: Groups, shared: Fit) -> tuple[Problem, Groups]:

@@ -31,6 +31,10 @@ class Basis(Protocol):
     def n(self) -> int:
         """Number of functions."""
 
+    @property
+    def unit(self) -> float:
+        """Activity below which functions may bend."""
+
     def basis(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape basis"]:
         """Values of all functions."""
 
@@ -49,7 +53,8 @@ class Spline:
 
     def __init__(self, n: int, *, unit: float, reach: float) -> None:
         self.n: int = n
-        self.unit, self.reach = unit, reach
+        self.unit: float = unit
+        self.reach = reach
         self.half = math.asinh(reach / unit)
         self.spacing = 2 * self.half / (n - 3)
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_and_moments, residual
+from ngpipe.assembly.closed_form.accumulate import gram_and_moments, missed
 from ngpipe.assembly.closed_form.chosen_frames import (
     Equations,
     Frames,
@@ -206,8 +206,9 @@ class Search:
         shared = 1 / self.level if self.one_phi else None
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        penalised = fit.mean_square + gram.padding * fit.weights.square().sum(1)
-        loss, objective = (float((v / self.level).mean()) for v in (fit.mean_square, penalised))
+        square = fit.mean_square + 2 * (found.shared * fit.own).sum(1)
+        penalised = square + gram.padding * fit.weights.square().sum(1)
+        loss, objective = (float((v / self.level).mean()) for v in (square, penalised))
         return _State(transfer, loss, objective, rows, fit)
 
     def _mean_squares(self) -> Float[Tensor, " row"]:
@@ -265,8 +266,8 @@ class Search:
 
     def held_out_loss(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
-        missed = residual(self.held_out, state.transfer, state.fit, self.rows)
-        return float((missed.square().mean(0) / self.level).mean())
+        left = missed(self.held_out, state.transfer, state.fit, self.rows)
+        return float((left / self.level).mean())
 
 
 @dataclass
