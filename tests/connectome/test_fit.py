@@ -97,6 +97,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(W, inputs, table, tmp_p
     same_bytes(whole, resumed)  # with the parameters kept
 
 
+@pytest.mark.slow
 def test_a_state_is_a_copy(W, inputs, table):
     run = started(W, inputs, table)
     run.advance()

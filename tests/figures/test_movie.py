@@ -26,10 +26,13 @@ FIGURES = {
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """The movie of the synthetic experiment; shared, so only to be read."""
-    path = tmp_path_factory.mktemp("movie") / "m.gif"
-    movie.save(material("input_movie"), path)
-    return path
+    """The movie of the synthetic experiment, by its step; shared, so only to be read."""
+    path = tmp_path_factory.mktemp("movie")
+    parts = material("input_movie")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(materials, "load", lambda *_: parts)
+        step.run(parts.spec, parts.style, path, path / "still", key="k" * 64)
+    return path / "still.gif"
 
 
 def frames_of(path) -> list[np.ndarray]:
@@ -88,14 +91,11 @@ def test_brightness_follows_the_truth_on_the_left_and_the_estimate_on_the_right(
     )
 
 
-def test_the_step_writes_the_movie_and_its_manifest(tmp_path, monkeypatch):
-    parts = material("input_movie")
-    monkeypatch.setattr(materials, "load", lambda *_: parts)
-    step.run(parts.spec, parts.style, tmp_path, tmp_path / "still", key="k" * 64)
-    manifest = json.loads((tmp_path / "still.movie.json").read_text())
-    assert manifest["files"] == {"still.gif": hashing.file_digest(tmp_path / "still.gif")}
+def test_the_step_writes_the_movie_and_its_manifest(written):
+    manifest = json.loads(written.with_name("still.movie.json").read_text())
+    assert manifest["files"] == {"still.gif": hashing.file_digest(written)}
     assert (manifest["stage"], manifest["key"]) == ("movie", "k" * 64)
-    assert {p.name for p in tmp_path.iterdir()} == {"still.gif", "still.movie.json"}
+    assert {p.name for p in written.parent.iterdir()} == {"still.gif", "still.movie.json"}
 
 
 def test_a_movie_has_a_key_of_its_own_that_reaches_the_figure(study, monkeypatch):

@@ -194,7 +194,7 @@ def test_an_input_that_was_not_recorded_cannot_be_given(shown, tmp_path):
         recordings.load(tmp_path / "simulation.zarr", cfg, torch.device("cpu"))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -102,7 +102,7 @@ def test_tables_in_memory(tmp_path, drawn):
         assert loaded.indices("group", group).tolist() == [groups.index(group)]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".feather"])
 @few
 @given(circuits(objects=False))
