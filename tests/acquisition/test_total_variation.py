@@ -89,7 +89,6 @@ def test_without_noise_the_state_is_the_signal():
     assert found.rate_noise.tolist() == [0] * N
 
 
-@pytest.mark.slow
 def test_frames_far_apart_hardly_share_a_measured_frame():
     x, _ = in_pieces()
     y = x + SD * RNG(2).normal(size=x.shape)

@@ -97,7 +97,6 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(W, inputs, table, tmp_p
     same_bytes(whole, resumed)  # with the parameters kept
 
 
-@pytest.mark.slow
 def test_a_state_is_a_copy(W, inputs, table):
     run = started(W, inputs, table)
     run.advance()
@@ -290,7 +289,6 @@ def test_patience_ends_a_run(W, inputs, halfway):
         assert len(errors) == errors.argmin() + 1 + 4 < 20
 
 
-@pytest.mark.slow
 def test_start_and_best_epoch_come_with_the_state(W, inputs, halfway):
     """Saved after the best epoch, resumed by a network that has other parameters."""
     options = MIXED | PASSING | {"penalty": 0.5}

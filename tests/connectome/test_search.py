@@ -122,7 +122,6 @@ def test_penalties_shrink_the_stimulus_and_custom_ones_apply(model):
     assert outs[-1] == pytest.approx(0.01 * np.abs(out).sum(), abs=1e-6)
 
 
-@pytest.mark.slow
 def test_normalised_gradients_reach_through_many_layers(rng):
     model = MultilayeredNetwork(weights(rng, scale=0.3), [0, 1], 20)
     wanted = TargetActivation({15: {5: 0.5}})

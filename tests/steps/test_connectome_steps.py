@@ -327,7 +327,6 @@ class TestControl:
         found = opened(copy, "control")
         np.testing.assert_allclose(found["null"].values, [found["value"].values] * 2, rtol=1e-5)
 
-    @pytest.mark.slow
     def test_nulls_are_made_anew_unless_told_otherwise(self, finished, copy, targets):
         kept = {"model": "degree_and_sign", "draws": 4, "redo": False}
         run(experiment(targets, control=kept), copy, "control")

@@ -128,7 +128,6 @@ def test_every_series_is_shown_also_beside_one_that_cannot_be_used(values, capsy
     assert source["series"] == "dff"
 
 
-@pytest.mark.slow
 def test_the_picture_is_drawn_but_never_over_somebody_elses(values, capsys):
     name = text(values)
     assert "quick look: a.csv.look.png" in shown(name, capsys)

@@ -194,7 +194,6 @@ def test_a_simulation_has_the_key_of_its_config(here):
     assert step("recover") == 1
 
 
-@pytest.mark.slow
 def test_an_earlier_simulation_is_a_recording_unless_it_was_planned_with(here):
     shutil.rmtree(RUN)
     assert step("simulate") == 0

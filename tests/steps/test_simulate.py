@@ -398,7 +398,6 @@ class TestSeeds:
         assert one == digest(tmp_path, run, "again", noise=noise)
         assert one == hashing.tree_digest(tmp_path / "again" / "simulation.zarr")
 
-    @pytest.mark.slow
     def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
         dale = {"kind": "gaussian", "excitatory": 0.75}
         changes = {"n_neurons": 48, "connectivity": dale, "noise": 0.5}

@@ -114,7 +114,6 @@ def test_files_of_tables(tmp_path, suffix, drawn):
     assert labels(found.neurons["group"]).tolist() == labels(neurons["group"]).tolist()
 
 
-@pytest.mark.slow
 @few
 @given(circuits(objects=False), st.booleans())
 def test_sheets(tmp_path, drawn, with_sums):

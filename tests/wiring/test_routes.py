@@ -199,7 +199,6 @@ def connects(found: Paths) -> bool:
 
 
 class TestPruned:
-    @pytest.mark.slow
     @few_examples
     @given(st.integers(0, 999), st.integers(2, 4), st.sampled_from(["id", "cell_type"]))
     def test_what_is_left_connects_and_stays_when_pruned_again(self, seed, hops, by):

@@ -240,7 +240,6 @@ def test_a_ridge_too_small_ends_the_path():
         s.run(system.transfer, [1e-30], 2)
 
 
-@pytest.mark.slow
 def test_under_noise_a_small_fall_of_the_loss_is_worth_another_step():
     system = exact(1, n_frames=6000, noise=8.0)
     start = system.transfer.spline.fit(lambda x: torch.tanh(x / 4), like=system.phi)

@@ -45,7 +45,6 @@ def test_errors_are_those_of_repeated_recordings():
     assert torch.equal(errors[0].diagonal(), torch.zeros(16).double())
 
 
-@pytest.mark.slow
 def test_a_ridge_counts_as_error():
     """Over systems with normal weights: what the ridge takes away is in the error."""
     system, ridge, squares = exact(1), 0.3, []
