@@ -1,4 +1,8 @@
-"""Fixtures of all tests. Nothing of ngpipe is imported up here: its types are to be checked."""
+"""Fixtures of all tests.
+
+Nothing of ngpipe is imported up here: its types are to be checked. Nor is torch, as this is also
+read by the process that only hands tests to others.
+"""
 
 import gc
 import os
@@ -9,16 +13,18 @@ from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import quick_cases
-import torch
 import type_checks
 import yaml
 from hypothesis import settings
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    import torch
+
 type_checks.install()
 gc.disable()  # until all tests are collected
 metadata.version = cache(metadata.version)  # every manifest names nine
@@ -58,8 +64,10 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
+def generator() -> "torch.Generator":
     """Source of random tensors, the same in every run."""
+    import torch
+
     return torch.Generator().manual_seed(20_260_214)
 
 

@@ -332,7 +332,7 @@ class TestNames:
 
         return found
 
-    @pytest.mark.quick(10)
+    @pytest.mark.quick(4)
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [
@@ -409,6 +409,7 @@ class TestNames:
         assert found["ngpipe.errors"] == {"StoreError", "NgpipeError"}
         assert found["ngpipe.below"] == {"StoreError"}
 
+    @pytest.mark.quick(3)
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [
@@ -658,7 +659,7 @@ def some_of(stage: str, change: Callable[..., object], count: int) -> dict[str, 
 
 
 class TestMutations:
-    @pytest.mark.quick(8)
+    @pytest.mark.quick(4)
     @pytest.mark.parametrize("change", BEHAVIOUR)
     @pytest.mark.parametrize("stage", STAGES)
     def test_changed_behaviour_changes_the_key(self, stage, change, edited):

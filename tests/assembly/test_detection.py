@@ -17,6 +17,7 @@ def mixture(share: float, width: float, seed: int = 0):
     return weights + width * rng.normal(size=N), present
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
 @pytest.mark.parametrize("width", [1.0, 1.4, 2.5])
 def test_false_calls_stay_at_their_rate(share, width):

@@ -93,6 +93,7 @@ def test_the_true_model_forecasts_what_follows():
     np.testing.assert_allclose(found["lead"], DT * np.arange(1, 16))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("blocks", [False, True])
 def test_forecasts_stay_in_held_out_frames_of_one_stretch(blocks):
     parts = (range(0, 380), range(390, 930), range(940, 1400))

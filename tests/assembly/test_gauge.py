@@ -121,6 +121,7 @@ def test_the_offset_of_psi_is_free(recording, sees, mode):
     assert_same(recovered(model, recording), recovered(other, recording))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("sees", ["activity", "pair"])
 def test_the_scale_of_a_multiplicative_input_is_free(recording, sees):
     """Omega_i -> s Omega_i with W_i. -> W_i. / s: for all driven neurons, and for each of them."""

@@ -32,7 +32,7 @@ def jacobian(model: AssemblyGNN, x: torch.Tensor, t: float = 1.0) -> torch.Tenso
     return torch.autograd.functional.jacobian(lambda v: model(t, v), x)
 
 
-@pytest.mark.quick
+@pytest.mark.quick(2)
 @every_psi
 @every_input
 def test_the_rate_is_the_sum_over_edges(sees, kind):

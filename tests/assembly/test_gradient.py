@@ -156,6 +156,7 @@ def test_resuming_gives_the_bits_of_an_unbroken_run(case, unbroken, stop):
     assert [r.terms for r in tail] == [r.terms for r in records if r.step > stop]
 
 
+@pytest.mark.quick(1)
 def test_the_model_with_the_lowest_held_out_loss_is_the_result(case, unbroken, trained):
     """Its loss is that of the exact model at the selection frames, each at its own time."""
     recording, _ = case

@@ -75,7 +75,7 @@ class TestFeedforward:
         np.testing.assert_allclose(found.excitatory[0], mean, rtol=1e-9)
         assert float(found.stepped_from[0]) == 0
 
-    @pytest.mark.quick
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.5, 2.0])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_layers_of_random_weights_in_any_order(self, rng, strength, dtype):

@@ -147,6 +147,7 @@ class TestPairs:
             alone = connectomes(observed, experiment({name: CONDITIONS[name]}, runs=later))
             assert alone[name, 1].digest() == drawn[name, 1].digest()
 
+    @pytest.mark.quick(1)
     def test_the_same_done_under_two_names_is_the_same(self, observed, draws):
         twice = {"one": {"shuffle": "degree"}, "two": {"shuffle": "degree", "remove": "weaker"}}
         cfg = experiment({**twice, "three": {"remove": "weaker"}}, runs={"draws": draws})
@@ -267,7 +268,7 @@ class TestEdges:
         assert {weights.shape for weights in made.values()} == {(n, n)}
         assert np.array_equal(made["observed", 0], dense(small).astype(float) / 150_000)
 
-    @pytest.mark.quick(1)
+    @pytest.mark.slow
     @pytest.mark.parametrize("draws", DRAWS)
     def test_the_last_seeds_there_are(self, observed, draws):
         runs = {"seed": 2**31 - 1, "draws": draws}

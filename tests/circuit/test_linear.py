@@ -140,6 +140,7 @@ def small_dense(rng, n, radius):
 
 
 class TestGuard:
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("balance", [2.0, 4.0])
     def test_it_steps_from_where_a_unit_first_rectifies(self, rng, balance):
         made = small_circuit(rng, parameters=replace(NOTEBOOK, balance=balance))

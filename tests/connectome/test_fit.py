@@ -289,7 +289,6 @@ def test_patience_ends_a_run(W, inputs, halfway):
         assert len(errors) == errors.argmin() + 1 + 4 < 20
 
 
-@pytest.mark.slow
 def test_start_and_best_epoch_come_with_the_state(W, inputs, halfway):
     """Saved after the best epoch, resumed by a network that has other parameters."""
     options = MIXED | PASSING | {"penalty": 0.5}

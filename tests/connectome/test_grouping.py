@@ -36,6 +36,7 @@ def by_definition(table, pre, post, middle, connected, outprop, combining):
     return found
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("combining", COMBINE)
 def test_weights_are_those_of_the_definition(rng, combining):
     ends, layer = rng.integers(0, 6, (2, 40)), rng.integers(1, 4, 40)

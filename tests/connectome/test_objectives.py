@@ -42,6 +42,7 @@ def by_hand(layers, members, shown, how=np.mean):
 B = [1, 5, 9]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("who", "members"),
     [(7, [7]), ("b", B), ([7, 2], [2, 7]), (["b", 5, 2], [1, 2, 5, 9]), (np.array([7, 2]), [2, 7])],

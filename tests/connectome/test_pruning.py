@@ -56,6 +56,7 @@ def index_of(table):
     return [] if table is None else sorted(table.index)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_only_edges_on_a_path_stay(rng, layers):
     for _ in range(5):

@@ -57,6 +57,7 @@ class TestGenerate:
         assert np.abs(moving.mean(axis=0)).max() < 1e-6
         assert np.median(moving.std(axis=0)) > 0.5
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("n_inputs", [1024, 2500])
     def test_grey_values_are_spread_evenly(self, n_inputs):
         """A uniform variable has a standard deviation of 0.29 of its range."""

@@ -203,7 +203,7 @@ def row(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table[np.logical_and.reduce([known[key] == value for key, value in where.items()])]
 
 
-@pytest.mark.quick
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("kind", [k for k, one in KINDS.items() if one.system == "circuit"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_panel_says_its_source_and_all_its_text_is_legible(material, kind, wide):

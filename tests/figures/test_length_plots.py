@@ -83,6 +83,7 @@ def test_a_picture_a_length_has_the_values_of_the_table(inprop):
     assert not any(written for *_, written in pictures(few).values())
 
 
+@pytest.mark.slow
 def test_colours_mean_the_same_in_all_pictures(inprop):
     figure = conn_by_path_length_heatmap(inprop, SOURCES, TARGETS, 3, TYPES, TYPES, figsize=(9, 4))
     norms = [ax.images[0].norm for ax in figure.axes if ax.images]

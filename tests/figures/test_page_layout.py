@@ -172,4 +172,4 @@ def test_losses_of_different_problems_are_not_joined():
 def test_a_recording_of_elsewhere_needs_no_attributes_of_ours():
     bare = material("activity").simulation[["activity"]].drop_attrs()
     for kind in ("activity", "phi", "latents"):
-        compose.panel_figure(material(kind, simulation=bare))
+        axes_of(material(kind, simulation=bare))

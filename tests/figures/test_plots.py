@@ -103,6 +103,7 @@ class TestByColumn:
 
 
 class TestTimeseries:
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize(
         ("slider", "panels", "inside"),
         [
@@ -168,6 +169,7 @@ class TestTimeseries:
         assert not clipped(figure)
         assert not overlapping(texts(figure))
 
+    @pytest.mark.slow
     def test_the_table_is_not_changed(self):
         table = series()
         before = table.copy()

@@ -14,8 +14,8 @@ RECORDED = (*ESTIMATES, "prediction_baselines", "halves", "diagnosis", "spectrum
 
 
 def words(kind: str, **changes) -> str:
-    figure = compose.panel_figure(material(kind, **changes))
-    return " ".join(t.get_text() for t in texts(figure)).replace("\N{NO-BREAK SPACE}", " ")
+    ax = axes_of(material(kind, **changes))
+    return " ".join(t.get_text() for t in texts(ax.figure)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("kind", RECORDED)
@@ -135,6 +135,7 @@ def test_the_diagnosis_says_what_the_data_do_not_identify_and_what_they_do():
     assert "error 1 % of the variance; best baseline (linear autoregression) 10 %" in text
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("identified", "said"),
     [("yes", "These data identify W"), ("unknown", "unknown whether these data identify W")],

@@ -8,7 +8,7 @@ from ngpipe.figures.drawing.style import new_figure, styled
 from ngpipe.figures.drawing.ticks import log_axis
 
 
-@pytest.mark.quick
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("high", [1.3, 3.0, 15.0, 60.0, 1e3, 1e9, 1e15])
 @pytest.mark.parametrize("low", [0.05, 3e-6, 20.0])
 def test_ticks_are_there_and_apart(low, high):

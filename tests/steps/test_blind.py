@@ -186,7 +186,6 @@ def test_the_model_file_rebuilds_the_field(hidden):
     assert np.all(recovery["external_input"].values > 0)
 
 
-@pytest.mark.slow
 def test_an_input_that_was_not_recorded_cannot_be_given(shown, tmp_path):
     without_truth(shown / "simulation.zarr", tmp_path / "simulation.zarr")
     cfg = with_hidden_input().training.model_copy(update={"input": "known"})
@@ -194,7 +193,7 @@ def test_an_input_that_was_not_recorded_cannot_be_given(shown, tmp_path):
         recordings.load(tmp_path / "simulation.zarr", cfg, torch.device("cpu"))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

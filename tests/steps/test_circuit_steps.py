@@ -274,6 +274,7 @@ class TestRespond:
                 np.testing.assert_allclose(found[kind][at], expected[kind][0], atol=1e-10)
             assert float(found.eigenvalue[at]) == pytest.approx(float(expected.eigenvalue[0]))
 
+    @pytest.mark.slow
     def test_a_point_of_a_sweep_is_an_experiment_with_that_value(self, finished, wired):
         run(experiment(sweep={}, network={"gain": 0.01, "probability": 0.4}), wired, "respond")
         alone, swept = opened(wired), opened(finished)

@@ -199,7 +199,7 @@ def received(found: Mapping, kinds: list[dict]) -> np.ndarray:
 
 
 class TestInput:
-    @pytest.mark.quick
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize("mode", ["multiplicative", "additive"])
     @pytest.mark.parametrize("name", INPUTS)
     def test_the_store_explains_the_drift(self, run, name, mode):
@@ -265,7 +265,7 @@ class TestInput:
         assert np.hypot(*(position[:5] - 0.5).T).max() < 0.5
         assert np.hypot(*(position[5:] - simulate.DISC_CENTRE).T).max() < 0.5
 
-    @pytest.mark.quick(1)
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["movie", "oscillation"])
     def test_all_neurons_may_be_driven(self, run, kind):
         found = run(n_neurons=9, input={"kind": kind, "n_inputs": 9})
@@ -307,6 +307,7 @@ class TestInput:
         both = movie["activity"].values[:100], still["activity"].values[40:140]
         np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     def test_with_one_the_burn_in_is_that_of_an_assembly_without_input(self, run):
         found = run(input=MOVIE | {"burn_in_input": "one"}, burn_in=40)
         free = run("free", burn_in=40)
@@ -397,7 +398,6 @@ class TestSeeds:
         assert one == digest(tmp_path, run, "again", noise=noise)
         assert one == hashing.tree_digest(tmp_path / "again" / "simulation.zarr")
 
-    @pytest.mark.slow
     def test_shuffled_types_leave_all_else_as_drawn(self, run, tmp_path):
         dale = {"kind": "gaussian", "excitatory": 0.75}
         changes = {"n_neurons": 48, "connectivity": dale, "noise": 0.5}

@@ -45,7 +45,7 @@ def plain() -> np.ndarray:
     return recorded()["activity"].values.astype("float64")
 
 
-@pytest.mark.quick
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("where", [slice(390, 395), slice(399, 400), slice(0, 3), slice(100, 101)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_absent_values_are_left_out_wherever_they_are(where, value, tmp_path):
@@ -126,6 +126,7 @@ def test_neurons_of_which_nothing_can_be_learned_are_named_for_both_solvers(
         with_values(values, tmp_path, cfg)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("dtype", ["complex64", "bool", "U8", "datetime64[ns]"])
 def test_activity_is_real_numbers(dtype, tmp_path):
     values = (plain() > 0).astype("int64").astype(dtype)

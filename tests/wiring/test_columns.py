@@ -232,6 +232,7 @@ class TestWhere:
 
 
 class TestGroups:
+    @pytest.mark.quick
     @pytest.mark.parametrize("dtype", ["int64", "Int64", "uint8", "float64", "object", "category"])
     @pytest.mark.parametrize("value", [20, 20.0, "20", np.int8(20)])
     def test_a_group_is_named_by_the_text_a_user_sees(self, dtype, value):

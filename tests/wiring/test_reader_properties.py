@@ -80,6 +80,7 @@ SAVERS = {
 }
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("name", SAVERS)
 @at_most(8)
 @given(edges=EDGES)
@@ -108,6 +109,7 @@ def numbers(path: Path, matrix: np.ndarray) -> Path:
     return path.with_suffix(".csv")
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("rows", ["post", "pre"])
 @pytest.mark.parametrize("save", [matlab, market, numbers])
 @at_most(8)

@@ -102,7 +102,7 @@ def test_tables_in_memory(tmp_path, drawn):
         assert loaded.indices("group", group).tolist() == [groups.index(group)]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".feather"])
 @few
 @given(circuits(objects=False))
@@ -114,7 +114,6 @@ def test_files_of_tables(tmp_path, suffix, drawn):
     assert labels(found.neurons["group"]).tolist() == labels(neurons["group"]).tolist()
 
 
-@pytest.mark.slow
 @few
 @given(circuits(objects=False), st.booleans())
 def test_sheets(tmp_path, drawn, with_sums):

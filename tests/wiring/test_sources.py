@@ -70,6 +70,7 @@ class TestWorm:
         assert found.origin.counts["edges_not_selected"] == 1
         assert found.unit == "sections"
 
+    @pytest.mark.slow
     def test_both_kinds_of_file_say_the_same(self, worm_file, cect_file):
         assert named.celegans(worm_file).digest() == named.celegans(cect_file).digest()
 

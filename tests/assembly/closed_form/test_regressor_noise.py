@@ -96,7 +96,6 @@ def test_held_out_frames_refuse_noise_that_is_not_there() -> None:
     assert slope(rows_of(problem, gram)[1].weights) == pytest.approx(1, abs=0.001)
 
 
-@pytest.mark.slow
 def test_standard_errors_hold_with_noise_in_both() -> None:
     problem = measured(SIGMA, SIGMA)
     fit = true_psi(problem)

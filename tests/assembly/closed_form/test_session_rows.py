@@ -122,6 +122,7 @@ def test_standard_errors_cover():
     assert 0.85 < float((z.abs() < 1.96).double().mean()) <= 1.0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("unit", [1.0, 1e4])
 def test_an_input_that_moves_an_unseen_sender_is_not_taken_for_it(unit):
     """Neuron 0 follows an input, which drives all neurons too, and the second session lacks it."""
