@@ -74,10 +74,24 @@ def test_a_learning_curve_scores_every_snapshot(weights):
     noise = np.random.default_rng(1).normal(size=weights.shape)
     history = np.stack([weights + noise, weights + 0.1 * noise, weights])
     snapshots = xr.DataArray(history, dims=("step", "post", "pre"), coords={"step": [10, 20, 30]})
-    table = connectivity.learning_curve(snapshots, matrix(weights))
+    table = connectivity.learning_curve(snapshots, matrix(weights), matrix(weights))
     assert table["step"].tolist() == [10, 20, 30]
     assert table["r2"].is_monotonic_increasing
     assert table["r2"].iloc[-1] == pytest.approx(1)
+
+
+def test_a_learning_curve_ends_at_the_recovered_connectivity(weights):
+    """Receivers and senders in training have scales of their own, which recovery takes out."""
+    rng = np.random.default_rng(2)
+    gauge = np.outer(rng.uniform(0.3, 3, len(weights)), rng.uniform(0.3, 3, len(weights)))
+    recovered = weights + 0.1 * rng.normal(size=weights.shape)
+    history = np.stack([gauge * (recovered + rng.normal(size=weights.shape)), gauge * recovered])
+    snapshots = xr.DataArray(history, dims=("step", "post", "pre"), coords={"step": [1, 2]})
+    table = connectivity.learning_curve(snapshots, matrix(recovered), matrix(weights))
+    expected = value(connectivity.score(matrix(recovered), matrix(weights)), "connectivity", "r2")
+    assert table["r2"].iloc[-1] == pytest.approx(expected, abs=1e-6)
+    assert table["r2"].iloc[0] < 0.8 * expected
+    assert table["slope"].iloc[-1] == pytest.approx(1, abs=0.05)
 
 
 def labels(values) -> xr.DataArray:

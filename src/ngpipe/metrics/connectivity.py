@@ -16,6 +16,10 @@ LEVELS = (50, 90, 95)
 """Nominal coverage of the intervals that are scored [%]."""
 
 
+TURNS = 20
+"""Times that factors of receivers and of senders are worked out from one another."""
+
+
 def score(estimate: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
     """Compare two ``(post, pre)`` matrices over the off-diagonal entries that are known."""
     pair = known(estimate, truth)
@@ -109,10 +113,33 @@ def score_connected(connected: xr.DataArray, truth: xr.DataArray) -> pd.DataFram
     return scores("connected", values, len(true))
 
 
-def learning_curve(snapshots: xr.DataArray, truth: xr.DataArray) -> pd.DataFrame:
-    """Score W(step) with dims ``(step, post, pre)``: columns ``step, r2, slope, r2_identity``."""
-    table = [{"step": int(w["step"]), **agreement(*known(w, truth))} for w in snapshots]
+def learning_curve(
+    snapshots: xr.DataArray, recovered: xr.DataArray, truth: xr.DataArray
+) -> pd.DataFrame:
+    """Score W(step) with dims ``(step, post, pre)``: columns ``step, r2, slope, r2_identity``.
+
+    W during training has whatever scale psi and the input have. The factors of receivers and of
+    senders by which the last W became the recovered one, its gauge, are those of all steps.
+    """
+    factors = _gauge(snapshots.isel(step=-1), recovered)
+    table = [{"step": int(w["step"]), **agreement(*known(w * factors, truth))} for w in snapshots]
     return pd.DataFrame(table)
+
+
+def _gauge(before: xr.DataArray, after: xr.DataArray) -> xr.DataArray:
+    """r_i c_j with r_i c_j before_ij next to after_ij."""
+    old, new = (w.transpose("post", "pre") for w in xr.align(before, after, join="exact"))
+    row, column = xr.ones_like(old[:, 0], dtype=float), xr.ones_like(old[0], dtype=float)
+    for _ in range(TURNS):
+        column = _ratio(row * old, new, "post")
+        row = _ratio(column * old, new, "pre")
+    return row * column
+
+
+def _ratio(old: xr.DataArray, new: xr.DataArray, dim: str) -> xr.DataArray:
+    """Least-squares factor from old to new along a dimension; 1 where there is nothing."""
+    square = (old * old).where(new.notnull()).sum(dim)
+    return ((old * new).sum(dim) / square).where(square > 0, 1.0)
 
 
 def known(*matrices: xr.DataArray) -> list[np.ndarray]:

@@ -62,7 +62,8 @@ def run(
     table = beside(table, reference)
     curve = pd.DataFrame({"step": history["step"].values})
     if "connectivity" in truth:
-        curve = connectivity.learning_curve(history["connectivity"], truth["connectivity"])
+        three = (history["connectivity"], recovery["connectivity"], truth["connectivity"])
+        curve = connectivity.learning_curve(*three)
     curve_path = directory / "learning_curve.csv"
     store.write_csv(curve, curve_path)
     store.write_table(table, directory / "metrics.csv", provenance, beside=[curve_path])

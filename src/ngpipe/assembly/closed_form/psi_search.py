@@ -12,6 +12,8 @@ from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, JointSearch, Search
 
+MILD = 0.1
+"""Largest ridge for psi in noise, relative to the one that suits W."""
 START_BEND = 0.43
 """Activity, in standard deviations, at which the first guess of psi bends."""
 
@@ -78,7 +80,8 @@ def mild(problems: Sequence[Problem], rough: Solution) -> list[float]:
 
     .. math:: r = s^2 / (n \tau^2)
 
-    with residual variance s^2, n frames and weights of variance tau^2 (Hoerl & Kennard 1970).
+    with residual variance s^2, n frames and weights of variance tau^2 (Hoerl & Kennard 1970). Psi,
+    which many rows tell together, needs less.
 
     Args:
         problems: those of the sessions, or the one.
@@ -90,7 +93,7 @@ def mild(problems: Sequence[Problem], rough: Solution) -> list[float]:
     if len(transfer.group) > problem.recording.n_neurons:  # of which a session sees some
         transfer = replace(transfer, group=problem.one_group)
     sent = float(transfer.sent(problem.held_out.x).square().mean())
-    most = noise / max(n * spread * sent, 1e-300)
+    most = MILD * noise / max(n * spread * sent, 1e-300)
     ridges = problem.settings.ridges
     return [ridge for ridge in ridges if ridge <= most] or [ridges[-1]]
 
