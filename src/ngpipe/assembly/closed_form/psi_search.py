@@ -98,11 +98,7 @@ def mild(problems: Sequence[Problem], rough: Solution) -> list[float]:
     return [ridge for ridge in ridges if ridge <= most] or [ridges[-1]]
 
 
-def psi_of_sessions(
-    problems: Sequence[Problem],
-    start: Transfer | None = None,
-    ridges: Sequence[float] | None = None,
-) -> Fit:
+def psi_of_sessions(problems: Sequence[Problem], ridges: Sequence[float] | None = None) -> Fit:
     """One psi from several sessions that see some neurons each.
 
     Every session is a recording of its own: its rows of W are those from the neurons it sees to
@@ -110,14 +106,13 @@ def psi_of_sessions(
 
     Args:
         problems: those of the sessions, that of most values first.
-        start: first guess of psi; a tanh by default.
         ridges: in turn, the largest first; all of the config by default.
     """
     first = problems[0]
     searches = [_search(one, one.few, one.held_out, one.draw()) for one in problems]
     settings = first.settings
-    begun = first_guess(first) if start is None else start
-    return JointSearch(searches).run(begun, ridges or settings.ridges, settings.iterations)
+    fewer = ridges or settings.ridges
+    return JointSearch(searches).run(first_guess(first), fewer, settings.iterations)
 
 
 def finer_of_sessions(problems: Sequence[Problem], fit: Fit) -> Fit:

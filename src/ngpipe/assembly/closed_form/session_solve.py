@@ -54,17 +54,17 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         # Rates from activity hold its noise: more frames, and rows, than an exact rate needs.
         problems = [_for_noise(one, len(problems)) for one in problems]
     _begin(problem, 0)
-    shared = psi_of_sessions(problems)
+    shared, ridges = psi_of_sessions(problems), problem.settings.ridges
+    if not recording.exact:
+        ridges = mild(problems, _rows(problem, shared, final=False))
+        if shared.ridge > ridges[0]:
+            shared = psi_of_sessions(problems, ridges)
     if recording.shares_noise:
         kappa = _kappa(_parts(problem, shared), shared, recording.n_neurons)
         problems = [one.free_of(kappa[_members(one)]) for one in problems]
-        shared = psi_of_sessions(problems)
+        shared = psi_of_sessions(problems, ridges)
         problem = replace(problem, shared_noise=problems[0].shared_noise)
     earlier = _rows(problem, shared, final=False)
-    fewer = problem.settings.ridges if recording.exact else mild(problems, earlier)
-    if shared.ridge > fewer[0]:
-        shared = psi_of_sessions(problems, shared.transfer, fewer)
-        earlier = _rows(problem, shared, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
     _begin(problem, 2)
