@@ -123,6 +123,14 @@ def test_a_kappa_that_is_hardly_known_is_that_of_the_others() -> None:
     assert noise.kappa[3:].tolist() == pytest.approx([2.0, 2.0], abs=0.1)
 
 
+def test_what_the_parts_of_a_recording_do_not_agree_on_is_no_noise() -> None:
+    sums = numbers(5, 30, 20)
+    assert not SharedNoise(sums, torch.ones_like(sums)).kappa.any()
+    assert SharedNoise(sums - 0.5, torch.ones_like(sums)).kappa.mean() == pytest.approx(
+        0.5, rel=0.2
+    )
+
+
 @pytest.mark.slow
 def test_an_exact_rate_is_left_alone() -> None:
     x, weights = activity()

@@ -37,6 +37,8 @@ from ngpipe.assembly.closed_form.transfer import Fit
 
 PARTS = 20
 """Parts of the recording that are compared."""
+SIGNIFICANT = 2.0
+"""Standard errors from 0 at which there is noise to take out."""
 TINY = 1e-30
 """Next to nothing."""
 
@@ -106,18 +108,23 @@ def pooled(
 def _shared(
     values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean of all neurons' kappa, and its variance between neurons, from estimates with errors."""
+    """Mean of all neurons' kappa, and its variance between neurons, from estimates with errors.
+
+    Both are 0 if the estimates are no more than their errors.
+    """
     weight = 1 / variances
     total = weight.sum()
     mean = (weight @ values) / total
     spread = weight @ (values - mean).square() - (len(values) - 1)
     between = (spread / (total - weight.square().sum() / total).clamp_min(TINY)).clamp_min(0)
     weight = 1 / (1 / weight + between)
-    return (weight @ values) / weight.sum(), between
+    mean = (weight @ values) / weight.sum()
+    nothing = (between == 0) & (mean.square() * weight.sum() < SIGNIFICANT**2)
+    return torch.where(nothing, 0.0, mean), between
 
 
 def _fitted_score(source: Source, normal: Rows) -> RowFit:
-    """S of some rows: what has the product 0 with all that is sent, and with b that of b'."""
+    """The function s of some rows: it has the product 0 with all that is sent, and with b that of b'."""
     rows, one = normal.rows, torch.ones(source.n_neurons).to(normal.moments.target)
     slope: Any = 0
     for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
