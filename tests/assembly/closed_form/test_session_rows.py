@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
 from ngpipe.assembly.closed_form.completion import Completion, Seen, completion, pairwise
-from ngpipe.assembly.closed_form.session_parts import Part, with_one
+from ngpipe.assembly.closed_form.session_parts import Part, shrinkage_of, with_one
 from ngpipe.assembly.closed_form.session_rows import Parts, solved
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
@@ -112,6 +112,38 @@ def test_a_session_that_sees_all_decides_where_the_rate_is_exact():
     parts, w = sessions([[], [0, 1, 2]], noise=1e-6)
     found, _ = solved(Parts(parts, N, 1e-12), EVERYONE)
     assert spread(found, w) < 1e-3
+
+
+def slow(seed: int, n: int, *, held: bool) -> Part:
+    """A session whose activity holds for 20 frames, and its noise with it or not."""
+    frames, transfer, _ = system(seed, n // 20, 0.0)
+    x = frames.x.repeat_interleave(20, 0)
+    noise = numbers(seed + 5, n // 20 if held else n, N)
+    noise = noise.repeat_interleave(20, 0) if held else noise
+    rate = frames.rate.repeat_interleave(20, 0) + 3 * noise
+    frames = replace(frames, x=x, rate=rate, times=torch.arange(float(n)))
+    return part(frames, transfer, EVERYONE)
+
+
+def test_a_session_whose_residuals_hang_together_counts_less():
+    w, both = system(0, 10, 0.0)[2], [slow(30, 8000, held=False), slow(60, 8000, held=True)]
+    plain = Parts(both, N, 1e-9)
+    weighed = plain.with_correlations(EVERYONE)
+    least, more = (p.correlated for p in weighed.parts)
+    assert least == 1
+    assert 8 < more < 25  # sums over 100 frames see most of 20
+    assert spread(solved(weighed, EVERYONE)[0], w) < 0.8 * spread(solved(plain, EVERYONE)[0], w)
+
+
+def test_sessions_that_see_all_need_no_shrinkage():
+    """With frames enough of their own; else unseen senders are shrunk."""
+    seen = torch.tensor([[True] * N, [True] * 7 + [False] * 3])
+    for first, expected in ((0.5, 0.0), (0.004, 1.0)):
+        session = (torch.arange(4000) >= 4000 * first).long()
+        x = numbers(3, 4000, N).masked_fill(~seen[session], float("nan"))
+        stretches = (range(int(4000 * first)), range(int(4000 * first), 4000))
+        whole = Recording(x, x, 0.1, 0.1, stretches=stretches, sessions=Sessions(session, seen))
+        assert shrinkage_of(whole, 100) == expected
 
 
 def test_standard_errors_cover():

@@ -10,8 +10,9 @@ recorded inputs, where it is not (:mod:`.completion`). What it does beyond that 
 with any regressor: it is noise of this session, and biases nothing (regression calibration; Carroll
 et al., "Measurement error in nonlinear models", chapter 4). One session cannot tell the weight of a
 sender that it does not see; sessions that see others can. A row is solved from all sessions that
-see its neuron, each weighed by n_k / s_ik^2, so that sessions that lack much of its input count
-less.
+see its neuron, each weighed by n_k / (q_k s_ik^2), so that sessions that lack much of its input
+count less. q_k says how far its residuals, and what an unseen sender sends is one of them, hang
+together in time.
 
 Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
 of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
@@ -40,6 +41,8 @@ FREE = 0.05
 """Least share of a session's frames that is left free by the unknowns."""
 OWN_RESIDUAL = 2.0
 """Frames of a session, in unknowns of a row, from which it has a residual of its own."""
+PIECE, DIRECTIONS = 100, 32
+"""Frames that are taken together, and functions of what is sent, to see correlations."""
 TINY = 1e-12
 """Least residual, relative to the mean squared rate."""
 
@@ -64,25 +67,47 @@ class Parts:
         shrinkage: float = 0.0,
     ) -> None:
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
-        seen = [part.seen(n_neurons) for part in parts]
+        self.seen = seen = [part.seen(n_neurons) for part in parts]
         self.completion = known or completion(seen, n_neurons + parts[0].n_inputs, ridge)
         senders = slice(1, 1 + n_neurons)
         self.predictions = [self.completion.prediction(s.members)[0][senders] for s in seen]
-        self.missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
+        missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
-        self._shrink(shrinkage)
+        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
+        self.shrinkage = shrinkage
 
-    def shrunk(self, a: float) -> "Parts":
-        """The same with another a."""
+    def with_correlations(self, rows: Int[Tensor, " row"]) -> "Parts":
+        """The same with q_k as the residuals of some rows tell it.
+
+        Sums over stretches of frames, of residual times what is sent, have q times the variance
+        that they would have if residuals did not hang together.
+        """
+        fits = [block.solve() for block in self.blocks(rows)]
+        found = [self._correlation(k, fits) for k in range(len(self.parts))]
         other = copy(self)
-        other._shrink(a)
+        other.parts = [
+            replace(part, correlated=q / min(found))
+            for part, q in zip(self.parts, found, strict=True)
+        ]
         return other
 
-    def _shrink(self, a: float) -> None:
-        self.shrinkage = a
-        self.grams = [c + a * v for c, v in zip(self.plain, self.missed, strict=True)]
+    def _correlation(self, session: int, fits: Sequence["BlockFit"]) -> float:
+        part = self.parts[session]
+        factor = torch.linalg.cholesky(_padded(self.seen[session].moment, self.ridge))
+        together, apart = 0.0, 1e-300
+        for frames in part.equations.stretches(3 * self.n_neurons):
+            # The last of these are what is sent beyond what the others tell of it.
+            known = part.known(frames).T
+            white = torch.linalg.solve_triangular(factor, known, upper=False)[-DIRECTIONS:].T
+            for found in fits:
+                mine = torch.isin(found.rows, part.members)
+                left = self.residual(session, frames, found.fit.some(mine), found.rows[mine])
+                products = (left[:, :, None] * white[:, None]).flatten(1)
+                apart += float(products.square().sum())
+                together += sum(float(p.sum(0).square().sum()) for p in products.split(PIECE))
+        return together / apart
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
@@ -143,7 +168,8 @@ class Block:
 
     def _solved(self, noise: Float[Tensor, "row session"]) -> "BlockFit":
         """Rows with sessions weighed by their residuals."""
-        weight = self.n_frames / noise
+        correlated = noise.new_tensor([part.correlated for part in self.parts.parts])
+        weight = self.n_frames / (noise * correlated)
         certainty = weight.sum(1)
         matrix, right = self._combined(weight / certainty[:, None])
         n = self.parts.n_neurons
@@ -237,7 +263,7 @@ class BlockFit:
     square: Float[Tensor, "row session"]
     """Mean squared residual in every session; 0 where a session does not see the row."""
     certainty: Float[Tensor, " row"]
-    """Sum of n_k / s_ik^2 over the sessions [tau^2]."""
+    """Sum of n_k / (q_k s_ik^2) over the sessions [tau^2]."""
     n: Float[Tensor, " row"]
     """Frames that see the row's neuron."""
     matrix: Float[Tensor, "row unknown unknown"]
@@ -313,6 +339,11 @@ def _completed(
         sent_own=torch.einsum("ps,src->prc", prediction, own),
         sent_target=prediction @ target,
     )
+
+
+def _padded(gram: Float[Tensor, "pre pre"], ridge: float) -> Float[Tensor, "pre pre"]:
+    padding = ridge * gram.diagonal().mean()
+    return gram + padding * torch.eye(len(gram)).to(gram)
 
 
 def _forbid(

@@ -15,7 +15,6 @@ from ngpipe.assembly.closed_form.evidence import PAIRS, ROWS, confirmed, diagnos
 from ngpipe.assembly.closed_form.problem import (
     HELD_OUT_FRAMES,
     NOISY_FRAMES,
-    NOISY_HELD_OUT,
     NOISY_ROWS,
     Problem,
 )
@@ -37,8 +36,6 @@ from ngpipe.errors import DivergenceError
 
 NEARLY_ALL = 0.95
 """Neurons, as a share of those of the fullest session, from which a session sees most."""
-SHARES = (1.0, 0.3, 0.1, 0.03, 0.0)
-"""Shares of the largest shrinkage that are tried."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -103,8 +100,9 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
     each = _parts(problem, fit)
     if recording.shares_noise:
         each = _freed(each, _kappa(each, fit, len(everyone)))
-    most = shrinkage_of(recording, fit.phi.n)
-    parts = _shrunk(problem, Parts(each, len(everyone), fit.ridge), most)
+    shrinkage = shrinkage_of(recording, fit.phi.n)
+    some = everyone[:: -(-len(everyone) // ROWS)]
+    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage).with_correlations(some)
     q = _inflation(parts, everyone) if final else 1.0
     wanted = uncertainty.typical(everyone, recording.n_neurons)
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
@@ -167,31 +165,6 @@ def _freed(parts: Sequence[Part], kappa: Float[Tensor, " neuron"]) -> list[Part]
         replace(part, equations=replace(part.equations, kappa=kappa[part.members]))
         for part in parts
     ]
-
-
-def _shrunk(problem: Problem, parts: Parts, most: float) -> Parts:
-    """Parts with the shrinkage with which some rows predict held-out frames best."""
-    everyone = torch.arange(parts.n_neurons, device=problem.device)
-    rows = everyone[:: -(-len(everyone) // ROWS)]
-    held_out = _frames(problem, parts, problem.recording.selection_frames(NOISY_HELD_OUT))
-
-    def missed(a: float) -> float:
-        try:
-            found = [block.solve() for block in parts.shrunk(a).blocks(rows)]
-        except DivergenceError:
-            return float("inf")
-        total = 0.0
-        for k, frames in held_out:
-            for fit in found:
-                mine = torch.isin(fit.rows, parts.parts[k].members)
-                seen, own = fit.rows[mine], fit.fit.some(mine)
-                here = torch.searchsorted(parts.parts[k].members, seen)
-                square = parts.residual(k, frames, own, seen).square().mean(0)
-                square = square + 2 * (frames.shared(here) * own.own).sum(1)
-                total += float(square.sum()) * len(frames)
-        return total
-
-    return parts.shrunk(min((most * share for share in SHARES), key=missed))
 
 
 def _chosen(problem: Problem) -> Int[Tensor, " frame"]:

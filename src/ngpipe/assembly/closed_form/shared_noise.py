@@ -124,7 +124,7 @@ def _shared(
 
 
 def _fitted_score(source: Source, normal: Rows) -> RowFit:
-    """The function s of some rows: it has the product 0 with all that is sent, and with b that of b'."""
+    """The function s of some rows: its product with what is sent is 0, with b that of b'."""
     rows, one = normal.rows, torch.ones(source.n_neurons).to(normal.moments.target)
     slope: Any = 0
     for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
