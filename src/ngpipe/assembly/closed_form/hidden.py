@@ -112,7 +112,8 @@ class Hidden:
         phi: Float[Tensor, "neuron basis"],
     ) -> None:
         self.frames, self.hats, self.mode = frames, hats, mode
-        self.functions = Span(frames.phi, _components(phi))
+        spline: Any = frames.phi  # of all phi, in the end
+        self.functions = Span(spline, _components(phi))
         sent = transfer.sent(frames.x)
         self.gram = Gram(mirrored(with_products(None, sent)) / len(frames), ridge)
         # With hundreds of columns a row it is less work to whiten all frames than all columns.

@@ -51,7 +51,8 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         # Rates from activity hold its noise: more frames, and rows, than an exact rate needs.
         problems = [_for_noise(one, len(problems)) for one in problems]
     _begin(problem, 0)
-    shared, ridges = psi_of_sessions(problems), problem.settings.ridges
+    shared = psi_of_sessions(problems)
+    ridges: Sequence[float] = problem.settings.ridges
     if not recording.exact:
         ridges = mild(problems, _rows(problem, shared, final=False))
         if shared.ridge > ridges[0]:
