@@ -184,6 +184,15 @@ class TestGaps:
             found = store.read(path, {})
         assert np.isnan(found["a"].values[2]).all()
 
+    def test_whole_numbers_without_a_value_for_absent_ones_are_read_as_0(self, tmp_path):
+        """As xarray writes them in format 2."""
+        dataset = xr.Dataset({"a": (("t", "x"), np.ones((8, 4), "u1"))})
+        path = by_xarray(dataset, tmp_path / "a.zarr", 2, encoding={"a": {"chunks": (2, 4)}})
+        (path / "a" / "1.0").unlink()
+        with pytest.warns(NgpipeWarning, match="1 of 4 chunks of 'a' .* read as 0$"):
+            found = store.read(path, {})
+        assert not found["a"].values[2:4].any()
+
     @pytest.mark.parametrize("version", [2, 3])
     def test_a_part_of_our_store_opens_where_no_manifest_vouches(self, values, tmp_path, version):
         ours, part = tmp_path / "simulation.zarr", tmp_path / "part.zarr"

@@ -337,11 +337,13 @@ def say_absent(path: Path, dataset: xr.Dataset) -> None:
 
 
 def _filling(variable: xr.Variable, path: Path, name: str) -> str:
-    fill = array_of(zarr.open_group(path, mode="r", use_consolidated=False), name).fill_value
+    array = array_of(zarr.open_group(path, mode="r", use_consolidated=False), name)
+    # Format 2 may name no value; zarr then reads zeros.
+    fill = np.zeros((), array.dtype) if array.fill_value is None else array.fill_value
     missing = variable.encoding.get("_FillValue")
     if missing is not None and (missing == fill or (missing != missing and fill != fill)):
         return "missing values"
-    return repr(fill if fill is None else np.asarray(fill).item())
+    return repr(np.asarray(fill).item())
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array:
