@@ -51,7 +51,7 @@ def refusal(content: dict) -> str:
     ("path", "value", "message"),
     [
         ("impulse/strength", -10, "impulse.strength: Input should be greater than 0 (got -10)"),
-        ("impulse/strength", None, "impulse.strength: Input should be a valid number"),
+        ("impulse/strength", None, "impulse.strength: is empty; give it a value"),
         (
             "impulse/end",
             50,

@@ -129,3 +129,9 @@ def test_the_nearest_config_is_named(tmp_path):
     (tmp_path / "bisons.yaml").touch()
     with pytest.raises(ConfigError, match="did you mean 'bisons'"):
         load_experiment(tmp_path / "bison.yaml")
+
+
+@pytest.mark.parametrize(("key", "lacks"), [("types", "entries"), ("n_neurons", "a value")])
+def test_a_key_without_a_value_says_what_to_do(tmp_path, key, lacks):
+    message = refused(tmp_path, f"simulation: {{n_frames: 10, {key}: }}")
+    assert f"simulation.{key}: is empty; give it {lacks}, or leave the key out" in message

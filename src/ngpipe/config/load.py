@@ -13,6 +13,8 @@ from ngpipe.errors import ConfigError, did_you_mean
 
 MANY = 8
 """Words beyond which a message names the nearest and where all are listed, not all."""
+COLLECTIONS = ("dict_type", "list_type", "tuple_type")
+"""Mistakes of a key that should hold several entries."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -93,8 +95,9 @@ def _line(mistake: Mapping, content: object, model: type[BaseModel]) -> str:
         message = f"there is no such key{did_you_mean(mistake['loc'][-1], known)}"
     elif mistake["type"] in ("literal_error", "union_tag_invalid"):
         message = _unknown_word(mistake)
-    elif mistake["type"] == "dict_type" and mistake["input"] is None:
-        message = "is empty; give it entries, or leave the key out"
+    elif mistake["type"].endswith("_type") and mistake["input"] is None:
+        lacks = "entries" if mistake["type"] in COLLECTIONS else "a value"
+        message = f"is empty; give it {lacks}, or leave the key out"
     if not path:
         return message
     if mistake["type"] == "missing":

@@ -84,7 +84,7 @@ def test_what_is_taken_out_is_what_the_noise_has_in_common_with_functions_of_the
     for g in (torch.tanh, lambda v: v):
         coefficients = frames.phi.fit(g, like=x[0, 0])
         products = (beyond * g(x)).mean()
-        taken = (frames.shared(rows) @ coefficients).mean()
+        taken = (frames.own_noise(rows) @ coefficients).mean()
         assert float(taken) == pytest.approx(float(products), rel=0.15)
 
 

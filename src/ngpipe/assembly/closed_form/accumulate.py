@@ -79,7 +79,7 @@ def moments_at(
     frames: Frames, sent: Float[Tensor, "frame pre"], rows: Int[Tensor, " row"]
 ) -> Moments:
     """Moments of some rows at frames in memory."""
-    return Moments.of(sent, frames.own(rows), frames.target(rows), frames.shared(rows))
+    return Moments.of(sent, frames.own(rows), frames.target(rows), frames.own_noise(rows))
 
 
 def with_products(
@@ -116,7 +116,7 @@ def missed(
     .. math:: \langle r_i^2 \rangle + 2 \kappa_i \langle \phi_i' \rangle
     """
     square = residual(frames, transfer, fit, rows).square().mean(0)
-    return square + 2 * (frames.shared(rows) * fit.own).sum(1)
+    return square + 2 * (frames.own_noise(rows) * fit.own).sum(1)
 
 
 def shared_phi(

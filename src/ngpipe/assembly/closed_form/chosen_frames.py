@@ -128,7 +128,7 @@ class Frames:
         divisor = self.divisor(rows)
         return columns if isinstance(divisor, float) else columns / divisor[..., None]
 
-    def shared(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row column"]:
+    def own_noise(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row column"]:
         r"""Products of own columns with the noise that state and rate share.
 
         .. math:: \langle \epsilon_i b_k(x_i) \rangle = \kappa_i \langle b_k'(x_i) \rangle

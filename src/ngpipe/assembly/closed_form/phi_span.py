@@ -131,7 +131,7 @@ class Sampled:
             fit = Rows(self.gram, self.rows, moments, padding).solve()
             held_out = replace(held_out, phi=span)
         beyond = missed(held_out, self.transfer, fit, self.rows)
-        here = fit.mean_square + 2 * (moments.shared * fit.own).sum(1)
+        here = fit.mean_square + 2 * (moments.own_noise * fit.own).sum(1)
         level = moments.target
         return float((here / level).mean()), float((beyond / level).mean())
 
@@ -144,7 +144,7 @@ class Sampled:
             sent_own=m.sent_own @ f.T,
             own_own=f @ m.own_own @ f.T,
             own_target=m.own_target @ f.T,
-            shared=m.shared @ f.T,
+            own_noise=m.own_noise @ f.T,
         )
 
 

@@ -144,13 +144,13 @@ class Moments:
     own_own: Float[Tensor, "row column column"]
     own_target: Float[Tensor, "row column"]
     target: Float[Tensor, " row"]
-    shared: Float[Tensor, "row column"]
+    own_noise: Float[Tensor, "row column"]
     """The part of ``own_target`` that is noise, as that of a state which its rate shares."""
 
     @property
     def own_aim(self) -> Float[Tensor, "row column"]:
         """What the own columns are to explain."""
-        return self.own_target - self.shared
+        return self.own_target - self.own_noise
 
     @classmethod
     def of(
@@ -158,7 +158,7 @@ class Moments:
         sent: Sent,
         own: Own,
         target: Float[Tensor, "frame row"],
-        shared: Float[Tensor, "row column"] | None = None,
+        own_noise: Float[Tensor, "row column"] | None = None,
     ) -> "Moments":
         """Moments of one stretch of frames."""
         n, (_, n_rows, columns) = len(sent), own.shape
@@ -170,7 +170,7 @@ class Moments:
             square.mT @ square / n,
             (square.mT @ target.T[..., None])[..., 0] / n,
             target.square().mean(0),
-            own.new_zeros(n_rows, columns) if shared is None else shared,
+            own.new_zeros(n_rows, columns) if own_noise is None else own_noise,
         )
 
     def joined(self, before: "Moments | None", share: float) -> "Moments":
@@ -266,7 +266,7 @@ class Rows:
         other.moments = replace(self.moments, sent_target=sent_target)
         if own_aim is not None:
             nothing = torch.zeros_like(own_aim)
-            other.moments = replace(other.moments, own_target=own_aim, shared=nothing)
+            other.moments = replace(other.moments, own_target=own_aim, own_noise=nothing)
         other._aim()
         return other
 

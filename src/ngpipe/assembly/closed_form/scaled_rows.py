@@ -117,8 +117,8 @@ def _blocks(
         seen = 0
         for part in equations.stretches(equations.n_neurons + len(rows) * equations.phi.n):
             sent, own, target = transfer.sent(part.x), part.own(rows), part.target(rows)
-            series, shared = _series(problem, part), part.shared(rows)
-            now = [Moments.of(sent * u[:, None], own, target, shared) for u in series]
+            series, noise = _series(problem, part), part.own_noise(rows)
+            now = [Moments.of(sent * u[:, None], own, target, noise) for u in series]
             seen += len(part)
             if not total:
                 total = now

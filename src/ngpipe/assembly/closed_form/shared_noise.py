@@ -128,7 +128,7 @@ def _fitted_score(source: Source, normal: Rows) -> RowFit:
     rows, one = normal.rows, torch.ones(source.n_neurons).to(normal.moments.target)
     slope: Any = 0
     for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
-        slope = slope + part.shared(rows) * (len(part) / len(source))
+        slope = slope + part.own_noise(rows) * (len(part) / len(source))
     return normal.aimed(torch.zeros_like(normal.moments.sent_target), slope).solve()
 
 

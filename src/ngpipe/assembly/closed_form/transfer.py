@@ -206,7 +206,7 @@ class Search:
         shared = 1 / self.level if self.one_phi else None
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        square = fit.mean_square + 2 * (found.shared * fit.own).sum(1)
+        square = fit.mean_square + 2 * (found.own_noise * fit.own).sum(1)
         penalised = square + gram.padding * fit.weights.square().sum(1)
         loss, objective = (float((v / self.level).mean()) for v in (square, penalised))
         return _State(transfer, loss, objective, rows, fit)
