@@ -8,7 +8,7 @@ and W_ii = 0, are eliminated in its blocks (Golub & Van Loan, "Matrix computatio
 All in float64: the Gram matrix squares the condition number of the data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -120,20 +120,20 @@ class Gram:
         }
 
     @classmethod
-    def restored(cls, kept: Mapping[str, Tensor], ridge: float) -> "Gram":
+    def restored(cls, read: Callable[[str], Tensor], ridge: float) -> "Gram":
         """The same from what was kept of it.
 
         Args:
-            kept: as :meth:`kept` gives it.
+            read: gives what :meth:`kept` gives, by name.
             ridge: lambda.
         """
         gram = cls.__new__(cls)
         gram.is_of_white, gram.ridge = False, ridge
-        gram.moment, gram.factor, gram.noise = kept["moment"], kept["factor"], kept["noise"]
+        gram.moment, gram.factor, gram.noise = read("moment"), read("factor"), read("noise")
         gram.padding = ridge * float(gram.moment.diagonal().mean())
-        gram.inverse_diagonal, gram.shrunk = kept["inverse_diagonal"], kept["shrunk"]
-        gram.noise_spread = kept["noise_spread"]
-        gram.spectrum = Spectrum(kept["eigenvalues"][None], gram.padding)
+        gram.inverse_diagonal, gram.shrunk = read("inverse_diagonal"), read("shrunk")
+        gram.noise_spread = read("noise_spread")
+        gram.spectrum = Spectrum(read("eigenvalues")[None], gram.padding)
         return gram
 
     def half_solve(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:

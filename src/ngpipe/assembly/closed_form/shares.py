@@ -2,8 +2,8 @@
 
 What is summed and solved at once does not depend on the number of jobs: panels of a Gram matrix
 (:data:`.accumulate.PANEL`), and units of rows. A job has some panels, or some units, whole. Panels
-are summed over the same stretches of frames as on one machine, so that the matrix has the same
-bytes; rows differ from those of one machine by the rounding of products of another shape.
+are summed over the same stretches of frames as on one machine, and so are moments of rows: results
+have the same bytes, or differ by the rounding of products of another shape.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,9 @@ from ngpipe.assembly.closed_form.accumulate import PANEL, add_panel, block_lengt
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Transfer, smoothness
 from ngpipe.assembly.closed_form.rows import Gram, Moments, Rows
 
-UNIT = 32
-"""Rows that are solved at once."""
+UNIT = 48
+"""Rows that are solved at once: a multiple of the 6, 8, 12, 16 or 24 columns at which libraries of
+matrix products work, so that no column is rounded in another way than among all."""
 
 Item = TypeVar("Item")
 Place = tuple[str, int]
