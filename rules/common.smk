@@ -111,10 +111,8 @@ def memory_of(stage):
 
     def asked(wildcards, attempt):
         size = sections.size(STUDY.experiments[wildcards.experiment])
-        record, jobs = stage_called(stage), shared_by(stage, wildcards)
-        gathers = record.gathering is not None and jobs > 1
-        memory = record.gathering if gathers else record.memory
-        return memory.megabytes(*size, jobs) * attempt
+        jobs = shared_by(stage, wildcards)
+        return stage_called(stage).megabytes(*size, jobs) * attempt
 
     return asked
 
@@ -131,9 +129,9 @@ def minutes_of(stage):
 
 
 def shared_by(stage, wildcards):
-    """Jobs that share the work of a stage."""
-    has_parts = stage_called(stage).part_of or stage_called(stage).gathering
-    return jobs_of(wildcards) if has_parts else 1
+    """Jobs that share the training which a stage is, or is a part of."""
+    record = stage_called(stage)
+    return jobs_of(wildcards) if record.part_of or record.gathering else 1
 
 
 def jobs_of(wildcards):
@@ -154,7 +152,7 @@ def jobs_of(wildcards):
     key = repr(STUDY.key(name, "train"))
     if not made or key not in (made.params or ()) or not all(o.exists for o in outputs):
         return asked
-    found = [path for path in made.input if "/parts/weights_" in path]
+    found = [path for path in made.input if "/parts/solve_rows_" in path]
     told[name] = len(found) // 2 or 1  # a file and its manifest of each
     os.environ["NGPIPE_JOBS"] = json.dumps(told)
     return told[name]

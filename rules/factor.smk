@@ -1,7 +1,7 @@
 rule factor:
     input:
         simulation=ancient("results/runs/{experiment}/simulation.zarr"),
-        found=parts("psi"),
+        found="results/runs/{experiment}/parts/psi.safetensors",
         summed=parts("gram"),
     output:
         part=temp("results/runs/{experiment}/parts/factor.safetensors"),
@@ -26,5 +26,5 @@ rule factor:
         "Factoring the Gram matrix of {wildcards.experiment}"
     shell:
         "python -m ngpipe factor config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} --device {resources.device} {resources.gathered}"
-        " 2>&1 | tee {log} >&2"
+        " --key {params.key} --threads {threads} --device {resources.device}"
+        " {resources.gathered} 2>&1 | tee {log} >&2"

@@ -1,7 +1,7 @@
 rule gram:
     input:
         simulation=ancient("results/runs/{experiment}/simulation.zarr"),
-        found=parts("psi"),
+        found="results/runs/{experiment}/parts/psi.safetensors",
     output:
         part=temp("results/runs/{experiment}/parts/gram_{job}_of_{jobs}.safetensors"),
         manifest=temp("results/runs/{experiment}/parts/gram_{job}_of_{jobs}.json"),
@@ -26,5 +26,6 @@ rule gram:
         "Summing products, job {wildcards.job} of {wildcards.jobs} of {wildcards.experiment}"
     shell:
         "python -m ngpipe gram config/experiments/{wildcards.experiment}.yaml"
-        " --key {params.key} --threads {threads} --device {resources.device} --job {wildcards.job} --jobs {wildcards.jobs}"
+        " --key {params.key} --threads {threads} --device {resources.device}"
+        " --job {wildcards.job} --jobs {wildcards.jobs}"
         " 2>&1 | tee {log} >&2"

@@ -5,7 +5,7 @@ rule train:
         # None, unless training.closed_form.jobs are to share the work.
         found=parts("psi"),
         ready=parts("factor"),
-        solved=parts("weights"),
+        solved=parts("solve_rows"),
     output:
         model="results/runs/{experiment}/model.safetensors",
         table="results/runs/{experiment}/training.csv",
@@ -35,5 +35,4 @@ rule train:
     shell:
         "python -m ngpipe train config/experiments/{wildcards.experiment}.yaml"
         " --key {params.key} --threads {threads} --device {resources.device} {resources.board}"
-        " {resources.gathered}"
-        " 2>&1 | tee {log} >&2"
+        " {resources.gathered} 2>&1 | tee {log} >&2"

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ngpipe.artifacts.parts import Parts
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.recordings import Opened
 from ngpipe.artifacts.solver_lines import Told
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly import verdict
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.distil import distil

@@ -7,7 +7,7 @@ import torch
 from ngpipe import store
 from ngpipe.artifacts import recordings
 from ngpipe.artifacts.learning import lines_alone
-from ngpipe.artifacts.parts import Parts
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly.closed_form.scattered import prepared
 from ngpipe.config.assembly.training import Training
 

@@ -7,7 +7,7 @@ import torch
 from ngpipe import store
 from ngpipe.artifacts import recordings
 from ngpipe.artifacts.learning import lines_alone
-from ngpipe.artifacts.parts import Parts, share_of
+from ngpipe.artifacts.training_parts import Parts, share_of
 from ngpipe.assembly.closed_form.scattered import gram_share
 from ngpipe.config.assembly.training import Training
 

@@ -9,8 +9,8 @@ import torch
 from ngpipe import store
 from ngpipe.artifacts import recordings
 from ngpipe.artifacts.learning import Nothing, reporting, tell_gaps
-from ngpipe.artifacts.parts import Parts
 from ngpipe.artifacts.solver_lines import Told
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly.closed_form.solve import search
 from ngpipe.config.assembly.training import Training
 

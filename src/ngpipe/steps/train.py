@@ -14,8 +14,8 @@ from ngpipe import store
 from ngpipe.artifacts import model_file, recordings
 from ngpipe.artifacts.checkpoint import CHECKPOINTS
 from ngpipe.artifacts.learning import Learned, learn, tell_gaps
-from ngpipe.artifacts.parts import Parts
 from ngpipe.artifacts.trainer_checkpoint import TrainerCheckpoint
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError
@@ -45,7 +45,7 @@ def run(
         device: where to train.
         checkpoints: directory of all checkpoints.
         tensorboard: directory for the losses as TensorBoard events, none by default.
-        jobs: number of jobs that have solved the rows of W (steps ``psi`` to ``weights``), which
+        jobs: number of jobs that have solved the rows of W (steps ``psi`` to ``solve_rows``), which
             are gathered; by default all is done here.
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))

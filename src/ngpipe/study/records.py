@@ -6,6 +6,7 @@ other. Imports the standard library only: every ``ngpipe --help`` loads it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 WHOLE = ""
 """Path of a part of an experiment that means all of it."""
@@ -79,9 +80,21 @@ class Stage:
     gathering: Memory | None = None
     """Memory of a stage that others are part of, if these are run."""
 
+    @property
+    def shared(self) -> bool:
+        """True if each of several jobs has a share of the work."""
+        return "job" in self.counts
+
     def time(self, n_neurons: int = 0, jobs: int = 1) -> int:
-        """Time for an experiment of a size [minutes]."""
-        return self.minutes + int(self.cube * (n_neurons / 1000) ** 3 / jobs)
+        """Time for an experiment of a size, whose training so many jobs share [minutes]."""
+        cubes = (n_neurons / 1000) ** 3 / (jobs if self.shared else 1)
+        return self.minutes + int(self.cube * cubes)
+
+    def megabytes(self, n_neurons: int = 0, n_frames: int = 0, jobs: int = 1) -> int:
+        """Memory for it [MB]."""
+        gathers = self.gathering is not None and jobs > 1
+        memory: Any = self.gathering if gathers else self.memory
+        return memory.megabytes(n_neurons, n_frames, jobs)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -170,11 +183,11 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             counts={"jobs": "how many have summed them"},
             part_of="train",
         ),
-        "weights": Stage(
+        "solve_rows": Stage(
             "solve one job's share of the rows of W",
             outputs=(
-                "parts/weights_{job}_of_{jobs}.safetensors",
-                "parts/weights_{job}_of_{jobs}.json",
+                "parts/solve_rows_{job}_of_{jobs}.safetensors",
+                "parts/solve_rows_{job}_of_{jobs}.json",
             ),
             above=("factor",),
             reads=("training",),
@@ -198,7 +211,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             minutes=240,
             memory=Memory(4000, pair=180, value=8),
             gpu=True,
-            counts={"jobs": "gather what so many jobs have solved (`psi` to `weights`)"},
+            counts={"jobs": "gather what so many jobs have solved (`psi` to `solve_rows`)"},
             gathering=Memory(4000, pair=100),
         ),
         "recover": Stage(

@@ -29,8 +29,8 @@ from ngpipe.assembly.closed_form.all_rows import (
 from ngpipe.assembly.closed_form.chosen_frames import Equations
 from ngpipe.assembly.closed_form.phi_span import Span
 from ngpipe.assembly.closed_form.problem import Problem, source_of
+from ngpipe.assembly.closed_form.row_shares import Share, summed_panels
 from ngpipe.assembly.closed_form.rows import Gram, Spectrum
-from ngpipe.assembly.closed_form.shares import Share, summed_panels
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, Report
 from ngpipe.assembly.gnn import Scales

@@ -1,7 +1,7 @@
 """What the jobs of a scattered training hand on: a file each in ``parts/``, beside a manifest.
 
 ``psi``, then a share of the Gram matrices of each job (``gram``), what all rows are solved with
-(``factor``), and a share of the rows of each job (``weights``). Every file says under which key
+(``factor``), and a share of the rows of each job (``solve_rows``). Every file says under which key
 that from which it was made was written, so that none is taken for that of another run.
 """
 
@@ -21,9 +21,9 @@ from ngpipe.artifacts.recordings import Opened
 from ngpipe.assembly.closed_form.all_rows import Common
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
 from ngpipe.assembly.closed_form.regressor_noise import SenderNoise
+from ngpipe.assembly.closed_form.row_shares import Share
 from ngpipe.assembly.closed_form.rows import Gram
 from ngpipe.assembly.closed_form.scattered import Found, Prepared, Solved
-from ngpipe.assembly.closed_form.shares import Share
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import gathered
 from ngpipe.assembly.closed_form.spline import Spline
@@ -185,15 +185,15 @@ class Parts:
         with self._opened("factor") as (_, read):
             return Gram.restored(lambda name: read(f"{name}.{k}"), self.found.fits[k].ridge)
 
-    def write_weights(self, solved: Solved, job: int, provenance: store.Provenance) -> None:
+    def write_rows(self, solved: Solved, job: int, provenance: store.Provenance) -> None:
         """Write the rows of a job."""
         spectra = {f"spectrum.{k}": values for k, values in enumerate(solved.spectra)}
         tensors = {"rows": solved.rows, **solved.values, **spectra}
         about = {"made_from": self.key_of("factor"), "values": list(solved.values)}
-        self._write(self.path("weights", job), tensors, about, provenance)
+        self._write(self.path("solve_rows", job), tensors, about, provenance)
 
-    def _weights(self, job: int) -> Solved:
-        with self._opened("weights", job, made_from="factor") as (about, read):
+    def _rows(self, job: int) -> Solved:
+        with self._opened("solve_rows", job, made_from="factor") as (about, read):
             values = {name: read(name) for name in about["values"]}
             spectra = [read(f"spectrum.{k}") for k in range(len(self.found.fits))]
             return Solved(read("rows"), values, spectra)
@@ -201,7 +201,7 @@ class Parts:
     def solution(self, recording: Recording, report: Report) -> Solution:
         """The closed form from the parts of all jobs."""
         problem = self.found.problem(recording, self.cfg, report)
-        parts = [lambda job=job: self._weights(job) for job in range(1, self.jobs + 1)]
+        parts = [lambda job=job: self._rows(job) for job in range(1, self.jobs + 1)]
         return gathered(problem, self.found, self.prepared, parts)
 
     def key_of(self, name: str) -> str:

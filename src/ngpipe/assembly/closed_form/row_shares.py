@@ -35,12 +35,12 @@ class Share:
     """From 1."""
     jobs: int
 
-    def of(self, items: Sequence[Item], costs: Sequence[float]) -> list[Item]:
+    def of(self, items: Sequence[Item], costs: Sequence[int]) -> list[Item]:
         """Those of some items that follow one another which are this job's.
 
         Every item is of one job; all jobs have about the same costs.
         """
-        total, before, mine = sum(costs), 0.0, []
+        total, before, mine = sum(costs), 0, []
         for item, cost in zip(items, costs, strict=True):
             middle = (before + cost / 2) / total
             if int(middle * self.jobs) == self.job - 1:

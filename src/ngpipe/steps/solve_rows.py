@@ -1,4 +1,4 @@
-"""``parts/factor.safetensors`` -> ``parts/weights_<job>_of_<jobs>.safetensors``: rows of W."""
+"""``parts/factor.safetensors`` -> ``parts/solve_rows_<job>_of_<jobs>.safetensors``: rows of W."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from ngpipe import store
 from ngpipe.artifacts import recordings
 from ngpipe.artifacts.learning import lines_alone
-from ngpipe.artifacts.parts import Parts, share_of
+from ngpipe.artifacts.training_parts import Parts, share_of
 from ngpipe.assembly.closed_form.scattered import rows_share
 from ngpipe.config.assembly.training import Training
 
@@ -26,9 +26,9 @@ def run(
         jobs: of how many.
     """
     share = share_of(job, jobs)
-    provenance = store.Provenance("weights", key, cfg.model_dump(), str(device))
+    provenance = store.Provenance("solve_rows", key, cfg.model_dump(), str(device))
     opened = recordings.opened(directory / "simulation.zarr", cfg, device)
     parts = Parts(directory, cfg, device, jobs).of(opened)
     problem = parts.found.problem(opened.recording, cfg, lines_alone())
     solved = rows_share(problem, parts.found, parts.prepared, share)
-    parts.write_weights(solved, job, provenance)
+    parts.write_rows(solved, job, provenance)
