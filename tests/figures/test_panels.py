@@ -110,7 +110,8 @@ def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():
 
 def test_a_quick_look_leaves_gaps_empty_and_tells_what_colours_mean():
     time = np.r_[0:50, 150:200] / 10
-    dataset = xr.Dataset({"dff": (("time", "neuron"), np.full((100, 9), 3.0))}, {"time": time})
+    dims = ("time [s]", "neuron")  # as of a recording that is inspected
+    dataset = xr.Dataset({"dff": (dims, np.full((100, 9), 3.0))}, {dims[0]: time})
     (ax,) = quick_look(dataset).axes
     shown = np.asarray(ax.images[0].get_array().filled(np.nan))
     at = np.linspace(0, 19.9, shown.shape[1])

@@ -1,6 +1,6 @@
 """A quick look at any store: one small picture per variable."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -59,14 +59,14 @@ def _marks(dataset: xr.Dataset) -> dict[str, np.ndarray]:
 def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> None:
     while variable.ndim > 2:
         variable = variable.isel({variable.dims[0]: -1})
-    across = next((str(d) for d in variable.dims if d in FLOWING), str(variable.dims[-1]))
+    across = next((str(d) for d in variable.dims if _flows(d)), str(variable.dims[-1]))
     down = [str(d) for d in variable.dims if d != across]
     if down and variable.sizes[across] <= FEW < variable.sizes[down[0]]:
         across, down = down[0], [across]
     shown = {d: np.arange(0, n, -(-n // LARGEST)) for d, n in variable.sizes.items()}
     x, absent = marks[across][shown[across]], np.zeros(len(shown[across]), dtype=bool)
     few = not down or variable.sizes[down[0]] <= FEW
-    if across in FLOWING and not few:
+    if _flows(across) and not few:
         shown[across], x, absent = _evenly(marks[across], shown[across])
     values = variable.isel(shown).transpose(*down, across).values
     values = values.astype(np.int8) if values.dtype == bool else values
@@ -83,6 +83,11 @@ def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> N
     ax.imshow(values, **look, extent=extent, aspect="auto", rasterized=True)
     ax.set_title(f"\N{PLUS-MINUS SIGN}{limit:.2g}", loc="right", color="0.35")
     ax.set_ylabel(down[0])
+
+
+def _flows(dim: Hashable) -> bool:
+    """Whether a dimension runs from left to right; it may have a unit in its name."""
+    return str(dim).split(" ")[0] in FLOWING
 
 
 def _evenly(times: np.ndarray, thinned: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

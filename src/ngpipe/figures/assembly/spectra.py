@@ -68,7 +68,7 @@ def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
     hertz = of_time == "s"
     ax.set_xlabel("frequency [Hz]" if hertz else f"frequency [1/{pretty(of_time)}]")
     ax.set_ylabel(f"power density [{_density(data['activity'], 'Hz' if hertz else of_time)}]")
-    ax.legend(loc="upper right", handlelength=1.4)
+    ax.legend(loc="best", handlelength=1.4)
     made = "estimated " if "rate" in data else ""
     ax.set_title(f"spectrum of {made}activity")
     return ax
