@@ -175,6 +175,13 @@ def test_a_forecast_that_runs_away_has_no_number_without_meaning():
     assert "error more than 1,000 % of the variance" in words("diagnosis", metrics=metrics)
 
 
+def test_what_was_not_looked_at_is_said():
+    recovery = material("diagnosis").recovery.drop_vars("unobserved_bias")
+    history = material("diagnosis").history.assign_attrs(exact=0)
+    text = words("diagnosis", recovery=recovery, history=history)
+    assert "make weights wrong was not looked at" in text
+
+
 def test_one_group_is_one_group():
     recovery = material("diagnosis").recovery.assign_attrs(n_types=1, types_told="no: as said")
     assert "unknown: 1 group by phi" in words("diagnosis", recovery=recovery)

@@ -269,22 +269,7 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
     about, recovery = material.history.attrs, material.recovery
     n = recovery.sizes["neuron"]
     if "n_frames" in about:
-        stretches = int(about.get("stretches", 1))
-        parts = f" in {stretches:,} stretches" if stretches > 1 else ""
-        yield "recording", f"{about['n_frames']:,} training frames{parts}, {n:,} neurons"
-        yield "directions excited", f"{about['directions']:.0f} of {about['n_neurons'] - 1}"
-        yield "noise in W", f"{_percent(about['noise_share'])} of its variance"
-        explained = max(0.0, 1 - about["held_out"])
-        yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
-        if about.get("sender_noise"):
-            yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
-        if about.get("shared_noise"):
-            yield (
-                "noise of state and rate",
-                f"{about['shared_noise']:.2g} per τ in common, taken out",
-            )
-        if "unobserved_bias" in recovery:
-            yield "not recorded", _unobserved(about)
+        yield from _of_training(about, recovery)
     if "connected" in recovery:
         called, level = recovery["connected"], recovery["connected"].attrs["false_discovery"]
         count = f"{int((called.values != 0).sum()):,} of {n * (n - 1):,}"
@@ -302,6 +287,31 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
             f"error {_percent(missed['model'])} of the variance; best baseline "
             f"({NAMES[best]}) {_percent(missed[best])}",
         )
+
+
+def _of_training(about: Mapping[str, Any], recovery: xr.Dataset) -> Iterator[tuple[str, str]]:
+    """What the diagnosis of the training says."""
+    stretches = int(about.get("stretches", 1))
+    parts = f" in {stretches:,} stretches" if stretches > 1 else ""
+    yield (
+        "recording",
+        f"{about['n_frames']:,} training frames{parts}, {recovery.sizes['neuron']:,} neurons",
+    )
+    yield "directions excited", f"{about['directions']:.0f} of {about['n_neurons'] - 1}"
+    yield "noise in W", f"{_percent(about['noise_share'])} of its variance"
+    explained = max(0.0, 1 - about["held_out"])
+    yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
+    if about.get("sender_noise"):
+        yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+    if about.get("shared_noise"):
+        yield (
+            "noise of state and rate",
+            f"{about['shared_noise']:.2g} per τ in common, taken out",
+        )
+    if "unobserved_bias" in recovery:
+        yield "not recorded", _unobserved(about)
+    elif not about.get("exact", True):
+        yield "not recorded", "whether other neurons make weights wrong was not looked at"
 
 
 def _unobserved(about: Mapping[str, Any]) -> str:
