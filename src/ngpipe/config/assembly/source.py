@@ -38,7 +38,11 @@ class RecordedInput(Section):
     columns: tuple[Label, ...] | None = Field(
         None, description="Columns to take, by name (by number, if they have none). Null: all."
     )
-    name: str | None = Field(None, description="Name of the input in results. Null: as found.")
+    name: str | None = Field(
+        None,
+        description="Name of the input in results; columns that are named or several follow it "
+        "after a dot. Null: as found.",
+    )
     units: str | None = Field(None, description="Unit, where the file does not say it.")
     axes: Literal["time_neuron", "neuron_time"] | None = Field(
         None, description="Order of the axes, where the file does not say it; columns are 'neuron'."
@@ -143,18 +147,13 @@ class Recorded(Section):
         observation = self.observation
         if self.intervals == "even" or observation is None:
             return self
-        rate = "none" if observation.rate is None else observation.rate.kind
-        if rate in ("spline", "total_variation"):
-            raise ValueError(
-                f"observation.rate.kind is '{rate}', which needs frames at one interval, but "
-                "intervals is 'measured'; set observation.rate.kind: savitzky_golay"
-            )
         if observation.noise == "spectrum":
             raise ValueError(
-                "observation.noise is 'spectrum', which needs frames at one interval, but "
-                "intervals is 'measured'; set observation.noise: autocovariance"
+                "observation.noise is 'spectrum', but intervals is 'measured': at uneven times "
+                "slow activity has power at all frequencies, and would pass for noise; set "
+                "observation.noise: autocovariance"
             )
-        if observation.indicator is not None and rate == "none":
+        if observation.indicator is not None and observation.rate is None:
             raise ValueError(
                 "intervals is 'measured', and an inverted indicator belongs to the middle between "
                 "two frames, whose times differences of the store do not know; set "
