@@ -4,7 +4,9 @@ rule solve_rows:
         found="results/runs/{experiment}/parts/psi.safetensors",
         ready="results/runs/{experiment}/parts/factor.safetensors",
     output:
-        part=temp("results/runs/{experiment}/parts/solve_rows_{job}_of_{jobs}.safetensors"),
+        part=temp(
+            "results/runs/{experiment}/parts/solve_rows_{job}_of_{jobs}.safetensors"
+        ),
         manifest=temp("results/runs/{experiment}/parts/solve_rows_{job}_of_{jobs}.json"),
     log:
         "logs/{experiment}/solve_rows_{job}_of_{jobs}.log",
