@@ -150,7 +150,11 @@ def jobs_of(wildcards):
     outputs = workflow.get_rule("train").expand_output(wildcards)[0]
     made = workflow.persistence.metadata(outputs[0])
     key = repr(STUDY.key(name, "train"))
-    if not made or key not in (made.params or ()) or not all(o.exists for o in outputs):
+    if (
+        not made
+        or key not in (made.params or ())
+        or not all(Path(o).exists() for o in outputs)
+    ):
         return asked
     found = [path for path in made.input if "/parts/solve_rows_" in path]
     told[name] = len(found) // 2 or 1  # a file and its manifest of each
