@@ -156,9 +156,9 @@ def jobs_of(wildcards):
         or not all(Path(o).exists() for o in outputs)
     ):
         return asked
-    found = [path for path in made.input if "/parts/solve_rows_" in path]
+    found = [path for path in made.input if "parts/solve_rows_" in path]
     told[name] = len(found) // 2 or 1  # a file and its manifest of each
-    os.environ["NGPIPE_JOBS"] = json.dumps(told)
+    os.environ.update(NGPIPE_JOBS=json.dumps(told))
     return told[name]
 
 
