@@ -179,7 +179,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             cube=0.5,
-            memory=Memory(3000, pair=60),
+            memory=Memory(3000, pair=64),
             counts={"jobs": "how many have summed them"},
             part_of="train",
         ),
