@@ -156,7 +156,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             threads=8,
             minutes=60,
             cube=1.0,
-            memory=Memory(3000, pair=60),
+            memory=Memory(6000, pair=60),
             part_of="train",
         ),
         "gram": Stage(

@@ -9,6 +9,7 @@ from systems import COARSE, silent, simulated, training
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import accumulate, all_rows, phi_span, row_shares, scattered
+from ngpipe.assembly.closed_form import problem as problem_module
 from ngpipe.assembly.closed_form.accumulate import gram_moment, mean_products
 from ngpipe.assembly.closed_form.chosen_frames import Source, Transfer
 from ngpipe.assembly.closed_form.row_shares import Share, summed_panels
@@ -91,8 +92,14 @@ CASES: dict[str, Callable[[], tuple[Recording, Training]]] = {
 }
 
 
+@pytest.fixture(params=[0, 10**12], ids=["streamed", "in memory"])
+def _memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the frames of the search fit into memory."""
+    monkeypatch.setattr(problem_module, "IN_MEMORY_BYTES", request.param)
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("small_pieces", "_memory")
 @pytest.mark.parametrize("case", CASES)
 def test_jobs_find_what_one_finds(case):
     recording, cfg = CASES[case]()
