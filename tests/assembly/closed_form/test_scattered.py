@@ -92,16 +92,21 @@ CASES: dict[str, Callable[[], tuple[Recording, Training]]] = {
 }
 
 
-@pytest.fixture(params=[0, 10**12], ids=["streamed", "in memory"])
-def _memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the frames of the search fit into memory."""
-    monkeypatch.setattr(problem_module, "IN_MEMORY_BYTES", request.param)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_pieces", "_memory")
-@pytest.mark.parametrize("case", CASES)
-def test_jobs_find_what_one_finds(case):
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize(
+    ("case", "memory"),
+    [
+        ("exact", 0),
+        ("exact", 10**12),
+        ("receivers", 0),
+        ("differences", 10**12),
+        ("known input", 0),
+    ],
+)
+def test_jobs_find_what_one_finds(case, memory, monkeypatch):
+    """Whether the frames of the search are in memory or streamed."""
+    monkeypatch.setattr(problem_module, "IN_MEMORY_BYTES", memory)
     recording, cfg = CASES[case]()
     one = ClosedForm(recording, cfg, silent).solve()
     two, five = (by_jobs(recording, cfg, jobs) for jobs in (2, 5))
