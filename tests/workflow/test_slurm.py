@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from studies import STAGES, Study, make_study, share
+from studies import STAGES, Study, copy_project, make_study, share
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "srun")
@@ -111,14 +111,13 @@ def killed(study: Study, rule: str) -> bool:
 @pytest.mark.timeout(900)
 def test_a_training_shared_by_jobs_outlives_two_of_them(
     tmp_path: Path,
-    editable: Study,
+    project: Path,
     slurm: Path,
     start: Callable[[Study, list[str]], subprocess.Popen],
 ) -> None:
     """Six jobs solve the rows; one is killed, and one takes more memory than it has asked for."""
-    alone, several = (
-        make_study(tmp_path / name, editable.project) for name in ("alone", "several")
-    )
+    edited = copy_project(project, tmp_path / "project")
+    alone, several = (make_study(tmp_path / name, edited) for name in ("alone", "several"))
     share(alone, 1, n_neurons=300)
     share(several, 6, n_neurons=300)
     alone.snakemake("results/Main/")
