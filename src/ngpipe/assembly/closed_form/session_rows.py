@@ -30,9 +30,14 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
 from ngpipe.assembly.closed_form.chosen_frames import Frames, smoothness
-from ngpipe.assembly.closed_form.completion import Completion, completion
+from ngpipe.assembly.closed_form.completion import (
+    Completion,
+    Seen,
+    chance_in_covariances,
+    completion,
+)
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
-from ngpipe.assembly.closed_form.session_parts import Part
+from ngpipe.assembly.closed_form.session_parts import Part, halves_of
 from ngpipe.errors import DivergenceError
 
 ROUNDS = 6
@@ -41,8 +46,6 @@ FREE = 0.05
 """Least share of a session's frames that is left free by the unknowns."""
 OWN_RESIDUAL = 2.0
 """Frames of a session, in unknowns of a row, from which it has a residual of its own."""
-PIECE, DIRECTIONS = 100, 32
-"""Frames that are taken together, and functions of what is sent, to see correlations."""
 TINY = 1e-12
 """Least residual, relative to the mean squared rate."""
 
@@ -56,6 +59,7 @@ class Parts:
         ridge: relative to the mean diagonal of the Gram matrix.
         known: what unseen senders are expected to send, if that is known already.
         shrinkage: a.
+        persistence: c.
     """
 
     def __init__(
@@ -65,49 +69,48 @@ class Parts:
         ridge: float,
         known: Completion | None = None,
         shrinkage: float = 0.0,
+        persistence: float = 0.0,
     ) -> None:
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
         self.seen = seen = [part.seen(n_neurons) for part in parts]
-        self.completion = known or completion(seen, n_neurons + parts[0].n_inputs, ridge)
+        self.completion = known or _completion_of(parts, seen, n_neurons, ridge)
         senders = slice(1, 1 + n_neurons)
-        self.predictions = [self.completion.prediction(s.members)[0][senders] for s in seen]
-        missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
+        both = [self.completion.prediction(s.members) for s in seen]
+        self.predictions = [matrix[senders] for matrix, _ in both]
+        self._missed = [missed[senders, senders] for _, missed in both]
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
-        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
-        self.shrinkage = shrinkage
+        self.shrinkage, self.persistence = shrinkage, persistence
 
-    def with_correlations(self, rows: Int[Tensor, " row"]) -> "Parts":
-        """The same with q_k as the residuals of some rows tell it.
+    @property
+    def unknown(self) -> Float[Tensor, " session"]:
+        """v_k: share of what all senders send that a session cannot tell."""
+        sent = self.completion.moment.diagonal() - self.completion.moment[0].square()
+        total = sent[1 : 1 + self.n_neurons].sum()
+        return torch.stack([missed.diagonal().sum() for missed in self._missed]) / total
 
-        Sums over stretches of frames, of residual times what is sent, have q times the variance
-        that they would have if residuals did not hang together.
-        """
-        fits = [block.solve() for block in self.blocks(rows)]
-        found = [self._correlation(k, fits) for k in range(len(self.parts))]
+    @property
+    def correlated(self) -> Float[Tensor, " session"]:
+        """q_k."""
+        return 1 + self.persistence * self.unknown
+
+    @property
+    def grams(self) -> list[Float[Tensor, "pre pre"]]:
+        """Products of what is expected to be sent, with the share a of what that misses."""
+        pairs = zip(self.plain, self._missed, strict=True)
+        return [plain + self.shrinkage * missed for plain, missed in pairs]
+
+    def of(self, parts: Sequence[Part]) -> "Parts":
+        """Some of the frames, with the same expectations."""
+        known = self.n_neurons, self.ridge, self.completion, self.shrinkage, self.persistence
+        return Parts(parts, *known)
+
+    def under(self, shrinkage: float, persistence: float) -> "Parts":
+        """The same with another a and c."""
         other = copy(self)
-        other.parts = [
-            replace(part, correlated=q / min(found))
-            for part, q in zip(self.parts, found, strict=True)
-        ]
+        other.shrinkage, other.persistence = shrinkage, persistence
         return other
-
-    def _correlation(self, session: int, fits: Sequence["BlockFit"]) -> float:
-        part = self.parts[session]
-        factor = torch.linalg.cholesky(_padded(self.seen[session].moment, self.ridge))
-        together, apart = 0.0, 1e-300
-        for frames in part.equations.stretches(3 * self.n_neurons):
-            # The last of these are what is sent beyond what the others tell of it.
-            known = part.known(frames).T
-            white = torch.linalg.solve_triangular(factor, known, upper=False)[-DIRECTIONS:].T
-            for found in fits:
-                mine = torch.isin(found.rows, part.members)
-                left = self.residual(session, frames, found.fit.some(mine), found.rows[mine])
-                products = (left[:, :, None] * white[:, None]).flatten(1)
-                apart += float(products.square().sum())
-                together += sum(float(p.sum(0).square().sum()) for p in products.split(PIECE))
-        return together / apart
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
@@ -138,7 +141,7 @@ class Block:
     def __init__(self, parts: Parts, rows: Int[Tensor, " row"]) -> None:
         self.parts, self.rows = parts, rows
         shape = len(rows), len(parts.parts)
-        self.n_frames = parts.grams[0].new_zeros(shape)
+        self.n_frames = parts.plain[0].new_zeros(shape)
         self.squares = torch.zeros_like(self.n_frames)
         """Mean squared target of every row in every session."""
         self.places: list[Int[Tensor, " here"]] = []
@@ -166,10 +169,15 @@ class Block:
             noise = self._noise(fit, noise)
         return self._solved(noise)
 
+    def under(self, shrinkage: float, persistence: float) -> "Block":
+        """The same with another a and c."""
+        other = copy(self)
+        other.parts = self.parts.under(shrinkage, persistence)
+        return other
+
     def _solved(self, noise: Float[Tensor, "row session"]) -> "BlockFit":
         """Rows with sessions weighed by their residuals."""
-        correlated = noise.new_tensor([part.correlated for part in self.parts.parts])
-        weight = self.n_frames / (noise * correlated)
+        weight = self.n_frames / (noise * self.parts.correlated)
         certainty = weight.sum(1)
         matrix, right = self._combined(weight / certainty[:, None])
         n = self.parts.n_neurons
@@ -199,14 +207,14 @@ class Block:
     ) -> tuple[Float[Tensor, "row unknown unknown"], Float[Tensor, "row unknown"]]:
         """Means over all frames of a row, sessions weighed."""
         n, size = self.parts.n_neurons, self.parts.n_neurons + self.parts.parts[0].equations.n_own
-        matrix = share.new_zeros(len(self.rows), size, size)
+        matrix, grams = share.new_zeros(len(self.rows), size, size), self.parts.grams
         right = share.new_zeros(len(self.rows), size)
         for k, (here, found) in enumerate(zip(self.places, self.moments, strict=True)):
             if found is None:
                 continue
             w = share[here, k]
             crossed = w[:, None, None] * found.sent_own.transpose(0, 1)
-            matrix[here, :n, :n] += w[:, None, None] * self.parts.grams[k]
+            matrix[here, :n, :n] += w[:, None, None] * grams[k]
             matrix[here, :n, n:] += crossed
             matrix[here, n:, :n] += crossed.mT
             matrix[here, n:, n:] += w[:, None, None] * found.own_own
@@ -310,6 +318,18 @@ class BlockFit:
             others = torch.arange(n, device=left.device) != self.rows[k]
             values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
         return torch.cat(values)
+
+
+def _completion_of(
+    parts: Sequence[Part], seen: Sequence[Seen], n_neurons: int, ridge: float
+) -> Completion:
+    """What unseen senders are expected to send, as far as frames are not alike by chance."""
+    n = n_neurons + parts[0].n_inputs
+    found = completion(seen, n, ridge)
+    if all(len(part.members) == n_neurons for part in parts):
+        return found
+    first, second = ([half.seen(n_neurons) for half in each] for each in halves_of(parts))
+    return replace(found, independent=chance_in_covariances((first, second), n, ridge))
 
 
 def solved(parts: Parts, rows: Int[Tensor, " row"]) -> tuple[Tensor, Tensor]:

@@ -25,9 +25,9 @@ from ngpipe.assembly.closed_form.session_parts import (
     Part,
     halves_of,
     session_parts,
-    shrinkage_of,
 )
 from ngpipe.assembly.closed_form.session_rows import BlockFit, Parts, solved
+from ngpipe.assembly.closed_form.session_weights import weighed
 from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
@@ -36,6 +36,8 @@ from ngpipe.errors import DivergenceError
 
 NEARLY_ALL = 0.95
 """Neurons, as a share of those of the fullest session, from which a session sees most."""
+WEIGHING_ROWS = 32
+"""Rows whose prediction tells how much every session counts."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -53,8 +55,9 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
     ridges: Sequence[float] = problem.settings.ridges
+    parts = _sessions(problem, shared)
     if not recording.exact:
-        ridges = mild(problems, _rows(problem, shared, final=False))
+        ridges = mild(problems, _rows(problem, shared, parts, final=False))
         if shared.ridge > ridges[0]:
             shared = psi_of_sessions(problems, ridges)
     if recording.shares_noise:
@@ -62,11 +65,12 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems = [one.free_of(kappa[_members(one)]) for one in problems]
         shared = psi_of_sessions(problems, ridges)
         problem = replace(problem, shared_noise=problems[0].shared_noise)
-    earlier = _rows(problem, shared, final=False)
+    parts = _sessions(problem, shared, like=parts)
+    earlier = _rows(problem, shared, parts, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
     _begin(problem, 2)
-    solution = _rows(problem, fit, final=True)
+    solution = _rows(problem, fit, _sessions(problem, fit), final=True)
     types = types_of(problem, solution)
     return confirmed(replace(solution, types=types), solution, earlier, problem.plain)
 
@@ -93,19 +97,27 @@ def _begin(problem: Problem, part: int) -> None:
     problem.report(PARTS[part], part=part + 1, of=len(PARTS))
 
 
-def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
+def _sessions(problem: Problem, fit: Fit, like: Parts | None = None) -> Parts:
+    """All sessions under a psi, each counting as it predicts, or as in ``like``."""
+    n, each = problem.recording.n_neurons, _parts(problem, fit)
+    if problem.recording.shares_noise:
+        each = _freed(each, _kappa(each, fit, n))
+    parts = Parts(each, n, fit.ridge)
+    if like is not None:
+        return parts.under(like.shrinkage, like.persistence)
+    everyone = torch.arange(n, device=problem.device)
+    held_out = _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES))
+    found = weighed(parts, everyone[:: -(-n // WEIGHING_ROWS)], held_out)
+    problem.report("unseen senders", shrinkage=found.shrinkage, persistence=found.persistence)
+    return found
+
+
+def _rows(problem: Problem, fit: Fit, parts: Parts, *, final: bool) -> Solution:
     """All rows for a psi; with standard errors and a diagnosis in the end."""
-    recording = problem.recording
-    everyone = torch.arange(recording.n_neurons, device=problem.device)
+    everyone = torch.arange(problem.recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    each = _parts(problem, fit)
-    if recording.shares_noise:
-        each = _freed(each, _kappa(each, fit, len(everyone)))
-    shrinkage = shrinkage_of(recording, fit.phi.n)
-    some = everyone[:: -(-len(everyone) // ROWS)]
-    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage).with_correlations(some)
     q = _inflation(parts, everyone) if final else 1.0
-    wanted = uncertainty.typical(everyone, recording.n_neurons)
+    wanted = uncertainty.typical(everyone, len(everyone))
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
     for block in parts.blocks(everyone):
         found = block.solve()
@@ -117,7 +129,6 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         blocks.append((found.padding.mean(), found.n.sum(), len(found.rows)))
         problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
     solution.inflation = q
-    problem.report("unseen senders", shrinkage=parts.shrinkage)
     solution.held_out = _held_out(problem, parts, solution)
     if final:
         n_frames = int(sum(float(n) for _, n, _ in blocks) / len(everyone))
@@ -191,12 +202,7 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
     """
     rows = everyone[:: -(-len(everyone) // uncertainty.SPLIT_ROWS)]
     try:
-        found = [
-            solved(
-                Parts(half, parts.n_neurons, parts.ridge, parts.completion, parts.shrinkage), rows
-            )
-            for half in halves_of(parts.parts)
-        ]
+        found = [solved(parts.of(half), rows) for half in halves_of(parts.parts)]
     except DivergenceError:
         return 1.0
     (one, first), (other, second) = found
