@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from oasis.functions import deconvolve
 
-from ngpipe.acquisition import indicator, rate_estimates
+from ngpipe.acquisition.rate_estimates import at_one_interval
+from ngpipe.config.assembly.observation import Rates, SavitzkyGolay
 
 FRAME, DECAY = 1 / 30, 0.4
 """[s]."""
@@ -76,16 +77,16 @@ def indicated(activity: Signal) -> Signal:
 
 def inverted(signal: Signal, _sigma: float) -> Signal:
     """Exact inversion."""
-    return _filtered(indicator.inverse(FRAME, DECAY), signal)
+    return _filtered(None, signal)
 
 
 def smoothed(signal: Signal, _sigma: float) -> Signal:
     """The same, and local polynomials."""
-    earlier = indicator.inverse(FRAME, DECAY)
-    return _filtered(rate_estimates.savitzky_golay(1.0, WINDOW, ORDER).of(earlier).state, signal)
+    return _filtered(SavitzkyGolay(window=WINDOW, order=ORDER), signal)
 
 
-def _filtered(chosen: rate_estimates.AnyFilter, signal: Signal) -> Signal:
+def _filtered(rates: Rates | None, signal: Signal) -> Signal:
+    chosen = at_one_interval(FRAME, rates, [DECAY]).state
     return chosen.applied(signal[:, None], [range(len(signal))])[:, 0]
 
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from ngpipe.acquisition import baseline, indicator, measurement_noise, rate_estimates
+from ngpipe.acquisition import baseline, measurement_noise
 from ngpipe.acquisition.linear_filter import Filter, whole_stretches
+from ngpipe.acquisition.rate_estimates import Estimator, at_one_interval
+from ngpipe.acquisition.smoothing_spline import best_penalty
+from ngpipe.config.assembly.observation import SavitzkyGolay, SmoothingSpline
 from ngpipe.errors import RecordingError
 
 H = 1 / 30
@@ -23,10 +26,15 @@ def followed(x: np.ndarray, time_constant: float) -> np.ndarray:
     return c
 
 
+def inverse(*time_constants: float) -> Filter:
+    """Of an indicator, at one interval."""
+    return at_one_interval(H, None, time_constants).state
+
+
 def test_inverse_of_one_integrator_is_exact() -> None:
     x = rng().standard_normal((60, 3))
     c = followed(x, 0.4)
-    found = indicator.inverse(H, 0.4).applied(c, [range(60)])
+    found = inverse(0.4).applied(c, [range(60)])
     np.testing.assert_allclose(found[:-1], x[:-1], atol=1e-4)
     assert np.isnan(found[-1]).all()
 
@@ -34,23 +42,21 @@ def test_inverse_of_one_integrator_is_exact() -> None:
 def test_inverse_of_rise_and_decay_is_exact() -> None:
     x = rng().standard_normal((60, 3))
     c = followed(followed(x, 0.1), 0.4)
-    found = indicator.inverse(H, 0.4, rise=0.1).applied(c, [range(60)])
+    found = inverse(0.4, 0.1).applied(c, [range(60)])
     np.testing.assert_allclose(found[:-2], x[:-2], atol=1e-3)
 
 
 def test_noise_behind_a_filter_is_as_stated() -> None:
     noise = rng().standard_normal((20_000, 1))
-    inverse = indicator.inverse(H, 0.4)
-    found = inverse.applied(noise, [range(20_000)])[:-1]
-    assert found.std() == pytest.approx(inverse.variance**0.5, rel=0.03)
-    assert inverse.variance**0.5 == pytest.approx(17, abs=0.5)  # as the module says
-    lagged = (found[1:] * found[:-1]).mean()
-    assert lagged == pytest.approx(inverse.covariance(inverse, lag=1), rel=0.05)
+    used = inverse(0.4)
+    found = used.applied(noise, [range(20_000)])[:-1]
+    assert found.std() == pytest.approx(used.variance**0.5, rel=0.03)
+    assert used.variance**0.5 == pytest.approx(17, abs=0.5)  # as the module says
 
 
 def test_one_filter_after_another() -> None:
     x = rng().standard_normal((50, 2))
-    first, then = Filter(np.array([0.5, -1.0, 2.0]), -1), Filter(np.array([1.0, 3.0]), 1)
+    first, then = Filter(np.array([[0.5, -1.0, 2.0]]), -1), Filter(np.array([[1.0, 3.0]]), 1)
     whole = [range(50)]
     np.testing.assert_allclose(
         (then @ first).applied(x, whole), then.applied(first.applied(x, whole), whole), rtol=1e-4
@@ -60,7 +66,7 @@ def test_one_filter_after_another() -> None:
 def test_no_filter_reaches_over_a_gap_or_an_absent_value() -> None:
     x = np.ones((20, 2))
     x[14, 0] = np.nan
-    found = Filter(np.ones(3), -1).applied(x, whole_stretches([9], 20))
+    found = Filter(np.ones((1, 3)), -1).applied(x, whole_stretches([9], 20))
     absent = np.flatnonzero(np.isnan(found[:, 1]))
     assert absent.tolist() == [0, 9, 10, 19]
     assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [0, 9, 10, 13, 14, 15, 19]
@@ -69,9 +75,12 @@ def test_no_filter_reaches_over_a_gap_or_an_absent_value() -> None:
 
 @pytest.mark.parametrize(
     "estimator",
-    [rate_estimates.savitzky_golay(0.1, 7, 3), rate_estimates.smoothing_spline(0.1, 20.0)],
+    [
+        at_one_interval(0.1, SavitzkyGolay(window=7, order=3)),
+        at_one_interval(0.1, SmoothingSpline(penalty=20.0)),
+    ],
 )
-def test_estimators_are_exact_on_cubics(estimator: rate_estimates.Estimator) -> None:
+def test_estimators_are_exact_on_cubics(estimator: Estimator) -> None:
     t = 0.1 * np.arange(60)[:, None]
     x, slope = 1 - 2 * t + t**2 - 0.3 * t**3, -2 + 2 * t - 0.9 * t**2
     state, rate = estimator.applied(x, [range(60)])
@@ -83,7 +92,7 @@ def test_estimators_are_exact_on_cubics(estimator: rate_estimates.Estimator) -> 
 
 
 def test_state_and_rate_are_there_together() -> None:
-    state, rate = rate_estimates.finite_difference(0.1).applied(np.zeros((5, 1)), [range(5)])
+    state, rate = at_one_interval(0.1, None).applied(np.zeros((5, 1)), [range(5)])
     assert np.isnan(state[:, 0]).tolist() == np.isnan(rate[:, 0]).tolist() == [0, 0, 0, 0, 1]
 
 
@@ -95,20 +104,21 @@ def smooth(n: int, sd: float) -> np.ndarray:
 
 def test_evidence_smooths_noisy_signals_more_and_helps_the_rate() -> None:
     whole = [range(3000)]
-    weak, strong = (rate_estimates.best_penalty(smooth(3000, s), whole) for s in (0.01, 0.3))
+    weak, strong = (best_penalty(smooth(3000, s), whole, np.arange(3000.0)) for s in (0.01, 0.3))
     assert strong > 20 * weak
     t = np.arange(3000)[:, None]
     true = np.cos(t / np.array([30.0, 40.0])) / np.array([30.0, 40.0])
     errors = {}
     for penalty in (strong / 1e4, strong, strong * 1e4):
-        rate = rate_estimates.smoothing_spline(1.0, penalty).applied(smooth(3000, 0.3), whole)[1]
+        used = at_one_interval(1.0, SmoothingSpline(penalty=penalty))
+        rate = used.applied(smooth(3000, 0.3), whole)[1]
         errors[penalty] = np.nanmean((rate - true) ** 2)
     assert min(errors, key=errors.__getitem__) == strong
 
 
 def test_no_stretch_is_long_enough_for_a_spline() -> None:
     with pytest.raises(RecordingError, match="finite_difference"):
-        rate_estimates.best_penalty(np.zeros((12, 1)), whole_stretches([5], 12))
+        best_penalty(np.zeros((12, 1)), whole_stretches([5], 12), np.arange(12.0))
 
 
 def wandering(n: int) -> np.ndarray:

@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 from test_observing import TAU, H, chain, whole
 
-from ngpipe.acquisition import rate_estimates
+from ngpipe.acquisition.rate_estimates import at_one_interval
 from ngpipe.acquisition.total_variation import REACH, differentiated
-from ngpipe.config.assembly.observation import Observation
+from ngpipe.config.assembly.observation import Observation, SavitzkyGolay
 
 N, FRAMES, SD = 6, 1_200, 0.05
 RNG = np.random.default_rng
@@ -26,7 +26,10 @@ def in_pieces(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def estimated(signal: np.ndarray, strength: float = 3.0, sd: float = SD):
     noise = np.full(signal.shape[1], sd)
-    return differentiated(signal, [range(len(signal))], 1.0, noise, strength, RNG(1))
+    frames = len(signal)
+    return differentiated(
+        signal, [range(frames)], np.arange(float(frames)), noise, strength, RNG(1)
+    )
 
 
 def test_sudden_changes_of_the_rate_are_kept_better_than_by_filters():
@@ -35,7 +38,8 @@ def test_sudden_changes_of_the_rate_are_kept_better_than_by_filters():
     found = estimated(y)
     missed = np.sqrt(np.mean((found.rate - rate) ** 2))
     for window in (9, 13, 21):
-        other = rate_estimates.savitzky_golay(1.0, window, 2).applied(y, [range(FRAMES)])[1]
+        used = at_one_interval(1.0, SavitzkyGolay(window=window, order=2))
+        other = used.applied(y, [range(FRAMES)])[1]
         assert missed < 0.85 * np.sqrt(np.nanmean((other - rate) ** 2))
     assert np.sqrt(np.mean((found.state - x) ** 2)) < 0.4 * SD
 
@@ -74,7 +78,7 @@ def test_stretches_are_apart_and_short_or_absent_ones_have_no_estimate():
     x, _ = in_pieces()
     x[40, 0] = np.nan
     parts = [range(60), range(60, 63), range(63, 120)]
-    found = differentiated(x[:120], parts, 1.0, np.full(N, SD), 3.0, RNG(1))
+    found = differentiated(x[:120], parts, np.arange(120.0), np.full(N, SD), 3.0, RNG(1))
     assert np.isnan(found.rate[:60, 0]).all()
     assert np.isnan(found.rate[60:63]).all()
     assert np.isfinite(found.rate[63:]).all()

@@ -70,6 +70,13 @@ def numbers(directory):
     return directory / "W.npy"
 
 
+def pickled(directory: Path) -> Path:
+    """Activity, and a list of objects beside it."""
+    rois = np.array([{"med": (1, 2)}, {}], dtype=object)
+    np.savez(directory / "all.npz", F=np.ones((9, 4)), stat=rois)
+    return directory / "all.npz"
+
+
 def archive(directory):
     np.savez(directory / "W.npz", W=np.ones((3, 5)))
     return directory / "W.npz"
@@ -98,6 +105,7 @@ CASES = [
     (netcdf, ["a netCDF file", "to_zarr"]),
     (numbers, ["numpy", "(3, 5)  float64"]),
     (archive, ["numpy", "W", "(3, 5)  float64"]),
+    (pickled, ["(2,)  Python objects: a pickle, which is not opened", "(9, 4)  float64", "F"]),
     (lambda d: Path("results"), ["results: a directory", "runs"]),
 ]
 

@@ -11,16 +11,17 @@ from ngpipe.acquisition import (
     indicator,
     measurement_noise,
     rate_estimates,
+    smoothing_spline,
     total_variation,
-    uneven_filters,
 )
 from ngpipe.acquisition.joined import Joined
-from ngpipe.acquisition.linear_filter import Filter, Signal
+from ngpipe.acquisition.linear_filter import Signal
+from ngpipe.acquisition.local_polynomials import Times
 from ngpipe.acquisition.rate_estimates import Estimator
 from ngpipe.acquisition.total_variation import Differentiated
 from ngpipe.config.assembly.observation import (
-    Differences,
     Observation,
+    Rates,
     SavitzkyGolay,
     SmoothingSpline,
     TotalVariation,
@@ -32,6 +33,29 @@ NEURONS = 64
 """Neurons whose traces are worked on at once."""
 
 PerNeuron = Float[np.ndarray, " neuron"]
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When frames come."""
+
+    recording: Joined
+    stretches: tuple[range, ...]
+    measured: bool
+    """Frames have intervals of their own."""
+
+    @property
+    def times(self) -> Times:
+        """Of the frames [tau]; without a clock of their own, of one interval after the other."""
+        if self.measured:
+            return self.recording.time
+        return self.recording.dt * np.arange(self.recording.n_frames)
+
+    def estimator(self, rate: Rates | None, time_constants: Sequence[float]) -> Estimator:
+        """Filters of state and rate, the inverse of an indicator included."""
+        if not self.measured:
+            return rate_estimates.at_one_interval(self.recording.dt, rate, time_constants)
+        return rate_estimates.at_measured_times(self.times, self.stretches, rate, time_constants)
 
 
 @dataclass(frozen=True)
@@ -126,15 +150,15 @@ def observed(
     for first in range(0, signal.shape[1], NEURONS):
         some = slice(first, first + NEURONS)
         signal[:, some] = _scaled(signal[:, some], recording.session, cfg, frame, first)
-    if measured:
-        estimator, told = _at_measured_times(cfg, recording, stretches)
-    else:
-        estimator, told = _estimator(cfg, signal, stretches, frame, recording.dt)
-    noise = _noise(cfg, signal, stretches, recording.time if measured else None)
-    steps = [*_changed(cfg), *told]
+    at = _Clock(recording, stretches, measured)
+    rate, words = _rates(cfg.rate, signal, at)
+    constants = _time_constants(cfg, recording.tau)
+    estimator = at.estimator(rate, constants)
+    noise = _noise(cfg, signal, at)
+    steps = [*_changed(cfg), *_of_indicator(cfg, at), *words]
     made = None
-    if isinstance(cfg.rate, TotalVariation):
-        made = _differentiated(cfg.rate, signal, stretches, estimator, noise, recording.dt)
+    if isinstance(rate, TotalVariation):
+        made = _differentiated(rate, signal, at, constants, noise)
     return Observed(
         recorded,
         signal,
@@ -150,19 +174,22 @@ def observed(
 def _differentiated(
     cfg: TotalVariation,
     signal: Signal,
-    stretches: Sequence[range],
-    earlier: Estimator,
+    at: _Clock,
+    time_constants: Sequence[float],
     noise: PerNeuron,
-    dt: float,
 ) -> Differentiated:
     """State and rate by total variation, after the inverse of the indicator if there is one."""
-    inverted = earlier.state.applied(signal, stretches)
-    left = noise * earlier.state.variance**0.5
-    inside = [
-        range(s.start + earlier.state.before, s.stop - earlier.state.after) for s in stretches
-    ]
+    earlier, times = indicator.inverse(at.times, at.stretches, time_constants)
+    inside = [range(s.start + earlier.before, s.stop - earlier.after) for s in at.stretches]
     rng = np.random.default_rng(TRIAL_SEED)
-    return total_variation.differentiated(inverted, inside, dt, left, cfg.strength, rng)
+    return total_variation.differentiated(
+        earlier.applied(signal, at.stretches),
+        inside,
+        times,
+        noise * earlier.variance**0.5,
+        cfg.strength,
+        rng,
+    )
 
 
 def _scaled(
@@ -188,68 +215,50 @@ def _frames(seconds: float, frame: float) -> int:
     return max(3, round(seconds / frame))
 
 
-def _estimator(
-    cfg: Observation, signal: Signal, stretches: Sequence[range], frame: float, dt: float
-) -> tuple[Estimator, list[str]]:
-    """Filters of state and rate, the inverse of the indicator included, and words on them."""
-    told = []
-    match cfg.rate:
+def _time_constants(cfg: Observation, tau: float) -> list[float]:
+    """Of the indicator, the decay first [tau]."""
+    if cfg.indicator is None:
+        return []
+    every = cfg.indicator.decay, cfg.indicator.rise
+    return [seconds / tau for seconds in every if seconds is not None]
+
+
+def _rates(cfg: Rates | None, signal: Signal, at: _Clock) -> tuple[Rates | None, list[str]]:
+    """How state and rate are estimated, with a penalty for the spline, and words on it."""
+    where = ", at the measured times" if at.measured else ""
+    match cfg:
         case SavitzkyGolay(window=window, order=order):
-            found = rate_estimates.savitzky_golay(dt, window, order)
-            told.append(f"state and rate by Savitzky-Golay: {window} frames, order {order}")
+            words = f"state and rate by Savitzky-Golay: {window} frames, order {order}"
         case SmoothingSpline(penalty=penalty):
-            used = rate_estimates.best_penalty(signal, stretches) if penalty is None else penalty
-            found = rate_estimates.smoothing_spline(dt, used)
             by = "the largest evidence" if penalty is None else "the config"
-            told.append(f"state and rate by a smoothing spline: penalty {used:.3g} by {by}")
+            if penalty is None:
+                penalty = smoothing_spline.best_penalty(signal, at.stretches, at.times)
+            cfg = SmoothingSpline(penalty=penalty)
+            words = f"state and rate by a smoothing spline: penalty {penalty:.3g} by {by}"
         case TotalVariation(strength=strength):
-            found = Estimator(Filter(np.ones(1)), Filter(np.ones(1)))
-            told.append(f"state and rate by total variation: strength {strength:g}")
-        case Differences():
-            found = rate_estimates.finite_difference(dt)
-            told.append("rate by differences to the next frame")
-        case None:
-            found = Estimator(Filter(np.ones(1)), Filter(np.array([-1.0, 1.0]) / dt))
+            words = f"state and rate by total variation: strength {strength:g}"
+        case None if not at.measured:
+            return cfg, []
+        case _:
+            words = "rate by differences to the next frame"
+    return cfg, [words + where]
+
+
+def _of_indicator(cfg: Observation, at: _Clock) -> Iterator[str]:
     if cfg.indicator is not None:
-        rise, decay = cfg.indicator.rise, cfg.indicator.decay
-        found = found.of(indicator.inverse(frame, decay, rise))
+        decay, rise = cfg.indicator.decay, cfg.indicator.rise
         rises = "" if rise is None else f", rise {rise:g} s"
-        told.insert(0, f"indicator inverted: decay {decay:g} s{rises}")
-    return found, told
+        over = ", over the time between its frames" if at.measured else ""
+        yield f"indicator inverted: decay {decay:g} s{rises}{over}"
 
 
-def _at_measured_times(
-    cfg: Observation, recording: Joined, stretches: Sequence[range]
-) -> tuple[Estimator, list[str]]:
-    """The same for frames that have intervals of their own."""
-    times, told, chain = recording.time, [], []
-    if cfg.indicator is not None:
-        constants = [cfg.indicator.decay, cfg.indicator.rise]
-        for seconds in (c for c in constants if c is not None):
-            earlier, times = uneven_filters.inverse(times, stretches, seconds / recording.tau)
-            chain.append(earlier)
-        told.append("indicator inverted over the time between its frames")
-    found = rate_estimates.at_measured_times(times, stretches, cfg.rate)
-    for earlier in reversed(chain):
-        found = found.of(earlier)
-    by = "differences to the next frame"
-    if isinstance(cfg.rate, SavitzkyGolay):
-        by = f"polynomials of order {cfg.rate.order} through {cfg.rate.window} frames"
-    told.append(f"rate by {by}, at the measured times")
-    return found, told
-
-
-def _noise(
-    cfg: Observation,
-    signal: Signal,
-    stretches: Sequence[range],
-    times: Float[np.ndarray, " frame"] | None,
-) -> PerNeuron:
+def _noise(cfg: Observation, signal: Signal, at: _Clock) -> PerNeuron:
     n = signal.shape[1]
     if cfg.noise == "none":
         return np.zeros(n)
     some = [signal[:, k : k + NEURONS] for k in range(0, n, NEURONS)]
-    parts = [measurement_noise.noise_sd(s, stretches, cfg.noise, times) for s in some]
+    times = at.times if at.measured else None
+    parts = [measurement_noise.noise_sd(s, at.stretches, cfg.noise, times) for s in some]
     return np.concatenate(parts)
 
 

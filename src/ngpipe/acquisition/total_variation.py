@@ -1,11 +1,13 @@
 r"""State and rate of a signal whose rate is constant in pieces: total-variation differentiation.
 
-.. math:: \min_z \tfrac12 |y - z|^2 + \lambda \sum_t |z_{t+1} - 2 z_t + z_{t-1}|
+.. math:: \min_z \tfrac12 |y - z|^2 + \lambda \sum_t |v_{t+1} - v_t|, \qquad
+    v_t = (z_t - z_{t-1}) / h_t
 
-The penalty is the total variation of the rate (Chartrand 2011, ISRN Appl. Math. 164564; as trend
-filtering: Kim et al. 2009, SIAM Rev. 51:339). It keeps sudden changes of the rate, which local
-polynomials smear. Solved by the alternating direction method of multipliers, every step a system
-with five diagonals, for all neurons of a stretch at once.
+h_t is the time between two frames, in units of the typical interval. The penalty is the total
+variation of the rate (Chartrand 2011, ISRN Appl. Math. 164564; as trend filtering: Kim et al. 2009,
+SIAM Rev. 51:339). It keeps sudden changes of the rate, which local polynomials smear. Solved by the
+alternating direction method of multipliers, every step a system with five diagonals, for all
+neurons of a stretch at once.
 
 The estimate is not linear in the signal, so what noise leaves in it is tried out: noise of the same
 size is added to the estimated state twice, and the two estimates from that are compared (parametric
@@ -20,6 +22,7 @@ from jaxtyping import Float
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
 from ngpipe.acquisition.linear_filter import Signal
+from ngpipe.acquisition.local_polynomials import Times, typical_interval
 
 ITERATIONS, CLOSE = 2_000, 1e-4
 """Steps of the method, and the change of the state, relative to the noise, at which it ends."""
@@ -30,6 +33,7 @@ REACH = 20
 own: measured on rates that change every 50 frames, at the usual strength."""
 
 PerNeuron = Float[np.ndarray, " neuron"]
+Bends = Float[np.ndarray, "inner 3"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Differentiated:
 
     state: Signal
     rate: Signal
-    """In the unit of the signal over that of the frame interval."""
+    """In the unit of the signal over that of the times."""
     state_noise: PerNeuron
     rate_noise: PerNeuron
 
@@ -46,7 +50,7 @@ class Differentiated:
 def differentiated(
     signal: Signal,
     stretches: Sequence[range],
-    dt: float,
+    times: Times,
     noise: PerNeuron,
     strength: float,
     rng: np.random.Generator,
@@ -56,7 +60,7 @@ def differentiated(
     Args:
         signal: NaN where there is no value.
         stretches: frames that follow one another without a gap.
-        dt: frame interval.
+        times: of the frames.
         noise: standard deviation of the measurement noise; where it is 0 or NaN, the state is the
             signal itself.
         strength: lambda, in units of the noise.
@@ -65,28 +69,30 @@ def differentiated(
     state, rate = (np.full(signal.shape, np.nan, dtype=np.float32) for _ in range(2))
     changes, count = np.zeros((2, signal.shape[1])), 0
     sd = np.nan_to_num(noise)
+    unit = typical_interval(times, stretches)
     for stretch in stretches:
         part = signal[stretch.start : stretch.stop].astype(np.float64)
         there = np.isfinite(part).all(axis=0)
         if len(part) < SHORTEST or not there.any():
             continue
         inside = slice(stretch.start, stretch.stop)
-        z = _trend(part[:, there], sd[there], strength)
+        at, own = times[inside], sd[there]
+        bends = _bends(at / unit)
+        z = _trend(part[:, there], own, bends, strength)
         one, other = (
-            _trend(z + sd[there] * rng.standard_normal(z.shape), sd[there], strength)
-            for _ in range(2)
+            _trend(z + own * rng.standard_normal(z.shape), own, bends, strength) for _ in range(2)
         )
         moved = (one - other) / np.sqrt(2)
-        state[inside, there], rate[inside, there] = z, np.gradient(z, dt, axis=0)
+        state[inside, there], rate[inside, there] = z, np.gradient(z, at, axis=0)
         changes[0, there] += (moved**2).sum(axis=0)
-        changes[1, there] += (np.gradient(moved, dt, axis=0) ** 2).sum(axis=0)
+        changes[1, there] += (np.gradient(moved, at, axis=0) ** 2).sum(axis=0)
         count += len(part)
     left = np.sqrt(changes / max(count, 1))
     return Differentiated(state, rate, *np.where(np.isnan(noise), np.nan, left))
 
 
 def _trend(
-    y: Float[np.ndarray, "frame neuron"], sd: PerNeuron, strength: float
+    y: Float[np.ndarray, "frame neuron"], sd: PerNeuron, bends: Bends, strength: float
 ) -> Float[np.ndarray, "frame neuron"]:
     """Z of every neuron of one stretch, in units in which its noise is 1."""
     noisy = sd > 0
@@ -96,13 +102,13 @@ def _trend(
     unit = sd[noisy]
     scaled = y[:, noisy] / unit
     rho = strength  # this much is free: it decides only how fast both halves approach
-    factor = _factor(len(y), rho)
+    factor = _factor(bends, rho)
     z, split = scaled.copy(), np.zeros((len(y) - 2, scaled.shape[1]))
     dual = np.zeros_like(split)
     for _ in range(ITERATIONS):
         before = z
-        z = cho_solve_banded((factor, True), scaled + rho * _back(split - dual))
-        second = np.diff(z, 2, axis=0)
+        z = cho_solve_banded((factor, True), scaled + rho * _back(bends, split - dual))
+        second = sum(bends[:, k, None] * z[k : len(bends) + k] for k in range(3))
         split = _shrunk(second + dual, strength / rho)
         dual = dual + second - split
         if np.sqrt(np.mean((z - before) ** 2)) < CLOSE:
@@ -111,24 +117,28 @@ def _trend(
     return out
 
 
-def _factor(n: int, rho: float) -> np.ndarray:
-    """Cholesky factor of 1 + rho D^T D, D the matrix of second differences, by its diagonals."""
-    band = np.zeros((3, n))
-    for k, weight in enumerate((1.0, -2.0, 1.0)):
-        band[0, k : n - 2 + k] += rho * weight**2
-    band[1, : n - 2] += -2 * rho
-    band[1, 1 : n - 1] += -2 * rho
-    band[2, : n - 2] += rho
+def _bends(at: Times) -> Bends:
+    """D: weights of three frames in the change of the rate at the middle one."""
+    speed = 1 / np.diff(at)
+    return np.stack([speed[:-1], -speed[:-1] - speed[1:], speed[1:]], axis=1)
+
+
+def _factor(bends: Bends, rho: float) -> np.ndarray:
+    """Cholesky factor of 1 + rho D^T D by its diagonals."""
+    n = len(bends)
+    band = np.zeros((3, n + 2))
+    for a in range(3):
+        for b in range(a, 3):
+            band[b - a, a : a + n] += rho * bends[:, a] * bends[:, b]
     band[0] += 1
     return cholesky_banded(band, lower=True)
 
 
-def _back(second: Float[np.ndarray, "inner neuron"]) -> Float[np.ndarray, "frame neuron"]:
-    """D^T of some second differences."""
-    out = np.zeros((len(second) + 2, second.shape[1]))
-    out[:-2] += second
-    out[1:-1] -= 2 * second
-    out[2:] += second
+def _back(bends: Bends, change: Float[np.ndarray, "inner neuron"]) -> Signal:
+    """D^T of some changes of the rate."""
+    out = np.zeros((len(change) + 2, change.shape[1]))
+    for k in range(3):
+        out[k : len(change) + k] += bends[:, k, None] * change
     return out
 
 

@@ -3,15 +3,16 @@
 import json
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from ngpipe import opening, ownership, store
+from ngpipe.acquisition.formats import numpy_files
 from ngpipe.config.figures import Style
 from ngpipe.errors import NgpipeWarning, StoreError
 from ngpipe.figures.drawing.compose import save
@@ -206,13 +207,14 @@ def _model(path: Path) -> Lines:
 
 def _numpy(path: Path) -> Lines:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = numpy_files.heads(path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path} is not the numpy file its name says ({error})") from error
-    arrays = {"": found} if isinstance(found, np.ndarray) else {n: found[n] for n in found.files}
     yield f"{path}: numpy, {_size(path)}"
     yield ""
-    yield from (f"  {name:<18} {a.shape}  {a.dtype}".rstrip() for name, a in arrays.items())
+    for name, (shape, dtype) in found.items():
+        what = "Python objects: a pickle, which is not opened" if dtype.hasobject else dtype
+        yield (f"  {name:<18} " if name else "  ") + f"{shape}  {what}"
 
 
 def _file(path: Path) -> Lines:

@@ -10,13 +10,14 @@ import torch
 from systems import COARSE, numbers, silent
 from torch import Tensor
 
-from ngpipe.acquisition import rate_estimates
+from ngpipe.acquisition.rate_estimates import at_one_interval
 from ngpipe.assembly.closed_form.chosen_frames import Source, Transfer
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.shared_noise import SharedNoise, pooled, shared_noise
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
+from ngpipe.config.assembly.observation import SavitzkyGolay
 from ngpipe.config.assembly.training import Training
 
 N, FRAMES, DT, FINE = 16, 12_000, 0.1, 5
@@ -44,7 +45,7 @@ def activity() -> tuple[Tensor, Tensor]:
 def recorded(window: int = 7, piece: int = FRAMES) -> Recording:
     """State and rate from noisy activity by local polynomials, one frame lost in every piece."""
     noisy = (activity()[0] + SIGMA * numbers(3, FRAMES, N)).float().numpy()
-    estimator = rate_estimates.savitzky_golay(DT, window, 2)
+    estimator = at_one_interval(DT, SavitzkyGolay(window=window, order=2))
     pieces = [range(start, start + piece - 1) for start in range(0, FRAMES, piece)]
     state, rate = estimator.applied(noisy, pieces)
     known = np.isfinite(state).all(1) & np.isfinite(rate).all(1)
@@ -94,7 +95,7 @@ def test_kappa_is_the_covariance_of_the_noise() -> None:
 
     State and rate have no measurement noise in common: one filter is even, the other odd.
     """
-    estimator = rate_estimates.savitzky_golay(DT, 7, 2)
+    estimator = at_one_interval(DT, SavitzkyGolay(window=7, order=2))
     expected = DRIVE**2 / 2 + SIGMA**2 * estimator.state.variance
     assert float(found()[1].kappa.mean()) == pytest.approx(expected, rel=0.1)
 

@@ -93,7 +93,7 @@ def _column(path: Path) -> Contents:
 
 
 def _several(path: Path, archive: np.lib.npyio.NpzFile) -> Contents:
-    heads = {name: _head(archive.zip, name) for name in archive.files}
+    every = heads(path)
 
     def candidate(name: str) -> Callable[[], Candidate]:
         return lambda: Candidate(name, in_memory(archive[name]))
@@ -101,9 +101,9 @@ def _several(path: Path, archive: np.lib.npyio.NpzFile) -> Contents:
     def column(name: str) -> Callable[[], np.ndarray]:
         return lambda: archive[name]
 
-    flat = [n for n, (shape, dtype) in heads.items() if is_matrix(shape, dtype)]
-    long = [n for n, (shape, dtype) in heads.items() if len(shape) == 1 and dtype.kind != "O"]
-    if not flat and any(dtype.kind == "O" for _, dtype in heads.values()):
+    flat = [n for n, (shape, dtype) in every.items() if is_matrix(shape, dtype)]
+    long = [n for n, (shape, dtype) in every.items() if len(shape) == 1 and dtype.kind != "O"]
+    if not flat and any(dtype.kind == "O" for _, dtype in every.values()):
         raise unreadable(path, "its arrays are Python objects")
     return Contents(path, {n: candidate(n) for n in flat}, {n: column(n) for n in long})
 
@@ -113,12 +113,21 @@ def is_matrix(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return len(shape) == 2 and min(shape) > 1 and dtype.kind in NUMBERS
 
 
-def _head(archive: zipfile.ZipFile | None, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of an array in an archive, without its values."""
-    assert archive is not None  # it is open
-    member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
-    with archive.open(member) as file:
-        return header(file)  # type: ignore[arg-type]
+def heads(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of every array of a numpy file, without the values; ``""`` names a lone one.
+
+    Raises:
+        ValueError, OSError, EOFError, zipfile.BadZipFile: it is no numpy file.
+    """
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            return {"": header(file)}
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            with archive.open(member) as inside:
+                found[member.removesuffix(".npy")] = header(inside)  # type: ignore[arg-type]
+    return found
 
 
 def header(file: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:

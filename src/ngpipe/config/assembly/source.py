@@ -143,18 +143,13 @@ class Recorded(Section):
         observation = self.observation
         if self.intervals == "even" or observation is None:
             return self
-        rate = "none" if observation.rate is None else observation.rate.kind
-        if rate in ("spline", "total_variation"):
-            raise ValueError(
-                f"observation.rate.kind is '{rate}', which needs frames at one interval, but "
-                "intervals is 'measured'; set observation.rate.kind: savitzky_golay"
-            )
         if observation.noise == "spectrum":
             raise ValueError(
-                "observation.noise is 'spectrum', which needs frames at one interval, but "
-                "intervals is 'measured'; set observation.noise: autocovariance"
+                "observation.noise is 'spectrum', but intervals is 'measured': at uneven times "
+                "slow activity has power at all frequencies, and would pass for noise; set "
+                "observation.noise: autocovariance"
             )
-        if observation.indicator is not None and rate == "none":
+        if observation.indicator is not None and observation.rate is None:
             raise ValueError(
                 "intervals is 'measured', and an inverted indicator belongs to the middle between "
                 "two frames, whose times differences of the store do not know; set "
