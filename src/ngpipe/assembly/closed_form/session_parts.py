@@ -75,6 +75,19 @@ def session_parts(
     return parts
 
 
+def frames_of(
+    recording: Recording, parts: Sequence[Part], chosen: Int[Tensor, " frame"]
+) -> list[tuple[int, Frames]]:
+    """Given frames in memory, session by session: its number among the parts, and its frames."""
+    sessions: Any = recording.sessions  # of a recording that has them
+    session, found = sessions.of_frame[chosen], []
+    for k in torch.unique(session).tolist():
+        source = parts[k].equations
+        assert isinstance(source, Source)
+        found.append((k, replace(source, chosen=chosen[session == k]).read()))
+    return found
+
+
 def halves_of(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
     """The first and the second half of the frames of every session, but those of one frame."""
     first, second = [], []

@@ -124,10 +124,16 @@ class Parts:
         self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
     ) -> Float[Tensor, "frame row"]:
         """Residual of rows that a session sees, at frames of it."""
+        local = torch.searchsorted(self.parts[session].members, rows.contiguous())
+        return frames.target(local) - self.predicted(session, frames, fit, rows)
+
+    def predicted(
+        self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
+    ) -> Float[Tensor, "frame row"]:
+        """What W and phi predict of rows that a session sees, at frames of it."""
         part = self.parts[session]
         local = torch.searchsorted(part.members, rows.contiguous())
-        sent = part.known(frames) @ self.predictions[session].T
-        return frames.target(local) - fit.predict(sent, frames.own(local))
+        return fit.predict(part.known(frames) @ self.predictions[session].T, frames.own(local))
 
 
 class Block:
@@ -169,6 +175,27 @@ class Block:
             noise = self._noise(fit, noise)
         return self._solved(noise)
 
+    def aimed(self, own: Sequence[Float[Tensor, "here column"]], fit: "BlockFit") -> RowFit:
+        """Rows that have no product with what is sent, but given ones with their own columns.
+
+        Args:
+            own: of the rows that every session sees, none where it sees none.
+            fit: the solution, whose sessions count the same.
+        """
+        other = copy(self)
+        other.moments = [
+            None
+            if now is None
+            else replace(
+                now,
+                sent_target=torch.zeros_like(now.sent_target),
+                own_target=aim,
+                own_noise=torch.zeros_like(aim),
+            )
+            for now, aim in zip(self.moments, own, strict=True)
+        ]
+        return other._solved(fit.session_noise).fit
+
     def under(self, shrinkage: float, persistence: float) -> "Block":
         """The same with another a and c."""
         other = copy(self)
@@ -200,7 +227,7 @@ class Block:
         square = self._mean_squares(found)
         total = (self.n_frames * square).sum(1) / self.n
         fit = RowFit(found[:, :n], found[:, n:], total)
-        return BlockFit(self.rows, fit, square, certainty, self.n, plain, factor, padding)
+        return BlockFit(self.rows, fit, square, noise, certainty, self.n, plain, factor, padding)
 
     def _combined(
         self, share: Float[Tensor, "row session"]
@@ -270,6 +297,8 @@ class BlockFit:
     fit: RowFit
     square: Float[Tensor, "row session"]
     """Mean squared residual in every session; 0 where a session does not see the row."""
+    session_noise: Float[Tensor, "row session"]
+    """s_ik^2 by which sessions were weighed."""
     certainty: Float[Tensor, " row"]
     """Sum of n_k / (q_k s_ik^2) over the sessions [tau^2]."""
     n: Float[Tensor, " row"]

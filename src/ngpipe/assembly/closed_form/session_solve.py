@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form import diagnosis, uncertainty
+from ngpipe.assembly.closed_form import diagnosis, shared_noise, uncertainty
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Source, Transfer
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence
 from ngpipe.assembly.closed_form.evidence import PAIRS, ROWS, confirmed, diagnosed
@@ -20,15 +20,16 @@ from ngpipe.assembly.closed_form.problem import (
 )
 from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, mild, psi_of_sessions
-from ngpipe.assembly.closed_form.rows import Spectrum
+from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
 from ngpipe.assembly.closed_form.session_parts import (
     Part,
+    frames_of,
     halves_of,
     session_parts,
 )
 from ngpipe.assembly.closed_form.session_rows import BlockFit, Parts, solved
 from ngpipe.assembly.closed_form.session_weights import weighed
-from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
+from ngpipe.assembly.closed_form.shared_noise import SharedNoise
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
@@ -36,8 +37,6 @@ from ngpipe.errors import DivergenceError
 
 NEARLY_ALL = 0.95
 """Neurons, as a share of those of the fullest session, from which a session sees most."""
-WEIGHING_ROWS = 32
-"""Rows whose prediction tells how much every session counts."""
 PARTS = ("psi of all", "psi, finer", "W from all sessions")
 
 
@@ -105,9 +104,7 @@ def _sessions(problem: Problem, fit: Fit, like: Parts | None = None) -> Parts:
     parts = Parts(each, n, fit.ridge)
     if like is not None:
         return parts.under(like.shrinkage, like.persistence)
-    everyone = torch.arange(n, device=problem.device)
-    held_out = _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES))
-    found = weighed(parts, everyone[:: -(-n // WEIGHING_ROWS)], held_out)
+    found = weighed(parts, problem.recording)
     problem.report("unseen senders", shrinkage=found.shrinkage, persistence=found.persistence)
     return found
 
@@ -164,11 +161,36 @@ def _kappa(parts: Sequence[Part], fit: Fit, n: int) -> Float[Tensor, " neuron"]:
     What a neuron gets from those that a session does not see hangs together with its own past.
     """
     most = max(len(part.members) for part in parts)
-    parts = [part for part in parts if len(part.members) >= NEARLY_ALL * most]
-    sources = [part.equations for part in parts if isinstance(part.equations, Source)]
-    both = zip(sources, parts, strict=True)
-    found = [shared_noise(s, replace(fit, transfer=part.transfer)) for s, part in both]
-    return pooled(found, [part.members for part in parts], n).kappa
+    sessions = Parts([p for p in parts if len(p.members) >= NEARLY_ALL * most], n, fit.ridge)
+    seen = torch.cat([part.members for part in sessions.parts]).unique()
+    sums = torch.zeros(3, n, shared_noise.PARTS, dtype=torch.float64, device=seen.device)
+    for block in sessions.blocks(seen):
+        found, aims = block.solve(), []
+        for part, here in zip(sessions.parts, block.places, strict=True):
+            assert isinstance(part.equations, Source)
+            local = torch.searchsorted(part.members, block.rows[here])
+            aims.append(shared_noise.slopes(part.equations, local))
+        score = block.aimed(aims, found)
+        for k, here in enumerate(block.places):
+            sums[:, block.rows[here]] += _own_past(sessions, k, block.rows, found.fit, score)
+    return SharedNoise(*sums).kappa
+
+
+def _own_past(
+    sessions: Parts, k: int, rows: Int[Tensor, " row"], fit: RowFit, score: RowFit
+) -> Float[Tensor, "three here part"]:
+    """Sums that tell kappa, of those of the rows that a session sees."""
+    part = sessions.parts[k]
+    here = torch.isin(rows, part.members)
+    mine, found, along = rows[here], fit.some(here), score.some(here)
+
+    def both(frames: Frames) -> tuple[Tensor, Tensor]:
+        left = sessions.residual(k, frames, found, mine)
+        return left, sessions.predicted(k, frames, along, mine)
+
+    local = torch.searchsorted(part.members, mine)
+    assert isinstance(part.equations, Source)
+    return shared_noise.with_own_past(part.equations, local, both)
 
 
 def _freed(parts: Sequence[Part], kappa: Float[Tensor, " neuron"]) -> list[Part]:
@@ -214,7 +236,9 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
 def _held_out(problem: Problem, parts: Parts, solution: Solution) -> float:
     """Mean squared error on held-out frames over the mean squared rate, in all their sessions."""
     missed, level = [], []
-    for k, frames in _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES)):
+    for k, frames in frames_of(
+        problem.recording, parts.parts, problem.recording.selection_frames(HELD_OUT_FRAMES)
+    ):
         rows = parts.parts[k].members
         missed.append(parts.residual(k, frames, solution.of(rows), rows).square().mean(1))
         level.append(frames.target(torch.arange(len(rows))).square().mean(1))
@@ -235,7 +259,7 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
     left = [
         parts.residual(k, frames, solution.of(rows), rows)
         for chosen in (first, first + recording.memory)
-        for _, frames in _frames(problem, parts, chosen)
+        for _, frames in frames_of(problem.recording, parts.parts, chosen)
     ]
     target = recording.batch(recording.selection_frames(HELD_OUT_FRAMES))[1]
     level = float(target.double().square().nanmean())
@@ -246,21 +270,6 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
         exact=recording.exact,
         blocks=recording.in_blocks,
     )
-
-
-def _frames(
-    problem: Problem, parts: Parts, chosen: Int[Tensor, " frame"]
-) -> list[tuple[int, Frames]]:
-    """Given frames in memory, session by session."""
-    sessions = problem.recording.sessions
-    assert sessions is not None
-    session = sessions.of_frame[chosen]
-    found = []
-    for k in torch.unique(session).tolist():
-        source = parts.parts[k].equations
-        assert isinstance(source, Source)
-        found.append((k, replace(source, chosen=chosen[session == k]).read()))
-    return found
 
 
 def _blank(problem: Problem, fit: Fit, transfer: Transfer) -> Solution:

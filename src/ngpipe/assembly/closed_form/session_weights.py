@@ -8,8 +8,7 @@ frame. Frame for frame such a session tells less. Its variances count q_k times,
 
 v_k being the share of what is sent that it cannot tell. Held-out frames choose c, and the share a
 that shrinks weights of senders which are not seen (:mod:`.session_rows`): the least a with which
-rows are predicted as well as with the best, but for a standard error (Breiman et al.,
-"Classification and regression trees", 1984, section 3.4).
+rows are predicted nearly as well as with the best, as any shrinkage helps to predict a little.
 """
 
 from collections.abc import Sequence
@@ -19,43 +18,42 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Frames
+from ngpipe.assembly.closed_form.problem import HELD_OUT_FRAMES
 from ngpipe.assembly.closed_form.rows import RowFit
+from ngpipe.assembly.closed_form.session_parts import frames_of
 from ngpipe.assembly.closed_form.session_rows import Block, Parts
+from ngpipe.assembly.recording import Recording
 
+ROWS = 32
+"""Rows whose prediction is looked at."""
 SHRINKAGES = (0.0, 0.03, 0.3, 1.0)
 """a that are tried."""
 PERSISTENCES = (0.0, 10.0, 30.0, 100.0, 300.0)
 """c that are tried."""
+NEARLY = 1.01
+"""Times the least error on held-out frames that is as good."""
 
 
-def weighed(
-    parts: Parts, rows: Int[Tensor, " row"], held_out: Sequence[tuple[int, Frames]]
-) -> Parts:
+def weighed(parts: Parts, recording: Recording) -> Parts:
     """The same sessions with a and c as held-out frames choose them.
 
     Args:
         parts: all sessions.
-        rows: whose prediction is looked at.
-        held_out: frames of some sessions that rows are not solved from.
+        recording: the same, with what is held out.
     """
+    held_out = frames_of(recording, parts.parts, recording.selection_frames(HELD_OUT_FRAMES))
     if not bool((parts.unknown > 0).any()) or not held_out:
         return parts
+    everyone = torch.arange(parts.n_neurons, device=parts.unknown.device)
+    rows = everyone[:: -(-len(everyone) // ROWS)]
     blocks = list(parts.blocks(rows))
-    best, missed = [], []
-    for shrinkage in SHRINKAGES:
-        choices = [(shrinkage, persistence) for persistence in PERSISTENCES]
-        tried = [_missed(parts, blocks, held_out, *choice) for choice in choices]
-        least = min(range(len(choices)), key=lambda k: float(tried[k].mean()))
-        best.append(choices[least])
-        missed.append(tried[least])
-    return parts.under(*best[_simplest(torch.stack(missed))])
-
-
-def _simplest(missed: Float[Tensor, "choice row"]) -> int:
-    """The first choice that is as good as the best one, but for a standard error over rows."""
-    beyond = missed - missed[missed.mean(1).argmin()]
-    error = beyond.std(1) / missed.shape[1] ** 0.5
-    return int((beyond.mean(1) <= error).nonzero()[0])
+    missed = {
+        (a, c): _missed(parts, blocks, held_out, a, c) for a in SHRINKAGES for c in PERSISTENCES
+    }
+    enough = NEARLY * min(missed.values())
+    shrinkage = min(a for (a, _), square in missed.items() if square <= enough)
+    best = min(PERSISTENCES, key=lambda c: missed[shrinkage, c])
+    return parts.under(shrinkage, best)
 
 
 def _missed(
@@ -64,7 +62,7 @@ def _missed(
     held_out: Sequence[tuple[int, Frames]],
     shrinkage: float,
     persistence: float,
-) -> Float[Tensor, " row"]:
+) -> float:
     """Mean squared residual of rows on held-out frames, over their mean squared rate.
 
     It is free of the noise that states share with rates, as :func:`.accumulate.missed` is.
@@ -79,7 +77,7 @@ def _missed(
             total[here] += len(frames) * _square(parts, k, frames, fit.some(here), rows[here])
             n[here] += len(frames)
         found.append((total / n / block.level)[n > 0])
-    return torch.cat(found)
+    return float(torch.cat(found).mean())
 
 
 def _square(
