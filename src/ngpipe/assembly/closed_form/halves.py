@@ -89,7 +89,9 @@ def _of_sessions(
     transfer = transfer_of(model, everyone, psi)
     whole = session_parts(recording, recording.training_frames, phi, transfer)
     parts = weighed(Parts(whole, len(everyone), ridge), recording)
-    halved = [parts.of(half) for half in halves_of(whole)]
+    # What is expected of unseen senders in both halves would miss in either the opposite.
+    each = [Parts(half, len(everyone), ridge) for half in halves_of(whole)]
+    halved = [half.under(parts.shrinkage, parts.persistence) for half in each]
     weights = torch.stack([solved(half, everyone)[0] for half in halved])
     weights[:, counts.to(weights.device) == 0] = torch.nan
     return weights

@@ -21,8 +21,8 @@ come later. Residuals of frames that share no measured frame are alike for such 
 past is no instrument.
 
 Parts of the recording say how well kappa_i is known. Where it is not, as in a recording of many
-short pieces, it is drawn to the median of all neurons (DerSimonian & Laird 1986, Controlled
-Clinical Trials 7:177).
+short pieces, it is drawn to the mean of all neurons (DerSimonian & Laird 1986, Controlled Clinical
+Trials 7:177).
 """
 
 import math
@@ -86,10 +86,13 @@ class SharedNoise:
         left = self.missed[known] + own[:, None] * self.along[known]
         variance = n / (n - 1) * left.square().sum(1) / along[known].square()
         variance = variance.clamp_min(TINY * own.square().mean().clamp_min(TINY))
-        centre, between = _shared(own, variance)
-        kappa = centre.expand_as(along).clone()
-        kappa[known] += (own - centre) * between / (between + variance)
-        most = ALIKE * centre
+        most = ALIKE * _median(own, variance)
+        if most == 0:
+            return torch.zeros_like(along)
+        alike = (own * most > 0) & (own.abs() < most.abs())
+        mean, between = _mean(own[alike], variance[alike])
+        kappa = mean.expand_as(along).clone()
+        kappa[known] += (own - mean) * between / (between + variance)
         return kappa.clamp(most.clamp_max(0), most.clamp_min(0))
 
 
@@ -158,19 +161,27 @@ def with_own_past(
     return sums.mT
 
 
-def _shared(
+def _median(
+    values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
+) -> Float[Tensor, ""]:
+    """Median of all neurons' kappa, 0 if it is no more than its error.
+
+    It stays what it is if the past of some is no instrument though nothing tells.
+    """
+    centre = values.median()
+    spread = torch.maximum((values - centre).abs().median() / MAD, variances.median().sqrt())
+    nothing = centre.abs() < SIGNIFICANT * (math.pi / 2 / len(values)) ** 0.5 * spread
+    return torch.where(nothing, 0.0, centre)
+
+
+def _mean(
     values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Median of all neurons' kappa, 0 if it is no more than its error; variance between neurons.
-
-    A median, as some past is no instrument though nothing tells.
-    """
-    n, centre = len(values), values.median()
-    spread = torch.maximum((values - centre).abs().median() / MAD, variances.median().sqrt())
-    if centre.abs() < SIGNIFICANT * (math.pi / 2 / n) ** 0.5 * spread:
-        return torch.zeros_like(centre), torch.zeros_like(centre)
+    """Mean of kappa, and its variance between neurons, from estimates with errors."""
     weight = 1 / variances
     total = weight.sum()
-    excess = weight @ (values - centre).square() - (n - 1)
-    between = excess / (total - weight.square().sum() / total).clamp_min(TINY)
-    return centre, between.clamp_min(0)
+    mean = (weight @ values) / total
+    spread = weight @ (values - mean).square() - (len(values) - 1)
+    between = (spread / (total - weight.square().sum() / total).clamp_min(TINY)).clamp_min(0)
+    weight = 1 / (variances + between)
+    return (weight @ values) / weight.sum(), between
