@@ -1,5 +1,6 @@
 # Helpers of all rules: the validated study, chain keys, and the interpreter of the jobs.
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -91,10 +92,12 @@ def claiming(find, outputs):
 
 def stage_key(stage):
     """Function of params: chain key of a stage of the experiment in the wildcard."""
-    names = stages.outputs_of(stage)
     return claiming(
-        lambda wildcards: STUDY.keys(wildcards.experiment)[stage],
-        lambda wildcards: [f"results/runs/{wildcards.experiment}/{n}" for n in names],
+        lambda wildcards: STUDY.key(wildcards.experiment, stage),
+        lambda wildcards: [
+            f"results/runs/{wildcards.experiment}/{name}"
+            for name in stages.outputs_of(stage, **dict(wildcards.items()))
+        ],
     )
 
 
@@ -108,14 +111,76 @@ def memory_of(stage):
 
     def asked(wildcards, attempt):
         size = sections.size(STUDY.experiments[wildcards.experiment])
-        return stage_called(stage).memory.megabytes(*size) * attempt
+        jobs = shared_by(stage, wildcards)
+        return stage_called(stage).megabytes(*size, jobs) * attempt
 
     return asked
 
 
 def minutes_of(stage):
     """Function of resources: time of a stage [minutes], more each attempt."""
-    return lambda wildcards, attempt: stage_called(stage).minutes * attempt
+
+    def asked(wildcards, attempt):
+        n_neurons, _ = sections.size(STUDY.experiments[wildcards.experiment])
+        record = stage_called(stage)
+        return record.time(n_neurons, shared_by(stage, wildcards)) * attempt
+
+    return asked
+
+
+def shared_by(stage, wildcards):
+    """Jobs that share the training which a stage is, or is a part of."""
+    record = stage_called(stage)
+    return jobs_of(wildcards) if record.part_of or record.gathering else 1
+
+
+def jobs_of(wildcards):
+    """Jobs that share the training of an experiment, as its config says.
+
+    Of a training that today's key has made: as many as did, so that to ask for more or fewer makes
+    nothing again. The jobs themselves are told by the environment.
+    """
+    name, told = wildcards.experiment, json.loads(os.environ.get("NGPIPE_JOBS", "{}"))
+    if name in told:
+        return told[name]
+    asked = sections.jobs(STUDY.experiments[name])
+    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+    if forced or not workflow.is_main_process:
+        return asked
+    outputs = workflow.get_rule("train").expand_output(wildcards)[0]
+    made = workflow.persistence.metadata(outputs[0])
+    key = repr(STUDY.key(name, "train"))
+    if (
+        not made
+        or key not in (made.params or ())
+        or not all(Path(o).exists() for o in outputs)
+    ):
+        return asked
+    found = [path for path in made.input if "parts/solve_rows_" in path]
+    told[name] = len(found) // 2 or 1  # a file and its manifest of each
+    os.environ.update(NGPIPE_JOBS=json.dumps(told))
+    return told[name]
+
+
+def parts(stage):
+    """Input function: what the jobs of a part of the training hand on; nothing of one job alone."""
+
+    def handed_on(wildcards):
+        jobs = jobs_of(wildcards)
+        names = {
+            name: None
+            for job in range(1, jobs + 1 if jobs > 1 else 1)
+            for name in stages.outputs_of(stage, job=job, jobs=jobs)
+        }
+        return run_paths(wildcards.experiment, names)
+
+    return handed_on
+
+
+def gathering(wildcards):
+    """Option of training that gathers what jobs have solved, if several did."""
+    jobs = jobs_of(wildcards)
+    return f"--jobs {jobs}" if jobs > 1 else ""
 
 
 def picture_key(find, *suffixes):

@@ -2,6 +2,10 @@ rule train:
     input:
         simulation=ancient("results/runs/{experiment}/simulation.zarr"),
         manifest="results/runs/{experiment}/simulation.json",
+        # None, unless training.closed_form.jobs are to share the work.
+        found=parts("psi"),
+        ready=parts("factor"),
+        solved=parts("solve_rows"),
     output:
         model="results/runs/{experiment}/model.safetensors",
         table="results/runs/{experiment}/training.csv",
@@ -23,6 +27,7 @@ rule train:
         gpu=1,
         # No parameter: switching it on or off makes no result stale.
         board=tensorboard,
+        gathered=gathering,
     params:
         key=stage_key("train"),
     message:
@@ -30,4 +35,4 @@ rule train:
     shell:
         "python -m ngpipe train config/experiments/{wildcards.experiment}.yaml"
         " --key {params.key} --threads {threads} --device {resources.device} {resources.board}"
-        " 2>&1 | tee {log} >&2"
+        " {resources.gathered} 2>&1 | tee {log} >&2"

@@ -85,7 +85,7 @@ def test_a_stage_is_called_with_the_parts_its_record_names(system, name):
     assert len(positional) == len(stage.parts) + 1
     assert positional[-1].name == "directory"
     named = {p for p, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
-    assert named - {"checkpoints"} == {"key", *stage.options} | (
+    assert named - {"checkpoints"} == {"key", *stage.options, *stage.counts} | (
         {"device"} if stage.computes else set()
     )
 

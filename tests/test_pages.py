@@ -123,9 +123,14 @@ def test_the_pages_say_what_every_step_asks_for():
             f"{stage.memory.base:,}",
             *([f"{stage.memory.pair} N^2"] if stage.memory.pair else []),
             *([f"{stage.memory.value} T N"] if stage.memory.value else []),
+            *([f"{stage.memory.shared} N^2 / J"] if stage.memory.shared else []),
         ]
+        if stage.gathering is not None:
+            terms[-1] += f"; {stage.gathering.base:,} + {stage.gathering.pair} N^2 if J > 1"
         assert memory == " + ".join(terms)
-        assert (int(threads), int(minutes)) == (stage.threads, stage.minutes)
+        each = f"{stage.cube:g} (N / 1000)^3" + (" / J" if "job" in stage.counts else "")
+        assert minutes == f"{stage.minutes}" + (f" + {each}" if stage.cube else "")
+        assert int(threads) == stage.threads
         assert gpu == ("1" if stage.gpu else "")
 
 

@@ -134,6 +134,8 @@ def _of_stage(command: argparse.ArgumentParser, name: str, stage: Stage) -> None
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     for option, sentence in stage.options.items():
         command.add_argument(f"--{option}", type=Path, help=sentence)
+    for option, sentence in stage.counts.items():
+        command.add_argument(f"--{option}", type=int, required=bool(stage.part_of), help=sentence)
 
 
 def _of_figures(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:

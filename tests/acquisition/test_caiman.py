@@ -44,6 +44,15 @@ def test_pixels_are_numbered_down_the_columns(path):
     np.testing.assert_allclose(read(path, series="C").positions, [[1, 2], [3, 2.5]])
 
 
+def test_the_size_of_the_image_may_stand_beside_the_estimates(path):
+    """CaImAn itself takes it from there where the estimates do not know it."""
+    with h5py.File(path, "a") as file:
+        del file["estimates/dims"]
+        file["estimates/dims"] = "NoneType"
+        file["dims"] = [4, 5]
+    np.testing.assert_allclose(read(path, series="C").positions, [[1, 2], [3, 2.5]])
+
+
 def test_the_text_for_nothing_is_nothing(path):
     assert names(path) == ["C", "S"]
     with h5py.File(path, "a") as file:

@@ -76,6 +76,17 @@ def test_the_spline_is_that_of_whittaker(penalty):
     )
 
 
+def test_a_spline_weighs_the_time_that_frames_span():
+    """Frames at half of the typical interval: a penalty on 2^5 times their squared differences."""
+    at = np.concatenate([np.arange(200.0), 300 + 0.5 * np.arange(100)])
+    parts = whole_stretches([199], 300)
+    found = at_measured_times(at, parts, SmoothingSpline(penalty=5.0)).state
+    same = at_one_interval(1.0, SmoothingSpline(penalty=5.0 * 2**5)).state
+    assert same.before > found.before
+    inside = same.weights[0, same.before - found.before : same.before + found.after + 1]
+    np.testing.assert_allclose(found.weights[250], inside, atol=0.05 * inside.max())
+
+
 def wave(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two slow neurons, and their rates."""
     speed = np.array([0.7, 1.1])

@@ -64,6 +64,11 @@ def test_linear_values_end_with_the_samples(at_frames, slow):
     assert np.isnan(found.values[~inside]).all()
 
 
+def test_a_column_that_is_named_gives_its_name(at_frames, slow):
+    found = at_frames(slow | {"between": "held", "columns": ["light"]})
+    assert found.names == ("behaviour.light",)
+
+
 def test_nothing_is_sampled_unasked(at_frames, slow):
     with pytest.raises(RecordingError, match=r"4 samples.*20 frames.*set between: held or linear"):
         at_frames(slow)

@@ -139,6 +139,10 @@ def test_errors_follow_the_gauge_of_their_weights(factor):
             model.error.copy_(abs(scale) * 0.1 * (1 + numbers(6, N, N).abs())).fill_diagonal_(0)
         read.append(read_out(model, RECORDING, Recovery()))
     one, other = read
+    errors = model.error.double()
+    halves = torch.stack([model.connectivity.double() + k * errors for k in (6, -6)])
+    wide = read_out(model, RECORDING, Recovery(), halves)["connected"]
+    assert wide.attrs["null_width"] == pytest.approx(6 / 0.6745, rel=0.05)
     for name in ("connectivity", "connectivity_error", "connected"):
         np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-5)
     assert one["connected"].attrs["false_discovery"] == 0.05

@@ -108,6 +108,17 @@ def test_a_quick_look_shows_rows_of_w_as_rows_and_real_coordinates():
     assert phi.get_xlim() == pytest.approx((-6, 6), abs=0.1)
 
 
+def test_a_quick_look_leaves_gaps_empty_and_tells_what_colours_mean():
+    time = np.r_[0:50, 150:200] / 10
+    dims = ("time [s]", "neuron")  # as of a recording that is inspected
+    dataset = xr.Dataset({"dff": (dims, np.full((100, 9), 3.0))}, {dims[0]: time})
+    (ax,) = quick_look(dataset).axes
+    shown = np.asarray(ax.images[0].get_array().filled(np.nan))
+    at = np.linspace(0, 19.9, shown.shape[1])
+    np.testing.assert_array_equal(np.isnan(shown[0]), (at > 4.9 + 0.15) & (at < 15))
+    assert ax.get_title(loc="right") == "±3"
+
+
 def test_a_quick_look_leaves_out_names_and_what_is_not_finite():
     """As in the responses of a circuit: labels of runs are text, and some runs diverge."""
     values = np.random.default_rng(0).normal(size=(20, 30))

@@ -91,6 +91,18 @@ def test_white_noise_has_the_level_that_the_store_tells(gap):
     assert any("noise" in t.get_text() for t in texts(ax.figure))
 
 
+def test_a_filter_that_lets_nothing_pass_does_not_stretch_the_spectrum():
+    """The sum of two neighbours has no power at the highest frequency."""
+    noise = np.random.default_rng(0).normal(size=(8001, 5))
+    data = recording(0.1 * np.arange(8000), noise[1:] + noise[:-1])
+    data["rate"] = data["activity"]
+    ax = axes_of(material("spectrum", simulation=data))
+    lowest = ax.collections[0].get_paths()[0].vertices[:, 1].min()
+    assert lowest < 1e-4
+    assert 1e-3 < ax.get_ylim()[0] < 1e-2 * np.median(ax.lines[0].get_ydata())
+    assert ax.get_title(loc="left") == "spectrum of estimated activity"
+
+
 def test_a_missing_value_parts_a_stretch_and_too_short_ones_are_refused():
     values = np.random.default_rng(0).normal(size=(100, 4))
     values[::10, 1] = np.nan

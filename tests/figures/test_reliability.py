@@ -156,7 +156,35 @@ def test_a_model_that_forecasts_no_better_than_a_baseline_is_not_praised():
     rollout["forecast_error"][0] = 2.0
     text = words("diagnosis", rollout=rollout)
     assert "ahead, better" not in text
-    assert "even one frame ahead, the model is not clearly better" in text
+    assert "at no time ahead is the model clearly better" in text
+
+
+def test_a_forecast_that_is_better_only_later_is_told_with_its_times():
+    rollout = material("rollout").rollout
+    rollout["forecast_error"][0] = 2.0
+    rollout["forecast_error"][0, :, 1:] = 1e-6
+    text = words("diagnosis", rollout=rollout)
+    begin, end = (float(rollout["lead"][k]) for k in (1, -1))
+    assert f"activity from {begin:.3g} to {end:.3g} τ ahead, better than all baselines" in text
+
+
+def test_a_forecast_that_runs_away_has_no_number_without_meaning():
+    metrics = material("diagnosis").metrics
+    own = (metrics["quantity"] == "prediction") & (metrics["metric"] == "r2_model")
+    metrics.loc[own, "value"] = -1.9e6
+    assert "error more than 1,000 % of the variance" in words("diagnosis", metrics=metrics)
+
+
+def test_what_was_not_looked_at_is_said():
+    recovery = material("diagnosis").recovery.drop_vars("unobserved_bias")
+    history = material("diagnosis").history.assign_attrs(exact=0)
+    text = words("diagnosis", recovery=recovery, history=history)
+    assert "make weights wrong was not looked at" in text
+
+
+def test_one_group_is_one_group():
+    recovery = material("diagnosis").recovery.assign_attrs(n_types=1, types_told="no: as said")
+    assert "unknown: 1 group by phi" in words("diagnosis", recovery=recovery)
 
 
 def test_what_chance_among_the_starts_may_do_is_no_advantage():
@@ -165,7 +193,7 @@ def test_what_chance_among_the_starts_may_do_is_no_advantage():
     shape = rollout["forecast_error"].shape
     rollout["forecast_error"][:] = 1 + 0.1 * rng.normal(size=shape)
     rollout["forecast_error"][0] -= 0.01
-    assert "not clearly better" in words("diagnosis", rollout=rollout)
+    assert "at no time ahead" in words("diagnosis", rollout=rollout)
     rollout["forecast_error"][0] -= 0.5
     assert "better than all baselines" in words("diagnosis", rollout=rollout)
 

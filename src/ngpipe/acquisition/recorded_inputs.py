@@ -171,7 +171,7 @@ def _names(traces: Sequence[_Trace], cfg: RecordedInput, path: Path) -> list[str
             "columns"
         )
     own = cfg.name or (cfg.series or path.stem).removesuffix("/data").rpartition("/")[2]
-    if len(columns) == 1:
+    if len(columns) == 1 and (cfg.name or cfg.columns is None):
         return [own]
     return [f"{own}.{column}" for column in columns]
 

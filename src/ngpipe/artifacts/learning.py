@@ -11,11 +11,13 @@ from torch import Tensor
 from ngpipe.artifacts.progress import progress, say
 from ngpipe.artifacts.recordings import Opened
 from ngpipe.artifacts.solver_lines import Told
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly import verdict
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis
 from ngpipe.assembly.closed_form.distil import distil
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.trained import certainty
+from ngpipe.assembly.closed_form.transfer import Report
 from ngpipe.assembly.gnn import AssemblyGNN
 from ngpipe.assembly.gradient import Progress, Trainer
 from ngpipe.errors import DeviceError, DivergenceError, UselessModelError
@@ -71,7 +73,11 @@ class Learned:
 
 
 def learn(
-    trainer: Trainer, rows: list[Row], kept: Kept, board: "SummaryWriter | None" = None
+    trainer: Trainer,
+    rows: list[Row],
+    kept: Kept,
+    board: "SummaryWriter | None" = None,
+    parts: Parts | None = None,
 ) -> Learned:
     """Train to the end, judge the model, and say how well the recording determines W.
 
@@ -80,6 +86,7 @@ def learn(
         rows: logged until there; new ones are added.
         kept: where checkpoints and W during training go.
         board: for the losses as TensorBoard events.
+        parts: of a closed form that jobs have solved.
 
     Raises:
         UselessModelError: the model is worse than predicting zero, and nobody asked for such.
@@ -88,6 +95,9 @@ def learn(
     """
     cfg = trainer.cfg
     try:
+        if cfg.solver != "gradient" and not rows:
+            _solve(trainer, rows, kept, board, parts)
+            kept.save_trainer(trainer, rows)
         _train(trainer, rows, kept, board)
         warnings = _warnings(trainer, rows)
         model, told = _finished(trainer, rows)
@@ -122,9 +132,6 @@ def _train(
 ) -> None:
     """Train to the end; log, keep W and save checkpoints on the way."""
     cfg = trainer.cfg
-    if cfg.solver != "gradient" and not rows:
-        _solve(trainer, rows, kept, board)
-        kept.save_trainer(trainer, rows)
     before = rows[-1]["seconds"] if rows else 0.0
     solved = rows[-1]["step"] - trainer.step if rows else 0
     started = time.perf_counter()
@@ -149,26 +156,18 @@ def _solve(
     rows: list[Row],
     kept: Kept,
     board: "SummaryWriter | None",
+    parts: Parts | None,
 ) -> None:
     """Begin with the closed form; what it reaches is logged as the first steps."""
     cfg = trainer.cfg
     told = Told([*(["field"] if cfg.input == "field" else []), "networks"])
-
-    def report(stage: str, **reached: Any) -> None:  # noqa: ANN401
-        if "part" in reached:
-            told.begins(stage, reached["part"], reached["of"])
-            return
-        if "of" in reached:
-            told.on_the_way(stage, reached["done"], reached["of"])
-            return
-        weights = reached.pop("connectivity", None)
-        rows.append({"step": len(rows) + 1, "seconds": told.seconds(), "stage": stage, **reached})
-        if weights is not None:
-            kept.keep(len(rows), weights)
-        _show(board, rows[-1])
-        told.reached(stage, **reached)
-
-    solution = ClosedForm(trainer.recording, cfg, report).solve()
+    if parts is not None:
+        parts.recall(rows, kept.keep)
+    report = reporting(told, rows, kept, board)
+    if parts is None:
+        solution = ClosedForm(trainer.recording, cfg, report).solve()
+    else:
+        solution = parts.solution(trainer.recording, report)
     diagnosis: Any = solution.diagnosis  # in the end there is one
     report("recording", **asdict(diagnosis), ridge=solution.ridge)
     say(diagnosis.sentence)
@@ -181,8 +180,45 @@ def _solve(
         report=report,
     )
     now = trainer.adopt()
-    report("model", loss=now.terms["fit"], held_out=now.held_out_loss)
+    held_out: Any = now.held_out_loss  # of a model that was just adopted
+    report("model", loss=now.terms["fit"], held_out=held_out)
     kept.keep(len(rows), trainer.connectivity())
+
+
+def reporting(
+    told: Told, rows: list[Row], kept: Kept, board: "SummaryWriter | None" = None
+) -> Report:
+    """What the closed form tells all it reaches: lines of text, rows of training.csv, W.
+
+    Args:
+        told: writes the lines.
+        rows: of training.csv; those there are were logged by earlier jobs.
+        kept: where W goes.
+        board: for the losses as TensorBoard events.
+    """
+    before = rows[-1]["seconds"] if rows else 0.0
+
+    def report(stage: str, **reached: Any) -> None:  # noqa: ANN401
+        if "part" in reached:
+            told.begins(stage, reached["part"], reached["of"])
+            return
+        if "of" in reached:
+            told.on_the_way(stage, reached["done"], reached["of"])
+            return
+        weights = reached.pop("connectivity", None)
+        seconds = before + told.seconds()
+        rows.append({"step": len(rows) + 1, "seconds": seconds, "stage": stage, **reached})
+        if weights is not None:
+            kept.keep(len(rows), weights)
+        _show(board, rows[-1])
+        told.reached(stage, **reached)
+
+    return report
+
+
+def lines_alone() -> Report:
+    """Lines of text about what a job of a scattered closed form reaches, kept nowhere."""
+    return reporting(Told(["networks"]), [], Nothing())
 
 
 def _warnings(trainer: Trainer, rows: list[Row]) -> list[str]:

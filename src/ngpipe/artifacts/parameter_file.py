@@ -1,7 +1,8 @@
 """Parameters on disk: one safetensors file that says what they belong to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,22 @@ def read(path: Path, what: str, step: str) -> tuple[dict[str, Any], dict[str, Te
     Raises:
         StoreError: the file is absent, truncated, or not one of ngpipe.
     """
+    with opened(path, what, step) as (about, tensors):
+        return about, {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def opened(path: Path, what: str, step: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Metadata of parameters, and the open file: ``get_tensor`` reads one of them.
+
+    Raises:
+        StoreError: as for :func:`read`.
+    """
     if not path.is_file():
         raise StoreError(f"no {what} at {path}; {ownership.how_to_make(path)}")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["ngpipe"])
-            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield json.loads(file.metadata()["ngpipe"]), file
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} is not a {what} of ngpipe ({error}); move it away and run the step "

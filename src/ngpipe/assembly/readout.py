@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ngpipe.assembly import gauge
-from ngpipe.assembly.detection import detected
+from ngpipe.assembly.detection import detected, noise_width
 from ngpipe.assembly.field import Field
 from ngpipe.assembly.fitted_input import FittedInput
 from ngpipe.assembly.gnn import AssemblyGNN
@@ -45,7 +45,10 @@ def read_out(
     types = _types(model, phi, x, visited, cfg)
     labels = torch.from_numpy(types).to(x.device)
     scales = gauge.scales(model, recording, labels, cfg.psi_gauge)
-    certainty = {**_certainty(model, scales, cfg), **_counts(recording)}
+    of_halves = None
+    if halves is not None:
+        of_halves = (halves * scales.connectivity).float().cpu().numpy()
+    certainty = {**_certainty(model, scales, cfg, of_halves), **_counts(recording)}
     recovered = xr.Dataset(
         {
             "connectivity": (
@@ -68,8 +71,7 @@ def read_out(
             "psi_saturates": "yes" if scales.saturated else gauge.UNSATURATED,
         },
     )
-    if halves is not None:
-        of_halves = (halves * scales.connectivity).float().cpu().numpy()
+    if of_halves is not None:
         recovered["connectivity_halves"] = ("half", "post", "pre"), of_halves
     return xr.merge(
         [
@@ -110,7 +112,8 @@ def types_in_words(recovery: xr.Dataset) -> str:
     n, told = recovery.attrs["n_types"], recovery.attrs["types_told"]
     if told != "yes":
         why = told.removeprefix("no: ")
-        return f"{n} groups of neurons by their phi*; whether they are types is unknown: {why}"
+        groups = "1 group" if n == 1 else f"{n} groups"
+        return f"{groups} of neurons by their phi*; whether they are types is unknown: {why}"
     return f"{n} types" if n > 1 else "one type"
 
 
@@ -141,7 +144,12 @@ def _features(
     return np.concatenate([curves / np.sqrt((curves**2).mean()), shapes], axis=1)
 
 
-def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict[str, tuple]:
+def _certainty(
+    model: AssemblyGNN,
+    scales: gauge.Scaling,
+    cfg: Recovery,
+    halves: Float[np.ndarray, "half post pre"] | None,
+) -> dict[str, tuple]:
     """Standard errors of W, and which connections exist; nothing if the model has no errors."""
     scaled = model.connectivity * scales.connectivity
     of_scale = scaled * scales.error
@@ -153,7 +161,10 @@ def _certainty(model: AssemblyGNN, scales: gauge.Scaling, cfg: Recovery) -> dict
     if not known.any() or not (error[known] > 0).all():
         return {}
     connected = np.zeros(error.shape, dtype=bool)
-    connected[known], width = detected(weights[known] / error[known], cfg.false_discovery)
+    noise = None
+    if halves is not None:
+        noise = noise_width(halves[0, known], halves[1, known], error[known])
+    connected[known], width = detected(weights[known] / error[known], cfg.false_discovery, noise)
     about = {"false_discovery": cfg.false_discovery, "null_width": width}
     return {
         "connectivity_error": (("post", "pre"), error),

@@ -10,9 +10,9 @@ from ngpipe.commands.loading import step
 from ngpipe.config.systems import load_experiment
 from ngpipe.ownership import claim
 from ngpipe.study import sections, stages
-from ngpipe.study.records import stage_called
+from ngpipe.study.records import parts_of, stage_called
 
-_OF_RECORDINGS = ("train", "recover", "rollout", "compare_with", "score")
+_OF_RECORDINGS = (*parts_of("train"), "train", "recover", "rollout", "compare_with", "score")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -27,9 +27,10 @@ def run(options: argparse.Namespace) -> None:
         recording = whose.foreign(directory, experiment, simulated=planned)
         key = stages.key_of(experiment, name, recording)
     stages.confirm(name, options.key, key)
-    claim(directory / output for output in stages.outputs_of(name))
     module, stage = step(name), stage_called(name)
-    more = {option: getattr(options, option) for option in stage.options}
+    counts = {option: getattr(options, option) for option in stage.counts}
+    claim(directory / output for output in stages.outputs_of(name, **counts))
+    more = counts | {option: getattr(options, option) for option in stage.options}
     if stage.computes or options.device != "auto":
         from ngpipe.artifacts.devices import device_called
 

@@ -123,6 +123,7 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
     if section == "control" and section not in experiment.model_fields_set:
         # Written out it would have the defaults of the section, not those of its absence.
         content[section] = type(getattr(experiment, section))().model_dump(mode="json")
+    _put_back(experiment, content)
     *above, last = path.split(".")
     part: Any = content
     for name in above:
@@ -131,6 +132,16 @@ def varied(experiment: Model, path: str, value: Value) -> Model:
     if (published := _published(experiment).get(label(path, value))) is not None:
         content["reference"] = published
     return type(experiment).model_validate(content)
+
+
+def _put_back(section: Section, content: Any) -> None:  # noqa: ANN401
+    """Keys that change no result, and are left out of what is written down of a section."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if field.exclude:
+            content[name] = value
+        elif isinstance(value, Section) and name in content:
+            _put_back(value, content[name])
 
 
 def mistakes(experiment: Swept, sections: Collection[str]) -> Iterator[str]:

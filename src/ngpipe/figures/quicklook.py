@@ -1,6 +1,6 @@
 """A quick look at any store: one small picture per variable."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,8 @@ LARGEST = 400
 """Points a side that are drawn."""
 FEW = 8
 """Up to this many rows are drawn as lines, more as an image."""
+GAP = 1.5
+"""Typical intervals after a frame beyond which there is none."""
 NUMBERS = "biuf"
 """Kinds of array that are drawn; names are not."""
 FLOWING = ("time", "step", "sample", "frame")
@@ -57,22 +59,45 @@ def _marks(dataset: xr.Dataset) -> dict[str, np.ndarray]:
 def _draw(variable: xr.Variable, marks: Mapping[str, np.ndarray], ax: Axes) -> None:
     while variable.ndim > 2:
         variable = variable.isel({variable.dims[0]: -1})
-    thin = {d: slice(None, None, -(-n // LARGEST)) for d, n in variable.sizes.items()}
-    across = next((str(d) for d in variable.dims if d in FLOWING), str(variable.dims[-1]))
+    across = next((str(d) for d in variable.dims if _flows(d)), str(variable.dims[-1]))
     down = [str(d) for d in variable.dims if d != across]
     if down and variable.sizes[across] <= FEW < variable.sizes[down[0]]:
         across, down = down[0], [across]
-    values = variable.isel(thin).transpose(*down, across).values
+    shown = {d: np.arange(0, n, -(-n // LARGEST)) for d, n in variable.sizes.items()}
+    x, absent = marks[across][shown[across]], np.zeros(len(shown[across]), dtype=bool)
+    few = not down or variable.sizes[down[0]] <= FEW
+    if _flows(across) and not few:
+        shown[across], x, absent = _evenly(marks[across], shown[across])
+    values = variable.isel(shown).transpose(*down, across).values
     values = values.astype(np.int8) if values.dtype == bool else values
-    x = marks[across][thin[across]]
     ax.set_xlabel(across)
-    if values.ndim == 1 or len(values) <= FEW:
+    if few:
         ax.plot(x, np.atleast_2d(values).T, ".", markersize=2)
         return
-    y = marks[down[0]][thin[down[0]]]
+    y = marks[down[0]][shown[down[0]]]
     finite = np.abs(values[np.isfinite(values)])
     limit = (float(np.quantile(finite, 0.99)) if finite.size else 0.0) or 1.0
-    image = {"cmap": "coolwarm", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
+    look = {"cmap": "coolwarm", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
     extent = (x[0], x[-1], y[-1], y[0])
-    ax.imshow(values, **image, extent=extent, aspect="auto", rasterized=True)
+    values = np.where(absent, np.nan, values)
+    ax.imshow(values, **look, extent=extent, aspect="auto", rasterized=True)
+    ax.set_title(f"\N{PLUS-MINUS SIGN}{limit:.2g}", loc="right", color="0.35")
     ax.set_ylabel(down[0])
+
+
+def _flows(dim: Hashable) -> bool:
+    """Whether a dimension runs from left to right; it may have a unit in its name."""
+    return str(dim).split(" ")[0] in FLOWING
+
+
+def _evenly(times: np.ndarray, thinned: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames at even times, these times, and which of them lie in a gap.
+
+    Times that do not rise, as of several sessions, are left as they are.
+    """
+    steps = np.diff(times)
+    if len(steps) == 0 or not (steps > 0).all():
+        return thinned, times[thinned], np.zeros(len(thinned), dtype=bool)
+    even = np.linspace(times[0], times[-1], len(thinned))
+    frames = np.searchsorted(times, even, side="right") - 1
+    return frames, even, even - times[frames] > GAP * np.median(steps)

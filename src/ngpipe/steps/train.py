@@ -15,6 +15,7 @@ from ngpipe.artifacts import model_file, recordings
 from ngpipe.artifacts.checkpoint import CHECKPOINTS
 from ngpipe.artifacts.learning import Learned, learn, tell_gaps
 from ngpipe.artifacts.trainer_checkpoint import TrainerCheckpoint
+from ngpipe.artifacts.training_parts import Parts
 from ngpipe.assembly.gradient import Trainer
 from ngpipe.config.assembly.training import Training
 from ngpipe.errors import ConfigError
@@ -32,6 +33,7 @@ def run(
     device: torch.device,
     checkpoints: Path = CHECKPOINTS,
     tensorboard: Path | None = None,
+    jobs: int | None = None,
 ) -> None:
     """Train from the checkpoint of this key if there is one, else from the start.
 
@@ -43,6 +45,8 @@ def run(
         device: where to train.
         checkpoints: directory of all checkpoints.
         tensorboard: directory for the losses as TensorBoard events, none by default.
+        jobs: number of jobs that have solved the rows of W (steps ``psi`` to ``solve_rows``), which
+            are gathered; by default all is done here.
     """
     provenance = store.Provenance("train", key, cfg.model_dump(), str(device))
     # Mini-batches are drawn at random; the closed form goes through the frames in order.
@@ -50,11 +54,12 @@ def run(
     found = recordings.opened(directory / "simulation.zarr", cfg, device, in_memory=in_memory)
     provenance = replace(provenance, notes=found.notes())
     tell_gaps(found)
+    parts = None if jobs is None else Parts(directory, cfg, device, jobs).of(found)
     with TrainerCheckpoint(checkpoints / key) as checkpoint:
         trainer = Trainer(found.recording, cfg)
         rows = checkpoint.resume(trainer)
         with _board(tensorboard, trainer.step) as board:
-            learned = learn(trainer, rows, checkpoint, board)
+            learned = learn(trainer, rows, checkpoint, board, parts)
         if learned.warnings:
             notes = {**provenance.notes, "warnings": learned.warnings}
             provenance = replace(provenance, notes=notes)

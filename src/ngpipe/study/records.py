@@ -6,6 +6,7 @@ other. Imports the standard library only: every ``ngpipe --help`` loads it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 WHOLE = ""
 """Path of a part of an experiment that means all of it."""
@@ -24,11 +25,13 @@ class Memory:
     """For each pair of neurons of an assembly [bytes]."""
     value: int = 0
     """For each value of its activity, a neuron in a frame [bytes]."""
+    shared: int = 0
+    """For each pair of neurons, divided among the jobs of a stage [bytes]."""
 
-    def megabytes(self, n_neurons: int = 0, n_frames: int = 0) -> int:
+    def megabytes(self, n_neurons: int = 0, n_frames: int = 0, jobs: int = 1) -> int:
         """Memory for an experiment of a size [MB]."""
         values = self.pair * n_neurons**2 + self.value * n_neurons * n_frames
-        return self.base + values // 1_000_000
+        return self.base + (values + self.shared * n_neurons**2 // jobs) // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Stage:
     """As many as it gains from."""
     minutes: int = 30
     """Time that it asks a cluster for."""
+    cube: float = 0.0
+    """Further minutes for each 1000^3 of the cube of its neurons, divided among its jobs."""
     memory: Memory = field(default_factory=Memory)
     gpu: bool = False
     """True if it gains from a GPU, and asks a cluster for one."""
@@ -66,6 +71,30 @@ class Stage:
     """Section without which an experiment does not have this stage."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further arguments of ``run``: directories, with a sentence for the command line."""
+    counts: Mapping[str, str] = field(default_factory=dict)
+    """The same: whole numbers."""
+    part_of: str = ""
+    """The stage that gathers what this one hands on, and whose key covers what this one does.
+
+    Such a part is run if several jobs are to share the work; what it hands on is then removed."""
+    gathering: Memory | None = None
+    """Memory of a stage that others are part of, if these are run."""
+
+    @property
+    def shared(self) -> bool:
+        """True if each of several jobs has a share of the work."""
+        return "job" in self.counts
+
+    def time(self, n_neurons: int = 0, jobs: int = 1) -> int:
+        """Time for an experiment of a size, whose training so many jobs share [minutes]."""
+        cubes = (n_neurons / 1000) ** 3 / (jobs if self.shared else 1)
+        return self.minutes + int(self.cube * cubes)
+
+    def megabytes(self, n_neurons: int = 0, n_frames: int = 0, jobs: int = 1) -> int:
+        """Memory for it [MB]."""
+        gathers = self.gathering is not None and jobs > 1
+        memory: Any = self.gathering if gathers else self.memory
+        return memory.megabytes(n_neurons, n_frames, jobs)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -83,6 +112,8 @@ _WIRE = Stage(
         *("connectome.source.synapses.path", "connectome.source.cells.path"),
     ),
 )
+
+_JOB = {"job": "which job this is, from 1", "jobs": "of how many"}
 
 SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
     "assembly": {
@@ -116,6 +147,57 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             files=("source.files", "source.input_files", "source.truth"),
             sources=("recording", "laboratory"),
         ),
+        "psi": Stage(
+            "find psi alone, if jobs are to solve the rows of W (training.closed_form.jobs)",
+            outputs=("parts/psi.safetensors", "parts/psi.json"),
+            above=("simulate", "import"),
+            reads=("training",),
+            computes=True,
+            threads=8,
+            minutes=60,
+            cube=1.0,
+            memory=Memory(3000, pair=60),
+            part_of="train",
+        ),
+        "gram": Stage(
+            "sum one job's share of the products of what senders send",
+            outputs=("parts/gram_{job}_of_{jobs}.safetensors", "parts/gram_{job}_of_{jobs}.json"),
+            above=("psi",),
+            reads=("training",),
+            computes=True,
+            threads=8,
+            cube=0.2,
+            memory=Memory(2000, shared=24),
+            counts=_JOB,
+            part_of="train",
+        ),
+        "factor": Stage(
+            "factor the Gram matrices that jobs have summed",
+            outputs=("parts/factor.safetensors", "parts/factor.json"),
+            above=("gram",),
+            reads=("training",),
+            computes=True,
+            threads=8,
+            cube=0.5,
+            memory=Memory(3000, pair=60),
+            counts={"jobs": "how many have summed them"},
+            part_of="train",
+        ),
+        "solve_rows": Stage(
+            "solve one job's share of the rows of W",
+            outputs=(
+                "parts/solve_rows_{job}_of_{jobs}.safetensors",
+                "parts/solve_rows_{job}_of_{jobs}.json",
+            ),
+            above=("factor",),
+            reads=("training",),
+            computes=True,
+            threads=8,
+            cube=1.0,
+            memory=Memory(3500, pair=20, shared=24),
+            counts=_JOB,
+            part_of="train",
+        ),
         "train": Stage(
             "train the model, resuming from its checkpoint",
             outputs=("model.safetensors", "training.csv", "training.zarr", "training.json"),
@@ -129,6 +211,8 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             minutes=240,
             memory=Memory(4000, pair=180, value=8),
             gpu=True,
+            counts={"jobs": "gather what so many jobs have solved (`psi` to `solve_rows`)"},
+            gathering=Memory(4000, pair=100),
         ),
         "recover": Stage(
             "read out the trained model, without the truth",
@@ -272,6 +356,12 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
     },
 }
 """Stages by system, in the order in which they run."""
+
+
+def parts_of(name: str) -> list[str]:
+    """The parts of a stage, in their order."""
+    every = {n: stage for stages in SYSTEMS.values() for n, stage in stages.items()}
+    return [n for n, stage in every.items() if stage.part_of == name]
 
 
 def stage_called(name: str) -> Stage:

@@ -29,6 +29,13 @@ def size(experiment: AnyExperiment) -> tuple[int, int]:
     return experiment.simulation.n_neurons, experiment.simulation.n_frames
 
 
+def jobs(experiment: AnyExperiment) -> int:
+    """Jobs that share the work of a stage that has parts."""
+    if not isinstance(experiment, Experiment):
+        return 1
+    return experiment.training.closed_form.jobs
+
+
 def files(stage: Stage, experiment: AnyExperiment) -> list[Path]:
     """Files that a stage reads; where none is named, the one that an installed package carries."""
     found = []

@@ -15,9 +15,9 @@ from ngpipe.config.panels import SWEPT
 from ngpipe.config.sweep import Point, base_of, named_points, spelled
 from ngpipe.config.systems import AnyExperiment, load_with_points, unknown_point
 from ngpipe.errors import ConfigError, StaleError
-from ngpipe.keys import chain_key
+from ngpipe.keys import chain_key, step_module
 from ngpipe.study import sections
-from ngpipe.study.records import SYSTEMS, Stage, stage_called
+from ngpipe.study.records import SYSTEMS, Stage, parts_of, stage_called
 from ngpipe.study.suited import lacks
 
 METRICS = {"metrics.csv"}
@@ -51,6 +51,13 @@ class Study:
             recording = self.recordings.get(experiment)
             self._known[experiment] = stage_keys(self.experiments[experiment], recording)
         return self._known[experiment]
+
+    def key(self, experiment: str, stage: str) -> str:
+        """Key of a stage or of a part of one."""
+        keys = self.keys(experiment)
+        if stage not in keys:
+            return key_of(self.experiments[experiment], stage, self.recordings.get(experiment))
+        return keys[stage]
 
     def reused(self, experiment: str) -> list[str]:
         """Stages in which a point of a sweep does not differ from its experiment, by their keys."""
@@ -201,13 +208,14 @@ def every_stage() -> list[str]:
 
 
 def stages_of(experiment: AnyExperiment) -> Mapping[str, Stage]:
-    """Stages of an experiment, in the order in which they run."""
+    """Stages of an experiment, in the order in which they run, without parts of stages."""
     kind = getattr(getattr(experiment, "source", None), "kind", None)
     found = SYSTEMS[experiment.system].items()
     return {
         name: stage
         for name, stage in found
-        if (not stage.sources or kind in stage.sources)
+        if not stage.part_of
+        and (not stage.sources or kind in stage.sources)
         and (not stage.section or getattr(experiment, stage.section) is not None)
     }
 
@@ -224,8 +232,14 @@ def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> d
         experiment: its config.
         recording: digests of its recording, if no stage of ngpipe wrote it.
     """
+    return _keys(experiment, stages_of(experiment), recording)
+
+
+def _keys(
+    experiment: AnyExperiment, stages: Mapping[str, Stage], recording: Foreign | None
+) -> dict[str, str]:
     keys: dict[str, str] = {}
-    for name, stage in stages_of(experiment).items():
+    for name, stage in stages.items():
         if recording is not None and not stage.above:
             keys[name] = recording.seen
             continue
@@ -233,7 +247,8 @@ def stage_keys(experiment: AnyExperiment, recording: Foreign | None = None) -> d
         if recording is not None and name == "score":
             upstream.append(recording.whole)
         section, files = sections.covered(stage, experiment), sections.files(stage, experiment)
-        keys[name] = chain_key(name, section, upstream, files)
+        parts = map(step_module, parts_of(name))
+        keys[name] = chain_key(name, section, upstream, files, parts)
     return keys
 
 
@@ -243,7 +258,9 @@ def key_of(experiment: AnyExperiment, stage: str, recording: Foreign | None = No
     Raises:
         ConfigError: the stage is one of another system.
     """
-    keys = stage_keys(experiment, recording)
+    parts = {name: part for name, part in SYSTEMS[experiment.system].items() if part.part_of}
+    stages = stages_of(experiment)
+    keys = _keys(experiment, {**stages, **parts} if stage in parts else stages, recording)
     if stage not in keys:
         raise ConfigError(
             f"stage '{stage}' is none of system {experiment.system}, whose stages are "
@@ -252,9 +269,9 @@ def key_of(experiment: AnyExperiment, stage: str, recording: Foreign | None = No
     return keys[stage]
 
 
-def outputs_of(stage: str) -> tuple[str, ...]:
-    """Results of a stage, whichever system it is of."""
-    return stage_called(stage).outputs
+def outputs_of(stage: str, **counts: object) -> tuple[str, ...]:
+    """Results of a stage, whichever system it is of; of a part by the numbers it is called with."""
+    return tuple(name.format(**counts) for name in stage_called(stage).outputs)
 
 
 def making(experiment: AnyExperiment, files: Collection[str]) -> list[str]:

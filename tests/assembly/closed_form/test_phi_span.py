@@ -63,7 +63,7 @@ def test_two_functions_span_phi_that_are_sums_of_two(noise):
     phi = made.frames.phi.read(fit.own, made.frames.x.double())
     true = made.frames.phi.read(made.phi, made.frames.x.double())
     assert (phi - true).square().mean() < (1e-7 if noise == 0 else 0.01)
-    assert not poorly_spanned(found, everyone, fit).any()
+    assert not poorly_spanned(found.equations, found.transfer, everyone, fit).any()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
@@ -74,7 +74,8 @@ def test_a_neuron_of_another_kind_shows_in_its_residual(noise):
     assert OTHER not in found.rows
     span = span_of(found, made.frames.phi)
     assert span is not None
-    poor = poorly_spanned(found, everyone, with_span(found, span, everyone))
+    fit = with_span(found, span, everyone)
+    poor = poorly_spanned(found.equations, found.transfer, everyone, fit)
     assert torch.nonzero(poor)[:, 0].tolist() == [OTHER]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.all_rows import all_rows
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
-from ngpipe.assembly.closed_form.diagnosis import diagnosis
+from ngpipe.assembly.closed_form.diagnosis import Evidence, diagnosis
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.rows import Spectrum
 from ngpipe.assembly.closed_form.solve import ClosedForm
@@ -113,14 +113,17 @@ def test_common_residuals_of_no_size_are_misfit():
 
 def test_the_diagnosis_says_it_in_words():
     spectrum = Spectrum(torch.full((1, 9), 1.0, dtype=torch.float64), 1e-9)
+    exact = diagnosis(spectrum, 1e-6, 1.0, 1_000, evidence=Evidence(exact=True))
+    assert "not recorded" not in exact.sentence
     told = diagnosis(spectrum, 1e-6, 1.0, 1_000)
-    assert "not recorded" not in told.sentence
+    assert told.sentence.endswith("make weights wrong was not looked at")
+    assert "not recorded" not in told.driven_unseen(0, 0.0, 0.0).sentence
     driven = told.driven_unseen(2, 0.1, 0.5)
     assert "2 directions of their residuals in common" in driven.sentence
     assert "weights wrong by 50% of their size" in driven.sentence
     assert driven.at_most == pytest.approx(0.75 * told.at_most)
     assert driven.identified == "no"
-    assert told.driven_unseen(0, 0.0, 0.0) == replace(told)
+    assert told.driven_unseen(0, 0.0, 0.0) == replace(told, unobserved_rank=0)
 
 
 @pytest.mark.slow

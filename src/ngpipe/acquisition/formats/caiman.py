@@ -64,7 +64,7 @@ def _candidate(path: Path, file: Any, name: str) -> Candidate:  # noqa: ANN401
         rate=None if rate is None else float(rate),
         labels=tuple(f"C{k}" for k in keep),
         numbered=True,
-        positions=_centres(estimates, keep),
+        positions=_centres(file, keep),
         notes=(f"{name}: {TRACES[name][1]}", note),
     )
 
@@ -79,14 +79,15 @@ def _array(group: Any, name: str, ndim: int) -> np.ndarray | Any | None:  # noqa
     return found if ndim == 2 else found[()]
 
 
-def _centres(estimates: Any, keep: np.ndarray) -> np.ndarray | None:  # noqa: ANN401
+def _centres(file: Any, keep: np.ndarray) -> np.ndarray | None:  # noqa: ANN401
     """Centre of mass of each component [pixel], as (row, column).
 
     ``A`` is a sparse matrix (pixel, component) in CSC; pixels are numbered down the columns of the
-    image.
+    image, whose size may stand beside ``estimates`` alone.
     """
-    parts = estimates["A"]
-    dims = _array(estimates, "dims", 1)
+    parts = file["estimates/A"]
+    dims = _array(file, "estimates/dims", 1)
+    dims = _array(file, "dims", 1) if dims is None else dims
     if dims is None or not {"data", "indices", "indptr"} <= set(parts):
         return None
     weights, pixels, ends = (parts[name][()] for name in ("data", "indices", "indptr"))

@@ -34,11 +34,15 @@ def solve_rows(
         rows: whose rows.
         gram: of what is sent.
     """
-    size = max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.n_own))
     padding = smoothness(equations, gram.moment.device)
-    for block in rows.split(size):
+    for block in rows.split(block_length(equations)):
         found = moments(equations, transfer, block)
         yield block, Rows(gram, block, found, padding)
+
+
+def block_length(equations: Equations) -> int:
+    """Rows of a block."""
+    return max(1, BLOCK_BYTES // (3 * 8 * equations.n_neurons * equations.n_own))
 
 
 def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre pre"]:
@@ -46,7 +50,7 @@ def gram_moment(equations: Equations, transfer: Transfer) -> Float[Tensor, "pre 
     total: Any = None
     for part in equations.stretches(equations.n_neurons):
         total = with_products(total, transfer.sent(part.x))
-    return mirrored(total) / len(equations)
+    return mean_products(total, len(equations))
 
 
 def moments(equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"]) -> Moments:
@@ -72,7 +76,7 @@ def gram_and_moments(
         seen += len(part)
         total = with_products(total, sent)
         found = moments_at(part, sent, rows).joined(found, len(part) / seen)
-    return mirrored(total) / len(equations), found
+    return mean_products(total, len(equations)), found
 
 
 def moments_at(
@@ -89,9 +93,20 @@ def with_products(
     n = sent.shape[1]
     total = sent.new_zeros(n, n) if total is None else total
     for start in range(0, n, PANEL):
-        rows = slice(start, start + PANEL)
-        total[rows, start:].addmm_(sent[:, rows].T, sent[:, start:])
+        add_panel(total[start : start + PANEL, start:], sent, start)
     return total
+
+
+def add_panel(
+    total: Float[Tensor, "panel right"], sent: Float[Tensor, "frame pre"], start: int
+) -> None:
+    """Products of some frames added to the rows of one panel, from its diagonal on."""
+    total.addmm_(sent[:, start : start + len(total)].T, sent[:, start:])
+
+
+def mean_products(upper: Float[Tensor, "pre pre"], n_frames: int) -> Float[Tensor, "pre pre"]:
+    """Mean over frames of all products, from the sum of those in the upper blocks."""
+    return mirrored(upper) / n_frames
 
 
 def mirrored(upper: Float[Tensor, "pre pre"]) -> Float[Tensor, "pre pre"]:

@@ -238,6 +238,10 @@ class Source:
         """Some of the frames."""
         return replace(self, chosen=self.chosen[part])
 
+    def thinned(self, n: int) -> "Source":
+        """At most ``n`` of the frames, evenly spaced."""
+        return self.part(slice(0, None, max(1, -(-len(self) // n))))
+
     def read(self) -> Frames:
         """All of the frames in memory.
 

@@ -38,6 +38,9 @@ SURE = 0.99
 COMMON = 4.0
 """Standard errors that the correlation of neighbouring residuals exceeds if it is no chance."""
 
+NOT_LOOKED_AT = -1
+"""Number of directions that residuals have in common, where nobody has counted them."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -82,7 +85,7 @@ class Diagnosis:
     """Share of this noise that was taken out of the equations of W."""
     shared_noise: float = 0.0
     """Noise that state and rate of a neuron share, taken out: root mean square of kappa [1/tau]."""
-    unobserved_rank: int = 0
+    unobserved_rank: int = NOT_LOOKED_AT
     """Directions that residuals of different neurons have in common."""
     unobserved_share: float = 0.0
     """Mean square of this part over that of what the model explains."""
@@ -144,8 +147,10 @@ class Diagnosis:
     @property
     def _on_unobserved(self) -> str:
         """Sentence on neurons that were not recorded; empty if residuals tell nothing of any."""
-        if not self.unobserved_rank:
+        if self.unobserved_rank == 0 or (self.unobserved_rank == NOT_LOOKED_AT and self.exact):
             return ""
+        if self.unobserved_rank == NOT_LOOKED_AT:
+            return ". Whether neurons that were not recorded make weights wrong was not looked at"
         directions = "direction" if self.unobserved_rank == 1 else "directions"
         return (
             f". Neurons have {self.unobserved_rank} {directions} of their residuals in common "

@@ -61,8 +61,9 @@ def driven_rows(
 
 
 def _hidden(problem: Problem, solution: Solution, transfer: Transfer, hats: Hats) -> Hidden:
+    frames: Any = problem.frames  # with a hidden input they are in memory
     return Hidden(
-        replace(problem.frames, phi=solution.phi),
+        replace(frames, phi=solution.phi),
         transfer,
         solution.ridge,
         hats,

@@ -41,7 +41,10 @@ def evidence(problem: Problem, solution: Solution, members: Int[Tensor, " row"])
 
 
 def confirmed(
-    solution: Solution, last: Solution, earlier: Solution, rows: Bool[Tensor, " neuron"]
+    solution: Solution,
+    last: Solution,
+    earlier: Float[Tensor, "post pre"],
+    rows: Bool[Tensor, " neuron"],
 ) -> Solution:
     """The same, knowing how well two rounds of the search agree on W.
 
@@ -51,11 +54,11 @@ def confirmed(
     Args:
         solution: what is found, under a prior if there is one.
         last: of the last round, without a prior.
-        earlier: of the one before.
+        earlier: W of the one before, with every psi scaled alike.
         rows: those without a hidden input; if there are none, all count.
     """
     rows = rows if rows.any() else torch.ones_like(rows)
-    now, before = last.scaled().double(), earlier.scaled().double()
+    now, before = last.scaled().double(), earlier.double()
     together = torch.stack([now[rows].flatten(), before[rows].flatten()])
     share = max(0.0, 2 * float(torch.corrcoef(together)[0, 1].nan_to_num()) - 1)
     diagnosis: Any = solution.diagnosis  # of a solution in the end there is one

@@ -103,8 +103,8 @@ class Sampled:
         gram: Gram,
         rows: Int[Tensor, " row"],
     ) -> "Sampled":
-        """Some of the rows, evenly spaced."""
-        some = rows[:: -(-len(rows) // SAMPLE)]
+        """A sample of the rows."""
+        some = sample_of(rows)
         found = moments(equations, transfer, some)
         padding = smoothness(equations, gram.moment.device)
         fit = Rows(gram, some, found, padding).solve()
@@ -207,22 +207,28 @@ def _coefficients(
     return torch.linalg.solve(system, (aimed @ f.T)[..., None])[..., 0]
 
 
+def sample_of(rows: Int[Tensor, " row"]) -> Int[Tensor, " sampled"]:
+    """Some of the rows, evenly spaced."""
+    return rows[:: -(-len(rows) // SAMPLE)]
+
+
 def poorly_spanned(
-    sampled: Sampled, rows: Int[Tensor, " row"], fits: RowFit
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], fits: RowFit
 ) -> Bool[Tensor, " row"]:
     """Rows whose phi is not among the functions of a span.
 
     Args:
-        sampled: rows that the span was found on.
-        rows: rows that were solved with it, the sampled ones among them.
+        equations: frames, with the whole basis.
+        transfer: what senders send.
+        rows: all rows that were solved with the span, which was found on a sample of them.
         fits: their solution, with coefficients of the whole basis.
     """
-    few = sampled.equations.part(slice(None, None, -(-len(sampled.equations) // CHECKED)))
+    few = equations.part(slice(None, None, -(-len(equations) // CHECKED)))
     frames: Any = few if isinstance(few, Frames) else few.read()
     size = fits.mean_square / _mean_square(frames, rows)
-    share = _explained(frames, sampled.transfer, rows, fits)
-    typical = torch.isin(rows, sampled.rows)
-    chance = sampled.n / len(frames)
+    share = _explained(frames, transfer, rows, fits)
+    typical = torch.isin(rows, sample_of(rows))
+    chance = equations.phi.n / len(frames)
     return (size > POOR * size[typical].max()) | (share > POOR * (share[typical].max() + chance))
 
 

@@ -50,8 +50,8 @@ class Problem:
     """Draws the rows that psi is found on."""
     everything: Source
     """All training frames."""
-    frames: Frames
-    """Frames of the rows of W, in memory."""
+    frames: Equations
+    """Frames of the rows of W, in memory unless they are streamed."""
     few: Equations
     """Frames of the search for psi."""
     held_out: Frames
@@ -64,13 +64,17 @@ class Problem:
     """Step between all training frames that the final rows are solved from; None: ``frames``."""
 
     @classmethod
-    def of(cls, recording: Recording, cfg: Training, report: Report) -> "Problem":
+    def of(
+        cls, recording: Recording, cfg: Training, report: Report, *, streamed: bool = False
+    ) -> "Problem":
         """The problem before anything is known of it.
 
         Args:
             recording: activity, target rate, and what is held out.
             cfg: the training section of the config.
             report: told what every stage has reached.
+            streamed: read the frames anew whenever they are needed: slower, and for far less
+                memory where there are many neurons.
 
         Raises:
             DivergenceError: activity or rate is not finite, or the rate of a neuron is zero at all
@@ -81,16 +85,17 @@ class Problem:
         unknowns = recording.n_neurons + 4 * settings.fine_basis
         knots = settings.input_knots if cfg.input == "field" else 0
         wanted = int(settings.frames * (unknowns + knots))
-        frames = _source(recording, cfg, informative_sample(recording, wanted)).read()
+        source = source_of(recording, cfg, informative_sample(recording, wanted))
+        frames = source if streamed else source.read()
         problem = cls(
             recording=recording,
             cfg=cfg,
             report=report,
             generator=torch.Generator().manual_seed(cfg.seed),
-            everything=_source(recording, cfg, recording.training_frames),
+            everything=source_of(recording, cfg, recording.training_frames),
             frames=frames,
             few=frames.thinned(int(settings.search_frames * unknowns)),
-            held_out=_source(recording, cfg, recording.selection_frames(HELD_OUT_FRAMES)).read(),
+            held_out=source_of(recording, cfg, recording.selection_frames(HELD_OUT_FRAMES)).read(),
             n_rows=settings.rows,
         )
         _refuse_silent(frames)
@@ -160,7 +165,7 @@ class Problem:
         return replace(
             self,
             few=self.everything.part(slice(None, None, every)),
-            held_out=_source(self.recording, self.cfg, chosen).read(),
+            held_out=source_of(self.recording, self.cfg, chosen).read(),
             n_rows=self.n_rows * NOISY_ROWS,
         )
 
@@ -228,6 +233,11 @@ class Problem:
         return replace(self, **changed)
 
     @property
+    def held_out_frames(self) -> Int[Tensor, " frame"]:
+        """Which frames choose ridge and basis."""
+        return self._frames_at(self.held_out.times)
+
+    @property
     def n_series(self) -> int:
         """Recorded inputs."""
         series = self.recording.inputs
@@ -236,8 +246,10 @@ class Problem:
     def inputs_at(self, times: Float[Tensor, " frame"]) -> Float[Tensor, "frame input"]:
         """Recorded inputs at the times of some frames [tau]."""
         series: Any = self.recording.inputs
-        nearest = (times.double() / self.recording.dt).round().long()
-        return series.values.to(times.device)[nearest]
+        return series.values.to(times.device)[self._frames_at(times)]
+
+    def _frames_at(self, times: Float[Tensor, " frame"]) -> Int[Tensor, " frame"]:
+        return (times.double() / self.recording.dt).round().long()
 
 
 def _spline(recording: Recording, n: int) -> Spline:
@@ -245,7 +257,7 @@ def _spline(recording: Recording, n: int) -> Spline:
     return Spline(n, unit=scales.bend, reach=scales.reach)
 
 
-def _source(recording: Recording, cfg: Training, chosen: Int[Tensor, " frame"]) -> Source:
+def source_of(recording: Recording, cfg: Training, chosen: Int[Tensor, " frame"]) -> Source:
     """Frames of the recording, with their input if it is known."""
     phi = _spline(recording, cfg.closed_form.phi_basis)
     if cfg.input != "known":
@@ -254,8 +266,9 @@ def _source(recording: Recording, cfg: Training, chosen: Int[Tensor, " frame"]) 
     return Source(recording, chosen, phi, known.of_all, known.mode)
 
 
-def _refuse_silent(frames: Frames) -> None:
-    silent = torch.nonzero(frames.rate.abs().sum(0) == 0)[:, 0]
+def _refuse_silent(frames: Equations) -> None:
+    parts = [part.rate.abs().sum(0) for part in frames.stretches(2 * frames.n_neurons)]
+    silent = torch.nonzero(torch.stack(parts).sum(0) == 0)[:, 0]
     if len(silent):
         raise DivergenceError(
             f"the rate of neuron {int(silent[0])} is zero at all frames, so its row of W "

@@ -64,7 +64,11 @@ def sent_noise(
 
 
 def without_noise(
-    problem: Problem, fit: Fit, members: Int[Tensor, " row"], equations: Equations
+    problem: Problem,
+    fit: Fit,
+    members: Int[Tensor, " row"],
+    equations: Equations,
+    moment: Float[Tensor, "pre pre"] | None = None,
 ) -> tuple[Gram, SenderNoise]:
     """Gram matrix of the rows with one psi, freed of as much noise as held-out frames suggest.
 
@@ -73,8 +77,10 @@ def without_noise(
         fit: psi.
         members: rows that see it.
         equations: frames that they are solved from.
+        moment: their Gram matrix, if it is summed already.
     """
-    plain = Gram(gram_moment(equations, fit.transfer), fit.ridge)
+    moment = gram_moment(equations, fit.transfer) if moment is None else moment
+    plain = Gram(moment, fit.ridge)
     sd = problem.recording.state_noise
     if sd is None or not bool((sd > 0).any()):
         return plain, SenderNoise()

@@ -8,7 +8,7 @@ and W_ii = 0, are eliminated in its blocks (Golub & Van Loan, "Matrix computatio
 All in float64: the Gram matrix squares the condition number of the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,6 +83,16 @@ class Gram:
         return torch.cholesky_inverse(self.factor)
 
     @cached_property
+    def inverse_diagonal(self) -> Float[Tensor, " pre"]:
+        """Diagonal of (C + r)^-1."""
+        return self.inverse.diagonal()
+
+    @cached_property
+    def noise_spread(self) -> Float[Tensor, " pre"]:
+        """Diagonal of (C + r)^-1 D (C + r)^-1, D what was taken out of C."""
+        return self.inverse.square() @ self.noise
+
+    @cached_property
     def spectrum(self) -> "Spectrum":
         """Spectrum of C itself."""
         return Spectrum(torch.linalg.eigvalsh(self.moment)[None].clamp_min(0), self.padding)
@@ -96,6 +106,35 @@ class Gram:
     def shrunk(self) -> Float[Tensor, " pre"]:
         """Diagonal of r^2 (C + r)^-2: share of a weight's variance that the ridge takes away."""
         return self.padding**2 * self.inverse.square().sum(1)
+
+    def kept(self) -> dict[str, Tensor]:
+        """All that solving rows with their errors takes, without the inverse: two matrices."""
+        return {
+            "moment": self.moment,
+            "factor": self.factor,
+            "noise": self.noise,
+            "inverse_diagonal": self.inverse_diagonal,
+            "shrunk": self.shrunk,
+            "noise_spread": self.noise_spread,
+            "eigenvalues": self.spectrum.values[0],
+        }
+
+    @classmethod
+    def restored(cls, read: Callable[[str], Tensor], ridge: float) -> "Gram":
+        """The same from what was kept of it.
+
+        Args:
+            read: gives what :meth:`kept` gives, by name.
+            ridge: lambda.
+        """
+        gram = cls.__new__(cls)
+        gram.is_of_white, gram.ridge = False, ridge
+        gram.moment, gram.factor, gram.noise = read("moment"), read("factor"), read("noise")
+        gram.padding = ridge * float(gram.moment.diagonal().mean())
+        gram.inverse_diagonal, gram.shrunk = read("inverse_diagonal"), read("shrunk")
+        gram.noise_spread = read("noise_spread")
+        gram.spectrum = Spectrum(read("eigenvalues")[None], gram.padding)
+        return gram
 
     def half_solve(self, right: Float[Tensor, "pre k"]) -> Float[Tensor, "pre k"]:
         """L^-1 times the columns of ``right``."""
@@ -321,7 +360,7 @@ class Rows:
             along = inverted[each, :, self.rows] / forbidden[each, self.rows, None]
             inverted.baddbmm_(along[..., None], forbidden[:, None], alpha=-1)
         half = torch.linalg.solve_triangular(self.schur, inverted, upper=False)
-        plain = self.gram.inverse.diagonal() - forbidden.square()
+        plain = self.gram.inverse_diagonal - forbidden.square()
         return plain + half.square().sum(1)
 
     def inverted(self, n: int) -> Float[Tensor, "row column pre"]:

@@ -71,7 +71,7 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
     _begin(problem, 2)
     solution = _rows(problem, fit, _sessions(problem, fit), final=True)
     types = types_of(problem, solution)
-    return confirmed(replace(solution, types=types), solution, earlier, problem.plain)
+    return confirmed(replace(solution, types=types), solution, earlier.scaled(), problem.plain)
 
 
 def _for_noise(problem: Problem, n_sessions: int) -> Problem:

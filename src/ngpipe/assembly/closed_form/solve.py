@@ -1,9 +1,12 @@
 """Recovery of an assembly in closed form: from frames to W, phi_i, psi and types."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ngpipe.assembly.closed_form.all_rows import all_rows
 from ngpipe.assembly.closed_form.chosen_frames import Transfer
@@ -14,12 +17,14 @@ from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.psi_groups import Groups, grouped, merged
 from ngpipe.assembly.closed_form.psi_search import finer, first_guess, mild, searched
 from ngpipe.assembly.closed_form.scaled_rows import scaled_rows
+from ngpipe.assembly.closed_form.scattered import Found, Prepared, Solved, joined
 from ngpipe.assembly.closed_form.session_solve import rows_of_sessions
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit, Report
 from ngpipe.assembly.closed_form.unobserved import unobserved
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.training import Training
+from ngpipe.errors import ConfigError
 
 ROUNDS = 2
 """Times that psi, and the noise that states share with rates, are worked out from one another."""
@@ -30,6 +35,8 @@ SCALINGS, FALLING = 8, 0.9
 the fall of the residual that is worth another time."""
 LONG = 3
 """Frames of such a session, in neurons that it sees, at least."""
+FINAL = "W from all frames"
+"""The part that jobs can share."""
 
 
 class ClosedForm:
@@ -54,34 +61,94 @@ class ClosedForm:
         """The whole recovery."""
         if self.recording.sessions is not None:
             return rows_of_sessions(self.recording, self.problems)
-        problem, plain = self.problem, self.problem.plain
-        _begin(problem, "psi of all")
-        problem, shared = _first(problem)
-        _begin(problem, "groups")
-        groups = grouped(problem, shared)
-        if not plain.all():
-            _begin(problem, "first input")
-            problem, groups = _first_input(problem, groups, shared)
-        if _has_gains(problem):
-            _begin(problem, "first scaling")
-            problem, groups = _first_scaling(problem, groups)
-        _begin(problem, "psi, finer")
-        polished = _polished(problem, groups)
-        _begin(problem, "W from all frames")
-        problem, solution = _final_rows(problem, polished, groups.solution)
+        problem, groups = _psi_and_groups(self.problem)
+        _begin(problem, FINAL)
+        problem, solution = _final_rows(problem, groups)
         if _has_gains(problem):
             _begin(problem, "scaling")
             solution = scaled_rows(problem, solution, problem.final)
-        if not plain.all():
+        if not problem.plain.all():
             _begin(problem, "input")
             problem, solution = driven_rows(problem, solution, final=True)
         unbiased = solution
         if _has_prior(problem):
             _begin(problem, "prior")
-            solution = _with_prior(problem, polished, solution)
+            solution = _with_prior(problem, groups, solution)
         solution = replace(solution, types=groups.types)
-        solution = confirmed(solution, unbiased, groups.solution, plain)
-        return _with_unobserved(problem, solution) if plain.all() else solution
+        return _judged(problem, solution, unbiased, groups.solution.scaled())
+
+
+def search(recording: Recording, cfg: Training, report: Report) -> Found:
+    """Psi and groups of neurons alone, for jobs that solve the rows (:mod:`.scattered`).
+
+    Args:
+        recording: activity, target rate, and what is held out.
+        cfg: the training section of the config.
+        report: told what every stage has reached.
+
+    Raises:
+        ConfigError: the recording is one whose rows are solved by one job.
+        DivergenceError: as for :class:`ClosedForm`.
+    """
+    if recording.sessions is not None:
+        raise ConfigError(
+            "training.closed_form.jobs: the sessions of this recording see different neurons, so "
+            "every row has a Gram matrix of its own, and rows are solved by one job; set it to 1"
+        )
+    problem, groups = _psi_and_groups(Problem.of(recording, cfg, report, streamed=True))
+    if not recording.exact:
+        problem = _with_enough_frames(problem, groups)
+    final: Any = problem.final  # of a problem whose frames are streamed
+    return Found(
+        fits=groups.fits,
+        receivers=groups.receivers,
+        types=groups.types,
+        earlier=groups.solution.scaled(),
+        frames=final.chosen,
+        held_out=problem.held_out_frames,
+        kappa=final.kappa,
+        shared_noise=problem.shared_noise,
+        scales=recording.scales(),
+    )
+
+
+def gathered(
+    problem: Problem,
+    found: Found,
+    prepared_of: Callable[[int], Prepared],
+    parts: Sequence[Callable[[], Solved]],
+) -> Solution:
+    """The whole recovery from what jobs have solved; see :func:`.scattered.joined`."""
+    _begin(problem, FINAL)
+    solution = joined(problem, found, prepared_of, parts)
+    solution = replace(solution, types=found.types)
+    return _judged(problem, solution, solution, found.earlier)
+
+
+def _psi_and_groups(problem: Problem) -> tuple[Problem, Groups]:
+    """Psi on a finer basis and groups, with the rows that these were found with."""
+    plain = problem.plain
+    _begin(problem, "psi of all")
+    problem, shared = _first(problem)
+    _begin(problem, "groups")
+    groups = grouped(problem, shared)
+    if not plain.all():
+        _begin(problem, "first input")
+        problem, groups = _first_input(problem, groups, shared)
+    if _has_gains(problem):
+        _begin(problem, "first scaling")
+        problem, groups = _first_scaling(problem, groups)
+    _begin(problem, "psi, finer")
+    return problem, _polished(problem, groups)
+
+
+def _judged(
+    problem: Problem, solution: Solution, unbiased: Solution, earlier: Float[Tensor, "post pre"]
+) -> Solution:
+    """The same, knowing how well rounds agree, and what unrecorded neurons leave over."""
+    plain = problem.plain
+    solution = confirmed(solution, unbiased, earlier, plain)
+    return _with_unobserved(problem, solution) if plain.all() else solution
 
 
 def _recordings(recording: Recording) -> list[Recording]:
@@ -121,7 +188,7 @@ def _begin(problem: Problem, part: str) -> None:
     gains = _has_gains(problem)
     parts = ["psi of all", "groups", *(["first input"] if hidden else [])]
     parts += [*(["first scaling"] if gains else []), "psi, finer"]
-    parts += ["W from all frames", *(["scaling"] if gains else []), *(["input"] if hidden else [])]
+    parts += [FINAL, *(["scaling"] if gains else []), *(["input"] if hidden else [])]
     parts += ["prior"] if _has_prior(problem) else []
     problem.report(part, part=parts.index(part) + 1, of=len(parts))
 
@@ -185,9 +252,9 @@ def _polished(problem: Problem, groups: Groups) -> Groups:
     return replace(groups, fits=fits)
 
 
-def _final_rows(problem: Problem, groups: Groups, before: Solution) -> tuple[Problem, Solution]:
+def _final_rows(problem: Problem, groups: Groups) -> tuple[Problem, Solution]:
     """Rows without a hidden input with their errors, from as many frames as it takes."""
-    some: dict[str, Any] = {"wanted": problem.plain, "before": before, "final": True}
+    some: dict[str, Any] = {"wanted": problem.plain, "before": groups.solution, "final": True}
     solution = all_rows(problem, groups.fits, groups.receivers, problem.frames, **some)
     if solution.diagnosis is None or problem.recording.exact:
         # What is left of an exact rate is misfit, which more frames do not average out.
@@ -196,6 +263,25 @@ def _final_rows(problem: Problem, groups: Groups, before: Solution) -> tuple[Pro
     if larger is problem:
         return problem, solution
     return larger, all_rows(larger, groups.fits, groups.receivers, larger.final, **some)
+
+
+def _with_enough_frames(problem: Problem, groups: Groups) -> Problem:
+    """With as many final frames as it takes; reported are rows that are to be solved again."""
+    told: list[dict[str, Any]] = []
+
+    def later(stage: str, **reached: Any) -> None:  # noqa: ANN401
+        if "connectivity" in reached:
+            told.append({"stage": stage, **reached})
+        else:
+            problem.report(stage, **reached)
+
+    asked = replace(problem, report=later)
+    solution = all_rows(asked, groups.fits, groups.receivers, problem.frames, final=True)
+    diagnosis: Any = solution.diagnosis  # of final rows there is one
+    larger = problem.for_rows(diagnosis)
+    for reached in told if larger is not problem else []:
+        problem.report(**reached)
+    return larger
 
 
 def _with_prior(problem: Problem, groups: Groups, solution: Solution) -> Solution:

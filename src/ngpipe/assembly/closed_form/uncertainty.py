@@ -14,6 +14,8 @@ variance tau_i^2 along directions that activity does not visit (Hoerl & Kennard 
 Technometrics 12:55). Errors of psi, and so of what rows share, are not in it.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -68,7 +70,7 @@ def standard_errors(
     """
     gram = rows.gram
     variances = (rows.variances(inverted) - gram.shrunk / gram.padding).clamp_min(0)
-    variances = variances + gram.inverse.square() @ gram.noise
+    variances = variances + gram.noise_spread
     sampling = noise[:, None] * variances
     seen = (weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
     missing = (seen / gram.shares.square().mean())[:, None] * gram.shrunk
@@ -98,8 +100,20 @@ def typical(members: Int[Tensor, " row"], n_neurons: int) -> Int[Tensor, " typic
     return members[:: -(-len(members) // n)]
 
 
+def halves_of(equations: Equations) -> tuple[Equations, ...]:
+    """The first and the second half of the frames; none if they are too few to tell errors."""
+    middle = len(equations) // 2
+    if middle < HALF * (equations.n_neurons + equations.n_own):
+        return ()
+    return equations.part(slice(0, middle)), equations.part(slice(middle, None))
+
+
 def inflation(
-    equations: Equations, transfer: Transfer, members: Int[Tensor, " neuron"], ridge: float
+    equations: Equations,
+    transfer: Transfer,
+    members: Int[Tensor, " neuron"],
+    ridge: float,
+    moment_of: Callable[[int], Float[Tensor, "pre pre"]] | None = None,
 ) -> float:
     """Factor q on squared errors for residuals correlated in time, at least 1.
 
@@ -108,29 +122,33 @@ def inflation(
         transfer: what senders send.
         members: who; some of them are looked at.
         ridge: relative to the mean diagonal of the Gram matrix.
+        moment_of: Gram matrix of the first (0) or second half, if they are summed already.
 
     Returns:
         q; 1 if half of the frames are too few to tell.
     """
-    middle = len(equations) // 2
-    if middle < HALF * (equations.n_neurons + equations.n_own):
+    halves = halves_of(equations)
+    if not halves:
         return 1.0
     rows = members[:: -(-len(members) // SPLIT_ROWS)]
-    halves = (equations.part(slice(0, middle)), equations.part(slice(middle, None)))
+    solved = []
     try:
-        (one, first), (other, second) = (_solved(h, transfer, rows, ridge) for h in halves)
+        for k, half in enumerate(halves):
+            moment = gram_moment(half, transfer) if moment_of is None else moment_of(k)
+            solved.append(_solved(half, transfer, rows, Gram(moment, ridge)))
     except DivergenceError:
         return 1.0
+    (one, first), (other, second) = solved
     expected = first.square() + second.square()
     mine = expected > 0
     return max(1.0, float(((one - other).square()[mine] / expected[mine]).mean()))
 
 
 def _solved(
-    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], ridge: float
+    equations: Equations, transfer: Transfer, rows: Int[Tensor, " row"], gram: Gram
 ) -> tuple[Float[Tensor, "row pre"], Float[Tensor, "row pre"]]:
     """W and its standard errors, were all residuals independent."""
-    gram, n = Gram(gram_moment(equations, transfer), ridge), len(equations)
+    n = len(equations)
     weights, errors = [], []
     for _, normal in solve_rows(equations, transfer, rows, gram):
         fit = normal.solve()

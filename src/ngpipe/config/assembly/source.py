@@ -38,7 +38,11 @@ class RecordedInput(Section):
     columns: tuple[Label, ...] | None = Field(
         None, description="Columns to take, by name (by number, if they have none). Null: all."
     )
-    name: str | None = Field(None, description="Name of the input in results. Null: as found.")
+    name: str | None = Field(
+        None,
+        description="Name of the input in results; columns that are named or several follow it "
+        "after a dot. Null: as found.",
+    )
     units: str | None = Field(None, description="Unit, where the file does not say it.")
     axes: Literal["time_neuron", "neuron_time"] | None = Field(
         None, description="Order of the axes, where the file does not say it; columns are 'neuron'."

@@ -141,6 +141,13 @@ class ClosedForm(Section):
         10, description="Largest number of Gauss-Newton steps for psi at each ridge."
     )
 
+    jobs: Count = Field(
+        1,
+        exclude=True,
+        description="Jobs that Snakemake spreads the sums over frames and the rows of W over. "
+        "Changes no result beyond rounding, and is in no key: another number makes nothing again.",
+    )
+
     @field_validator("ridges")
     @classmethod
     def _falling(cls, ridges: tuple[float, ...]) -> tuple[float, ...]:
@@ -282,6 +289,27 @@ class Training(Section):
                 "a hidden input is not known after the last training frame, so a held-out tail "
                 "cannot be predicted; set held_out_as: blocks"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_scattered(self) -> "Training":
+        if self.closed_form.jobs == 1:
+            return self
+        scaling = self.input == "fitted" and self.input_mode == "multiplicative"
+        apart = [
+            (self.solver != "closed_form", f"solver is '{self.solver}'"),
+            (self.input == "field", "a hidden input ties all rows together"),
+            (scaling, "inputs that scale what neurons receive tie all rows together"),
+            (self.network.one_type, "network.one_type gives all rows one phi"),
+            (self.closed_form.prior != "none", f"closed_form.prior is '{self.closed_form.prior}'"),
+            (self.closed_form.dale, "closed_form.dale ties all rows together"),
+        ]
+        for wrong, why in apart:
+            if wrong:
+                raise ValueError(
+                    f"closed_form.jobs ({self.closed_form.jobs}) spreads rows of the plain closed "
+                    f"form over jobs, but {why}; set closed_form.jobs: 1"
+                )
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,8 @@ LINE, BOLD, SMALLEST = 1.3, 1.12, 4.5
 the width of plain type; smallest size [pt]."""
 FEW_STARTS, MARGIN = 5, 0.05
 """Fewer starts have no standard error: the model then has to be better by this share."""
+FAR = 10
+"""Error over variance beyond which a forecast is not told in numbers."""
 SHOWN = 0.999
 """Fraction of weights inside the axes."""
 
@@ -228,17 +230,25 @@ def _verdict(material: AssemblyMaterial) -> str:
 
 
 def _and_forecasts(material: AssemblyMaterial) -> str:
-    """The time for which the model forecasts better than every baseline, if it does."""
+    """The times for which the model forecasts better than every baseline, if there are any."""
     rollout = material.rollout
     if "forecast_error" not in rollout:
         return ""
     better = np.all([_clearly_better(rollout, name) for name in LOOKS], axis=0)
-    until = len(better) if better.all() else int(better.argmin())
-    if not until:
-        return "; even one frame ahead, the model is not clearly better than all baselines"
+    first, last = _longest(better)
+    if last - first <= first:  # none at all, or so few among many that chance may do it
+        return "; at no time ahead is the model clearly better than all baselines"
     unit, of_time = material.time_unit(rollout)
-    ahead = unit * float(rollout["lead"][until - 1])
-    return f", and activity up to {ahead:.3g} {pretty(of_time)} ahead, better than all baselines"
+    begin, end = (f"{unit * float(rollout['lead'][k]):.3g}" for k in (first, last - 1))
+    ahead = f"from {begin} to {end}" if first else f"up to {end}"
+    return f", and activity {ahead} {pretty(of_time)} ahead, better than all baselines"
+
+
+def _longest(true: Bool[np.ndarray, " lead"]) -> tuple[int, int]:
+    """Begin and end of the longest run of trues; twice the same number if there is none."""
+    edges = np.flatnonzero(np.diff(true, prepend=False, append=False))
+    runs = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
 
 
 def _clearly_better(rollout: xr.Dataset, name: str) -> Bool[np.ndarray, " lead"]:
@@ -259,22 +269,7 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
     about, recovery = material.history.attrs, material.recovery
     n = recovery.sizes["neuron"]
     if "n_frames" in about:
-        stretches = int(about.get("stretches", 1))
-        parts = f" in {stretches:,} stretches" if stretches > 1 else ""
-        yield "recording", f"{about['n_frames']:,} training frames{parts}, {n:,} neurons"
-        yield "directions excited", f"{about['directions']:.0f} of {about['n_neurons'] - 1}"
-        yield "noise in W", f"{_percent(about['noise_share'])} of its variance"
-        explained = max(0.0, 1 - about["held_out"])
-        yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
-        if about.get("sender_noise"):
-            yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
-        if about.get("shared_noise"):
-            yield (
-                "noise of state and rate",
-                f"{about['shared_noise']:.2g} per τ in common, taken out",
-            )
-        if "unobserved_bias" in recovery:
-            yield "not recorded", _unobserved(about)
+        yield from _of_training(about, recovery)
     if "connected" in recovery:
         called, level = recovery["connected"], recovery["connected"].attrs["false_discovery"]
         count = f"{int((called.values != 0).sum()):,} of {n * (n - 1):,}"
@@ -294,6 +289,31 @@ def _numbers(material: AssemblyMaterial) -> Iterator[tuple[str, str]]:
         )
 
 
+def _of_training(about: Mapping[str, Any], recovery: xr.Dataset) -> Iterator[tuple[str, str]]:
+    """What the diagnosis of the training says."""
+    stretches = int(about.get("stretches", 1))
+    parts = f" in {stretches:,} stretches" if stretches > 1 else ""
+    yield (
+        "recording",
+        f"{about['n_frames']:,} training frames{parts}, {recovery.sizes['neuron']:,} neurons",
+    )
+    yield "directions excited", f"{about['directions']:.0f} of {about['n_neurons'] - 1}"
+    yield "noise in W", f"{_percent(about['noise_share'])} of its variance"
+    explained = max(0.0, 1 - about["held_out"])
+    yield "held-out rates", f"{_percent(explained)} explained by phi, psi and W"
+    if about.get("sender_noise"):
+        yield "measurement noise", f"{_percent(about['sender_noise'])} of what neurons send"
+    if about.get("shared_noise"):
+        yield (
+            "noise of state and rate",
+            f"{about['shared_noise']:.2g} per τ in common, taken out",
+        )
+    if "unobserved_bias" in recovery:
+        yield "not recorded", _unobserved(about)
+    elif not about.get("exact", True):
+        yield "not recorded", "whether other neurons make weights wrong was not looked at"
+
+
 def _unobserved(about: Mapping[str, Any]) -> str:
     """What residuals tell of neurons that were not recorded."""
     rank = int(about["unobserved_rank"])
@@ -304,7 +324,9 @@ def _unobserved(about: Mapping[str, Any]) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share with three digits."""
+    """A share with three digits; of a model that runs away it says no more than that."""
+    if share > FAR:
+        return f"more than {100 * FAR:,.0f}\N{NO-BREAK SPACE}%"
     return f"{float(f'{100 * share:.3g}'):.6g}\N{NO-BREAK SPACE}%"
 
 
@@ -318,7 +340,7 @@ def _r2(value: float) -> str:
 def _types(recovery: xr.Dataset) -> str:
     n, told = recovery.attrs["n_types"], recovery.attrs.get("types_told", "yes")
     if told != "yes":
-        return f"unknown: {n} groups by phi, maybe not types"
+        return f"unknown: {n} group{'s' if n > 1 else ''} by phi, maybe not types"
     return f"{n} found by phi" if n > 1 else "one: all neurons are alike"
 
 

@@ -17,6 +17,8 @@ SEGMENTS = 8
 """Windows that the longest stretch is divided into, so that its spectrum is averaged."""
 FEWEST, MOST = 16, 4096
 """Frames of a window."""
+LEAST = 0.01
+"""Smallest density that is drawn, over that of noise or of the median frequency."""
 MOST_FRAMES, MOST_NEURONS = 200_000, 500
 """Frames and neurons looked at."""
 
@@ -58,13 +60,17 @@ def spectrum(material: AssemblyMaterial, ax: Axes) -> Axes:
     if level > 0:
         name = "measurement noise, mean"
         ax.axhline(level, color=material.style.learned_color, lw=0.8, ls="--", label=name)
+    # A filter that makes the state lets nothing of some frequencies pass.
+    bottom = LEAST * float(min(np.nanmedian(low), level if level > 0 else np.inf))
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], bottom))
     log_axis(ax, "x")
     log_axis(ax, "y")
     hertz = of_time == "s"
     ax.set_xlabel("frequency [Hz]" if hertz else f"frequency [1/{pretty(of_time)}]")
     ax.set_ylabel(f"power density [{_density(data['activity'], 'Hz' if hertz else of_time)}]")
-    ax.legend(loc="upper right", handlelength=1.4)
-    ax.set_title("spectrum of activity")
+    ax.legend(loc="best", handlelength=1.4)
+    made = "estimated " if "rate" in data else ""
+    ax.set_title(f"spectrum of {made}activity")
     return ax
 
 
