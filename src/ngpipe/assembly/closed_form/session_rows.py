@@ -11,13 +11,12 @@ with any regressor: it is noise of this session, and biases nothing (regression 
 et al., "Measurement error in nonlinear models", chapter 4). One session cannot tell the weight of a
 sender that it does not see; sessions that see others can. A row is solved from all sessions that
 see its neuron, each weighed by n_k / (q_k s_ik^2), so that sessions that lack much of its input
-count less. q_k says how far its residuals, and what an unseen sender sends is one of them, hang
-together in time.
+count less (:mod:`.session_weights`).
 
 Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
-of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
+of what these miss, V_k, may then be added to the products of unseen senders, which shrinks their
 weights: 0 leaves least squares as it is, 1 is what a sender would get that was seen and did as
-little. The more frames there are, the smaller is a.
+little.
 """
 
 from collections.abc import Iterator, Sequence
