@@ -389,11 +389,6 @@ def _completed(
     )
 
 
-def _padded(gram: Float[Tensor, "pre pre"], ridge: float) -> Float[Tensor, "pre pre"]:
-    padding = ridge * gram.diagonal().mean()
-    return gram + padding * torch.eye(len(gram)).to(gram)
-
-
 def _forbid(
     matrix: Float[Tensor, "row unknown unknown"],
     right: Float[Tensor, "row unknown"],
