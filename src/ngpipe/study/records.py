@@ -156,7 +156,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             threads=8,
             minutes=60,
             cube=1.0,
-            memory=Memory(3000, pair=60),
+            memory=Memory(6000, pair=60),
             part_of="train",
         ),
         "gram": Stage(
@@ -179,7 +179,7 @@ SYSTEMS: Mapping[str, Mapping[str, Stage]] = {
             computes=True,
             threads=8,
             cube=0.5,
-            memory=Memory(3000, pair=60),
+            memory=Memory(3000, pair=64),
             counts={"jobs": "how many have summed them"},
             part_of="train",
         ),
