@@ -108,8 +108,10 @@ def test_each_half_of_a_session_sees_its_own_frames_alone():
     first, second = halves(model, in_sessions(Recording(whole.activity, rate, DT, held_out=0.1)))
     known = OFF & ~first.isnan().numpy()
     truth = weights.numpy()[known]
-    assert np.polyfit(truth, first.numpy()[known], 1)[0] == pytest.approx(1, abs=0.1)
-    assert np.polyfit(truth, second.numpy()[known], 1)[0] == pytest.approx(2, abs=0.2)
+    # Sessions that contradict one another are shrunk, but both halves alike.
+    early, late = (np.polyfit(truth, w.numpy()[known], 1)[0] for w in (first, second))
+    assert late / early == pytest.approx(2, abs=0.1)
+    assert early > 0.75
 
 
 def test_a_neuron_that_sessions_hardly_see_has_no_halves():

@@ -9,9 +9,16 @@ from systems import System, fitted, numbers, r2, silent, simulated, training
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer
-from ngpipe.assembly.closed_form.completion import Completion, Seen, completion, pairwise
-from ngpipe.assembly.closed_form.session_parts import Part, shrinkage_of, with_one
+from ngpipe.assembly.closed_form.completion import (
+    Completion,
+    Seen,
+    chance_in_covariances,
+    completion,
+    pairwise,
+)
+from ngpipe.assembly.closed_form.session_parts import Part, session_parts, with_one
 from ngpipe.assembly.closed_form.session_rows import Parts, solved
+from ngpipe.assembly.closed_form.session_weights import weighed
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.solve import ClosedForm
 from ngpipe.assembly.closed_form.spline import Spline
@@ -114,36 +121,79 @@ def test_a_session_that_sees_all_decides_where_the_rate_is_exact():
     assert spread(found, w) < 1e-3
 
 
-def slow(seed: int, n: int, *, held: bool) -> Part:
-    """A session whose activity holds for 20 frames, and its noise with it or not."""
-    frames, transfer, _ = system(seed, n // 20, 0.0)
-    x = frames.x.repeat_interleave(20, 0)
-    noise = numbers(seed + 5, n // 20 if held else n, N)
-    noise = noise.repeat_interleave(20, 0) if held else noise
-    rate = frames.rate.repeat_interleave(20, 0) + 3 * noise
-    frames = replace(frames, x=x, rate=rate, times=torch.arange(float(n)))
-    return part(frames, transfer, EVERYONE)
+def lasting(n: int, hold: int, absent: list[int], noise: float) -> tuple[Recording, Tensor]:
+    """Two sessions, the second without some neurons; activity holds for some frames."""
+    frames, transfer, w = system(30, 2 * n // hold, 0.0)
+    x = frames.x.repeat_interleave(hold, 0)
+    x = x + 0.3 * numbers(31, *x.shape)
+    rate = -x + transfer.sent(x) @ w.T + noise * numbers(32, *x.shape)
+    seen = torch.ones(2, N, dtype=torch.bool)
+    seen[1, absent] = False
+    session = (torch.arange(2 * n) >= n).long()
+    hidden = ~seen[session]
+    x, rate = x.masked_fill(hidden, torch.nan), rate.masked_fill(hidden, torch.nan)
+    stretches = (range(n), range(n, 2 * n))
+    whole = Recording(
+        x, rate, 0.1, 0.1, in_blocks=True, stretches=stretches, sessions=Sessions(session, seen)
+    )
+    return whole, w
 
 
-def test_a_session_whose_residuals_hang_together_counts_less():
-    w, both = system(0, 10, 0.0)[2], [slow(30, 8000, held=False), slow(60, 8000, held=True)]
-    plain = Parts(both, N, 1e-9)
-    weighed = plain.with_correlations(EVERYONE)
-    least, more = (p.correlated for p in weighed.parts)
-    assert least == 1
-    assert 8 < more < 25  # sums over 100 frames see most of 20
-    assert spread(solved(weighed, EVERYONE)[0], w) < 0.8 * spread(solved(plain, EVERYONE)[0], w)
+def parts_of(recording: Recording) -> Parts:
+    psi, phi = Spline(12, **AXIS), Spline(8, **AXIS)
+    like = torch.zeros((), dtype=torch.float64)
+    transfer = Transfer(psi, psi.fit(torch.tanh, like=like)[None], torch.zeros_like(EVERYONE))
+    return Parts(session_parts(recording, recording.training_frames, phi, transfer), N, 1e-9)
 
 
-def test_sessions_that_see_all_need_no_shrinkage():
-    """With frames enough of their own; else unseen senders are shrunk."""
-    seen = torch.tensor([[True] * N, [True] * 7 + [False] * 3])
-    for first, expected in ((0.5, 0.0), (0.004, 1.0)):
-        session = (torch.arange(4000) >= 4000 * first).long()
-        x = numbers(3, 4000, N).masked_fill(~seen[session], float("nan"))
-        stretches = (range(int(4000 * first)), range(int(4000 * first), 4000))
-        whole = Recording(x, x, 0.1, 0.1, stretches=stretches, sessions=Sessions(session, seen))
-        assert shrinkage_of(whole, 100) == expected
+def test_a_session_whose_unseen_input_lasts_counts_less():
+    """20 spells of activity in each: what is not seen there is no noise that averages out."""
+    recording, w = lasting(1000, 50, [0, 3, 6, 9], noise=0.5)
+    plain = parts_of(recording)
+    found = weighed(plain, recording)
+    assert found.persistence >= 10
+    assert found.unknown[0] == 0
+    assert found.correlated[1] == 1 + found.persistence * found.unknown[1]
+    better, worse = (spread(solved(p, EVERYONE)[0], w) for p in (found, plain))
+    assert better < 0.6 * worse
+
+
+def test_sessions_that_see_all_are_not_weighed():
+    recording, _ = lasting(1000, 50, [], noise=0.5)
+    plain = parts_of(recording)
+    assert weighed(plain, recording) is plain
+
+
+def test_unseen_senders_are_shrunk_where_that_alone_keeps_rows_right():
+    """Not where some frames see everyone: any shrinkage helps a little to predict, and W not."""
+    recording, _ = lasting(1000, 50, [0, 3, 6, 9], noise=0.5)
+    assert weighed(parts_of(recording), recording).shrinkage == 0
+    few, _ = lasting(120, 4, [0, 1, 2, 3, 4, 5], noise=3.0)
+    assert weighed(parts_of(few), few).shrinkage > 0
+
+
+@pytest.mark.parametrize(("hold", "least", "most"), [(1, 0.0, 0.02), (200, 0.08, 0.6)])
+def test_covariances_are_trusted_as_far_as_frames_are_independent(hold, least, most):
+    """10,000 frames, or 50 spells of 200 frames, that tell of 12 senders."""
+    z = numbers(50, 10_000 // hold, 2) @ numbers(51, 2, 12)
+    z = (z + numbers(52, 10_000 // hold, 12)).repeat_interleave(hold, 0)
+    halves = [moments_of(half, [[]]) for half in z.chunk(2)]
+    share = chance_in_covariances((halves[0], halves[1]), 12, 1e-9)
+    assert least <= share <= most
+    truth = with_one(numbers(53, 100_000, 2) @ numbers(51, 2, 12) + numbers(54, 100_000, 12))
+    unseen, members = torch.tensor([1, 2, 3, 4]), torch.arange(4, 12)
+
+    def missed(found: Completion) -> float:
+        matrix, _ = found.prediction(members)
+        left = truth[:, unseen] - truth[:, [0, *(1 + members).tolist()]] @ matrix[unseen].T
+        return float(left.square().mean())
+
+    whole = completion(moments_of(z, [[]]), 12, 1e-9)
+    assert missed(replace(whole, independent=share)) <= 1.001 * missed(whole)
+    _, doubt = replace(whole, independent=share).prediction(members)
+    assert doubt.diagonal()[unseen].mean() == pytest.approx(
+        missed(replace(whole, independent=share)), rel=0.25
+    )
 
 
 def test_standard_errors_cover():

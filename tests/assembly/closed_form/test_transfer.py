@@ -9,7 +9,7 @@ from systems import Exact, exact, fitted, numbers, r2, rescaled, silent
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.psi_gauge import Gauge
 from ngpipe.assembly.closed_form.rows import level_of
-from ngpipe.assembly.closed_form.transfer import Search, directions
+from ngpipe.assembly.closed_form.transfer import JointSearch, Search, directions
 from ngpipe.errors import DivergenceError
 
 ROWS = torch.tensor([1, 4, 7, 10, 13])
@@ -318,3 +318,21 @@ def test_steps_leave_scale_and_offset_alone(monkeypatch):
         for along in (psi, torch.ones_like(psi)):
             size = float(step.norm() * along.norm())
             assert abs(float(step @ along)) < 1e-3 * size
+
+
+def test_noise_beyond_the_residual_leaves_a_loss_to_compare():
+    """Taken out whole, it would make the loss negative, and its logarithm lead nowhere."""
+    system = exact(1, n_frames=400, noise=0.05)
+    huge = 5 * torch.ones(system.frames.n_neurons, dtype=torch.float64)
+    freed = replace(system.frames, kappa=huge)
+    held_out = replace(system.other(50, 200), kappa=huge)
+    s = Search(freed, held_out, ROWS, roughness=1e-14, report=silent, noisy=True)
+    first = s.at(system.transfer, RIDGE)
+    assert first.loss == first.parts.plain
+    assert first.loss > 0
+    assert s.held_out_loss(first) > 0
+    later = s.at(wrong(system.transfer), RIDGE)
+    assert later.loss == later.parts.plain + later.parts.noise
+    both = JointSearch([s, search(system)])
+    losses = [both.at(t, RIDGE).loss for t in (system.transfer, wrong(system.transfer))]
+    assert 0 < losses[0] < losses[1]

@@ -252,11 +252,11 @@ class Source:
 
     def beside(
         self, now: Int[Tensor, " frame"], past: Int[Tensor, " frame"], width: int
-    ) -> Iterator[tuple[Frames, Float[Tensor, "part neuron"]]]:
-        """Some frames, and activity at as many others, a stretch at a time."""
+    ) -> Iterator[tuple[Frames, Frames]]:
+        """Some frames, and as many others, a stretch at a time."""
         size = stretch_length(width)
         for here, there in zip(now.split(size), past.split(size), strict=True):
-            yield self._read(here), self.recording.activity[there]
+            yield self._read(here), self._read(there)
 
     def _read(self, chosen: Int[Tensor, " frame"]) -> Frames:
         x, rate = self.recording.batch(chosen)

@@ -14,8 +14,9 @@ from torch import Tensor
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
 from ngpipe.assembly.closed_form.chosen_frames import Equations
 from ngpipe.assembly.closed_form.rows import Gram
-from ngpipe.assembly.closed_form.session_parts import halves_of, session_parts, shrinkage_of
+from ngpipe.assembly.closed_form.session_parts import halves_of, session_parts
 from ngpipe.assembly.closed_form.session_rows import Parts, solved
+from ngpipe.assembly.closed_form.session_weights import weighed
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.closed_form.trained import (
     FEWEST,
@@ -87,9 +88,11 @@ def _of_sessions(
     everyone = torch.arange(model.n_neurons, device=model.V.device)
     transfer = transfer_of(model, everyone, psi)
     whole = session_parts(recording, recording.training_frames, phi, transfer)
-    shrinkage = shrinkage_of(recording, phi.n)
-    halved = [Parts(h, len(everyone), ridge, shrinkage=shrinkage) for h in halves_of(whole)]
-    weights = torch.stack([solved(parts, everyone)[0] for parts in halved])
+    parts = weighed(Parts(whole, len(everyone), ridge), recording)
+    # What is expected of unseen senders in both halves would miss in either the opposite.
+    each = [Parts(half, len(everyone), ridge) for half in halves_of(whole)]
+    halved = [half.under(parts.shrinkage, parts.persistence) for half in each]
+    weights = torch.stack([solved(half, everyone)[0] for half in halved])
     weights[:, counts.to(weights.device) == 0] = torch.nan
     return weights
 

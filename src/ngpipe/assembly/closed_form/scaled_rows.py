@@ -265,4 +265,4 @@ class _Row:
         n, padding = square.new_tensor([float(n_frames)]), square.new_tensor([self.padding])
         nothing = square[:, None]
         factor = self._factor(matrix)
-        return BlockFit(one, fit, nothing, n, n, matrix[None], factor[None], padding)
+        return BlockFit(one, fit, nothing, nothing, n, n, matrix[None], factor[None], padding)

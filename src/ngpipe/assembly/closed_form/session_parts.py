@@ -12,12 +12,6 @@ from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source,
 from ngpipe.assembly.closed_form.completion import Seen
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import Recording
-from ngpipe.assembly.sessions import Sessions
-
-SHRINKAGE = 50.0
-"""a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
-COMPLETE = 3
-"""Frames of sessions that see all neurons, in unknowns of a row, with which a is 0."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +22,6 @@ class Part:
     equations: Equations
     transfer: Transfer
     """Of the seen senders."""
-    correlated: float = 1.0
-    """q: how far residuals hang together in time, relative to the session of the least."""
 
     @property
     def n_inputs(self) -> int:
@@ -83,6 +75,19 @@ def session_parts(
     return parts
 
 
+def frames_of(
+    recording: Recording, parts: Sequence[Part], chosen: Int[Tensor, " frame"]
+) -> list[tuple[int, Frames]]:
+    """Given frames in memory, session by session: its number among the parts, and its frames."""
+    sessions: Any = recording.sessions  # of a recording that has them
+    session, found = sessions.of_frame[chosen], []
+    for k in torch.unique(session).tolist():
+        source = parts[k].equations
+        assert isinstance(source, Source)
+        found.append((k, replace(source, chosen=chosen[session == k]).read()))
+    return found
+
+
 def halves_of(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
     """The first and the second half of the frames of every session, but those of one frame."""
     first, second = [], []
@@ -92,28 +97,6 @@ def halves_of(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
             first.append(replace(part, equations=part.equations.part(slice(0, middle))))
             second.append(replace(part, equations=part.equations.part(slice(middle, None))))
     return first, second
-
-
-def shrinkage_of(recording: Recording, basis: int) -> float:
-    """a: the unknowns of a row for its frames, so that it vanishes in long recordings.
-
-    It is 0 if sessions that see all neurons would do without the others.
-
-    Args:
-        recording: all sessions.
-        basis: number of functions of phi.
-    """
-    unknowns, sessions = recording.n_neurons + basis, recording.sessions
-    frames = recording.pairs_seen().diagonal().double().mean()
-    complete = 0 if sessions is None else _complete(sessions, recording.training_frames)
-    if complete > COMPLETE * unknowns:
-        return 0.0
-    return min(1.0, SHRINKAGE * unknowns / max(1.0, float(frames)))
-
-
-def _complete(sessions: Sessions, frames: Int[Tensor, " frame"]) -> int:
-    """Frames of sessions that see all neurons."""
-    return int(sessions.n_frames(frames)[sessions.seen.all(1)].sum())
 
 
 def with_one(sent: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame one_and_pre"]:

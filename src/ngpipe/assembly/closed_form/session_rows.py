@@ -11,13 +11,12 @@ with any regressor: it is noise of this session, and biases nothing (regression 
 et al., "Measurement error in nonlinear models", chapter 4). One session cannot tell the weight of a
 sender that it does not see; sessions that see others can. A row is solved from all sessions that
 see its neuron, each weighed by n_k / (q_k s_ik^2), so that sessions that lack much of its input
-count less. q_k says how far its residuals, and what an unseen sender sends is one of them, hang
-together in time.
+count less (:mod:`.session_weights`).
 
 Where few sessions see a pair, its weight hangs on small differences between predictions. A share a
-of what these miss, V_k, is then added to the products of unseen senders, which shrinks their
+of what these miss, V_k, may then be added to the products of unseen senders, which shrinks their
 weights: 0 leaves least squares as it is, 1 is what a sender would get that was seen and did as
-little. The more frames there are, the smaller is a.
+little.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,9 +29,14 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES, moments
 from ngpipe.assembly.closed_form.chosen_frames import Frames, smoothness
-from ngpipe.assembly.closed_form.completion import Completion, completion
+from ngpipe.assembly.closed_form.completion import (
+    Completion,
+    Seen,
+    chance_in_covariances,
+    completion,
+)
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
-from ngpipe.assembly.closed_form.session_parts import Part
+from ngpipe.assembly.closed_form.session_parts import Part, halves_of
 from ngpipe.errors import DivergenceError
 
 ROUNDS = 6
@@ -41,8 +45,6 @@ FREE = 0.05
 """Least share of a session's frames that is left free by the unknowns."""
 OWN_RESIDUAL = 2.0
 """Frames of a session, in unknowns of a row, from which it has a residual of its own."""
-PIECE, DIRECTIONS = 100, 32
-"""Frames that are taken together, and functions of what is sent, to see correlations."""
 TINY = 1e-12
 """Least residual, relative to the mean squared rate."""
 
@@ -56,6 +58,7 @@ class Parts:
         ridge: relative to the mean diagonal of the Gram matrix.
         known: what unseen senders are expected to send, if that is known already.
         shrinkage: a.
+        persistence: c.
     """
 
     def __init__(
@@ -65,49 +68,48 @@ class Parts:
         ridge: float,
         known: Completion | None = None,
         shrinkage: float = 0.0,
+        persistence: float = 0.0,
     ) -> None:
         self.parts, self.n_neurons, self.ridge = parts, n_neurons, ridge
         self.seen = seen = [part.seen(n_neurons) for part in parts]
-        self.completion = known or completion(seen, n_neurons + parts[0].n_inputs, ridge)
+        self.completion = known or _completion_of(parts, seen, n_neurons, ridge)
         senders = slice(1, 1 + n_neurons)
-        self.predictions = [self.completion.prediction(s.members)[0][senders] for s in seen]
-        missed = [self.completion.prediction(s.members)[1][senders, senders] for s in seen]
+        both = [self.completion.prediction(s.members) for s in seen]
+        self.predictions = [matrix[senders] for matrix, _ in both]
+        self._missed = [missed[senders, senders] for _, missed in both]
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
-        self.grams = [c + shrinkage * v for c, v in zip(self.plain, missed, strict=True)]
-        self.shrinkage = shrinkage
+        self.shrinkage, self.persistence = shrinkage, persistence
 
-    def with_correlations(self, rows: Int[Tensor, " row"]) -> "Parts":
-        """The same with q_k as the residuals of some rows tell it.
+    @property
+    def unknown(self) -> Float[Tensor, " session"]:
+        """v_k: share of what all senders send that a session cannot tell."""
+        sent = self.completion.moment.diagonal() - self.completion.moment[0].square()
+        total = sent[1 : 1 + self.n_neurons].sum()
+        return torch.stack([missed.diagonal().sum() for missed in self._missed]) / total
 
-        Sums over stretches of frames, of residual times what is sent, have q times the variance
-        that they would have if residuals did not hang together.
-        """
-        fits = [block.solve() for block in self.blocks(rows)]
-        found = [self._correlation(k, fits) for k in range(len(self.parts))]
+    @property
+    def correlated(self) -> Float[Tensor, " session"]:
+        """q_k."""
+        return 1 + self.persistence * self.unknown
+
+    @property
+    def grams(self) -> list[Float[Tensor, "pre pre"]]:
+        """Products of what is expected to be sent, with the share a of what that misses."""
+        pairs = zip(self.plain, self._missed, strict=True)
+        return [plain + self.shrinkage * missed for plain, missed in pairs]
+
+    def of(self, parts: Sequence[Part]) -> "Parts":
+        """Some of the frames, with the same expectations."""
+        known = self.n_neurons, self.ridge, self.completion, self.shrinkage, self.persistence
+        return Parts(parts, *known)
+
+    def under(self, shrinkage: float, persistence: float) -> "Parts":
+        """The same with another a and c."""
         other = copy(self)
-        other.parts = [
-            replace(part, correlated=q / min(found))
-            for part, q in zip(self.parts, found, strict=True)
-        ]
+        other.shrinkage, other.persistence = shrinkage, persistence
         return other
-
-    def _correlation(self, session: int, fits: Sequence["BlockFit"]) -> float:
-        part = self.parts[session]
-        factor = torch.linalg.cholesky(_padded(self.seen[session].moment, self.ridge))
-        together, apart = 0.0, 1e-300
-        for frames in part.equations.stretches(3 * self.n_neurons):
-            # The last of these are what is sent beyond what the others tell of it.
-            known = part.known(frames).T
-            white = torch.linalg.solve_triangular(factor, known, upper=False)[-DIRECTIONS:].T
-            for found in fits:
-                mine = torch.isin(found.rows, part.members)
-                left = self.residual(session, frames, found.fit.some(mine), found.rows[mine])
-                products = (left[:, :, None] * white[:, None]).flatten(1)
-                apart += float(products.square().sum())
-                together += sum(float(p.sum(0).square().sum()) for p in products.split(PIECE))
-        return together / apart
 
     def blocks(self, rows: Int[Tensor, " row"]) -> Iterator["Block"]:
         """Normal equations of rows, as many at a time as memory holds."""
@@ -121,10 +123,16 @@ class Parts:
         self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
     ) -> Float[Tensor, "frame row"]:
         """Residual of rows that a session sees, at frames of it."""
+        local = torch.searchsorted(self.parts[session].members, rows.contiguous())
+        return frames.target(local) - self.predicted(session, frames, fit, rows)
+
+    def predicted(
+        self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
+    ) -> Float[Tensor, "frame row"]:
+        """What W and phi predict of rows that a session sees, at frames of it."""
         part = self.parts[session]
         local = torch.searchsorted(part.members, rows.contiguous())
-        sent = part.known(frames) @ self.predictions[session].T
-        return frames.target(local) - fit.predict(sent, frames.own(local))
+        return fit.predict(part.known(frames) @ self.predictions[session].T, frames.own(local))
 
 
 class Block:
@@ -138,7 +146,7 @@ class Block:
     def __init__(self, parts: Parts, rows: Int[Tensor, " row"]) -> None:
         self.parts, self.rows = parts, rows
         shape = len(rows), len(parts.parts)
-        self.n_frames = parts.grams[0].new_zeros(shape)
+        self.n_frames = parts.plain[0].new_zeros(shape)
         self.squares = torch.zeros_like(self.n_frames)
         """Mean squared target of every row in every session."""
         self.places: list[Int[Tensor, " here"]] = []
@@ -166,10 +174,36 @@ class Block:
             noise = self._noise(fit, noise)
         return self._solved(noise)
 
+    def aimed(self, own: Sequence[Float[Tensor, "here column"]], fit: "BlockFit") -> RowFit:
+        """Rows that have no product with what is sent, but given ones with their own columns.
+
+        Args:
+            own: of the rows that every session sees, none where it sees none.
+            fit: the solution, whose sessions count the same.
+        """
+        other = copy(self)
+        other.moments = [
+            None
+            if now is None
+            else replace(
+                now,
+                sent_target=torch.zeros_like(now.sent_target),
+                own_target=aim,
+                own_noise=torch.zeros_like(aim),
+            )
+            for now, aim in zip(self.moments, own, strict=True)
+        ]
+        return other._solved(fit.session_noise).fit
+
+    def under(self, shrinkage: float, persistence: float) -> "Block":
+        """The same with another a and c."""
+        other = copy(self)
+        other.parts = self.parts.under(shrinkage, persistence)
+        return other
+
     def _solved(self, noise: Float[Tensor, "row session"]) -> "BlockFit":
         """Rows with sessions weighed by their residuals."""
-        correlated = noise.new_tensor([part.correlated for part in self.parts.parts])
-        weight = self.n_frames / (noise * correlated)
+        weight = self.n_frames / (noise * self.parts.correlated)
         certainty = weight.sum(1)
         matrix, right = self._combined(weight / certainty[:, None])
         n = self.parts.n_neurons
@@ -192,21 +226,21 @@ class Block:
         square = self._mean_squares(found)
         total = (self.n_frames * square).sum(1) / self.n
         fit = RowFit(found[:, :n], found[:, n:], total)
-        return BlockFit(self.rows, fit, square, certainty, self.n, plain, factor, padding)
+        return BlockFit(self.rows, fit, square, noise, certainty, self.n, plain, factor, padding)
 
     def _combined(
         self, share: Float[Tensor, "row session"]
     ) -> tuple[Float[Tensor, "row unknown unknown"], Float[Tensor, "row unknown"]]:
         """Means over all frames of a row, sessions weighed."""
         n, size = self.parts.n_neurons, self.parts.n_neurons + self.parts.parts[0].equations.n_own
-        matrix = share.new_zeros(len(self.rows), size, size)
+        matrix, grams = share.new_zeros(len(self.rows), size, size), self.parts.grams
         right = share.new_zeros(len(self.rows), size)
         for k, (here, found) in enumerate(zip(self.places, self.moments, strict=True)):
             if found is None:
                 continue
             w = share[here, k]
             crossed = w[:, None, None] * found.sent_own.transpose(0, 1)
-            matrix[here, :n, :n] += w[:, None, None] * self.parts.grams[k]
+            matrix[here, :n, :n] += w[:, None, None] * grams[k]
             matrix[here, :n, n:] += crossed
             matrix[here, n:, :n] += crossed.mT
             matrix[here, n:, n:] += w[:, None, None] * found.own_own
@@ -262,6 +296,8 @@ class BlockFit:
     fit: RowFit
     square: Float[Tensor, "row session"]
     """Mean squared residual in every session; 0 where a session does not see the row."""
+    session_noise: Float[Tensor, "row session"]
+    """s_ik^2 by which sessions were weighed."""
     certainty: Float[Tensor, " row"]
     """Sum of n_k / (q_k s_ik^2) over the sessions [tau^2]."""
     n: Float[Tensor, " row"]
@@ -312,6 +348,18 @@ class BlockFit:
         return torch.cat(values)
 
 
+def _completion_of(
+    parts: Sequence[Part], seen: Sequence[Seen], n_neurons: int, ridge: float
+) -> Completion:
+    """What unseen senders are expected to send, as far as frames are not alike by chance."""
+    n = n_neurons + parts[0].n_inputs
+    found = completion(seen, n, ridge)
+    if all(len(part.members) == n_neurons for part in parts):
+        return found
+    first, second = ([half.seen(n_neurons) for half in each] for each in halves_of(parts))
+    return replace(found, independent=chance_in_covariances((first, second), n, ridge))
+
+
 def solved(parts: Parts, rows: Int[Tensor, " row"]) -> tuple[Tensor, Tensor]:
     """W of rows and its standard errors, were all residuals independent."""
     weights, errors = [], []
@@ -339,11 +387,6 @@ def _completed(
         sent_own=torch.einsum("ps,src->prc", prediction, own),
         sent_target=prediction @ target,
     )
-
-
-def _padded(gram: Float[Tensor, "pre pre"], ridge: float) -> Float[Tensor, "pre pre"]:
-    padding = ridge * gram.diagonal().mean()
-    return gram + padding * torch.eye(len(gram)).to(gram)
 
 
 def _forbid(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form import diagnosis, uncertainty
+from ngpipe.assembly.closed_form import diagnosis, shared_noise, uncertainty
 from ngpipe.assembly.closed_form.chosen_frames import Frames, Source, Transfer
 from ngpipe.assembly.closed_form.diagnosis import Diagnosis, Evidence, coherence
 from ngpipe.assembly.closed_form.evidence import PAIRS, ROWS, confirmed, diagnosed
@@ -20,15 +20,16 @@ from ngpipe.assembly.closed_form.problem import (
 )
 from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, mild, psi_of_sessions
-from ngpipe.assembly.closed_form.rows import Spectrum
+from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
 from ngpipe.assembly.closed_form.session_parts import (
     Part,
+    frames_of,
     halves_of,
     session_parts,
-    shrinkage_of,
 )
 from ngpipe.assembly.closed_form.session_rows import BlockFit, Parts, solved
-from ngpipe.assembly.closed_form.shared_noise import pooled, shared_noise
+from ngpipe.assembly.closed_form.session_weights import weighed
+from ngpipe.assembly.closed_form.shared_noise import SharedNoise
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.assembly.closed_form.transfer import Fit
 from ngpipe.assembly.recording import Recording
@@ -53,8 +54,9 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
     ridges: Sequence[float] = problem.settings.ridges
+    parts = _sessions(problem, shared)
     if not recording.exact:
-        ridges = mild(problems, _rows(problem, shared, final=False))
+        ridges = mild(problems, _rows(problem, shared, parts, final=False))
         if shared.ridge > ridges[0]:
             shared = psi_of_sessions(problems, ridges)
     if recording.shares_noise:
@@ -62,11 +64,12 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems = [one.free_of(kappa[_members(one)]) for one in problems]
         shared = psi_of_sessions(problems, ridges)
         problem = replace(problem, shared_noise=problems[0].shared_noise)
-    earlier = _rows(problem, shared, final=False)
+    parts = _sessions(problem, shared, like=parts)
+    earlier = _rows(problem, shared, parts, final=False)
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
     _begin(problem, 2)
-    solution = _rows(problem, fit, final=True)
+    solution = _rows(problem, fit, _sessions(problem, fit), final=True)
     types = types_of(problem, solution)
     return confirmed(replace(solution, types=types), solution, earlier.scaled(), problem.plain)
 
@@ -93,19 +96,25 @@ def _begin(problem: Problem, part: int) -> None:
     problem.report(PARTS[part], part=part + 1, of=len(PARTS))
 
 
-def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
+def _sessions(problem: Problem, fit: Fit, like: Parts | None = None) -> Parts:
+    """All sessions under a psi, each counting as it predicts, or as in ``like``."""
+    n, each = problem.recording.n_neurons, _parts(problem, fit)
+    if problem.recording.shares_noise:
+        each = _freed(each, _kappa(each, fit, n))
+    parts = Parts(each, n, fit.ridge)
+    if like is not None:
+        return parts.under(like.shrinkage, like.persistence)
+    found = weighed(parts, problem.recording)
+    problem.report("unseen senders", shrinkage=found.shrinkage, persistence=found.persistence)
+    return found
+
+
+def _rows(problem: Problem, fit: Fit, parts: Parts, *, final: bool) -> Solution:
     """All rows for a psi; with standard errors and a diagnosis in the end."""
-    recording = problem.recording
-    everyone = torch.arange(recording.n_neurons, device=problem.device)
+    everyone = torch.arange(problem.recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    each = _parts(problem, fit)
-    if recording.shares_noise:
-        each = _freed(each, _kappa(each, fit, len(everyone)))
-    shrinkage = shrinkage_of(recording, fit.phi.n)
-    some = everyone[:: -(-len(everyone) // ROWS)]
-    parts = Parts(each, len(everyone), fit.ridge, shrinkage=shrinkage).with_correlations(some)
     q = _inflation(parts, everyone) if final else 1.0
-    wanted = uncertainty.typical(everyone, recording.n_neurons)
+    wanted = uncertainty.typical(everyone, len(everyone))
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
     for block in parts.blocks(everyone):
         found = block.solve()
@@ -117,7 +126,6 @@ def _rows(problem: Problem, fit: Fit, *, final: bool) -> Solution:
         blocks.append((found.padding.mean(), found.n.sum(), len(found.rows)))
         problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
     solution.inflation = q
-    problem.report("unseen senders", shrinkage=parts.shrinkage)
     solution.held_out = _held_out(problem, parts, solution)
     if final:
         n_frames = int(sum(float(n) for _, n, _ in blocks) / len(everyone))
@@ -153,11 +161,36 @@ def _kappa(parts: Sequence[Part], fit: Fit, n: int) -> Float[Tensor, " neuron"]:
     What a neuron gets from those that a session does not see hangs together with its own past.
     """
     most = max(len(part.members) for part in parts)
-    parts = [part for part in parts if len(part.members) >= NEARLY_ALL * most]
-    sources = [part.equations for part in parts if isinstance(part.equations, Source)]
-    both = zip(sources, parts, strict=True)
-    found = [shared_noise(s, replace(fit, transfer=part.transfer)) for s, part in both]
-    return pooled(found, [part.members for part in parts], n).kappa
+    sessions = Parts([p for p in parts if len(p.members) >= NEARLY_ALL * most], n, fit.ridge)
+    seen = torch.cat([part.members for part in sessions.parts]).unique()
+    sums = torch.zeros(3, n, shared_noise.PARTS, dtype=torch.float64, device=seen.device)
+    for block in sessions.blocks(seen):
+        found, aims = block.solve(), []
+        for part, here in zip(sessions.parts, block.places, strict=True):
+            assert isinstance(part.equations, Source)
+            local = torch.searchsorted(part.members, block.rows[here])
+            aims.append(shared_noise.slopes(part.equations, local))
+        score = block.aimed(aims, found)
+        for k, here in enumerate(block.places):
+            sums[:, block.rows[here]] += _own_past(sessions, k, block.rows, found.fit, score)
+    return SharedNoise(*sums).kappa
+
+
+def _own_past(
+    sessions: Parts, k: int, rows: Int[Tensor, " row"], fit: RowFit, score: RowFit
+) -> Float[Tensor, "three here part"]:
+    """Sums that tell kappa, of those of the rows that a session sees."""
+    part = sessions.parts[k]
+    here = torch.isin(rows, part.members)
+    mine, found, along = rows[here], fit.some(here), score.some(here)
+
+    def both(frames: Frames) -> tuple[Tensor, Tensor]:
+        left = sessions.residual(k, frames, found, mine)
+        return left, sessions.predicted(k, frames, along, mine)
+
+    local = torch.searchsorted(part.members, mine)
+    assert isinstance(part.equations, Source)
+    return shared_noise.with_own_past(part.equations, local, both)
 
 
 def _freed(parts: Sequence[Part], kappa: Float[Tensor, " neuron"]) -> list[Part]:
@@ -191,12 +224,7 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
     """
     rows = everyone[:: -(-len(everyone) // uncertainty.SPLIT_ROWS)]
     try:
-        found = [
-            solved(
-                Parts(half, parts.n_neurons, parts.ridge, parts.completion, parts.shrinkage), rows
-            )
-            for half in halves_of(parts.parts)
-        ]
+        found = [solved(parts.of(half), rows) for half in halves_of(parts.parts)]
     except DivergenceError:
         return 1.0
     (one, first), (other, second) = found
@@ -208,7 +236,9 @@ def _inflation(parts: Parts, everyone: Int[Tensor, " neuron"]) -> float:
 def _held_out(problem: Problem, parts: Parts, solution: Solution) -> float:
     """Mean squared error on held-out frames over the mean squared rate, in all their sessions."""
     missed, level = [], []
-    for k, frames in _frames(problem, parts, problem.recording.selection_frames(HELD_OUT_FRAMES)):
+    for k, frames in frames_of(
+        problem.recording, parts.parts, problem.recording.selection_frames(HELD_OUT_FRAMES)
+    ):
         rows = parts.parts[k].members
         missed.append(parts.residual(k, frames, solution.of(rows), rows).square().mean(1))
         level.append(frames.target(torch.arange(len(rows))).square().mean(1))
@@ -229,7 +259,7 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
     left = [
         parts.residual(k, frames, solution.of(rows), rows)
         for chosen in (first, first + recording.memory)
-        for _, frames in _frames(problem, parts, chosen)
+        for _, frames in frames_of(problem.recording, parts.parts, chosen)
     ]
     target = recording.batch(recording.selection_frames(HELD_OUT_FRAMES))[1]
     level = float(target.double().square().nanmean())
@@ -240,21 +270,6 @@ def _evidence(problem: Problem, parts: Parts, solution: Solution) -> Evidence:
         exact=recording.exact,
         blocks=recording.in_blocks,
     )
-
-
-def _frames(
-    problem: Problem, parts: Parts, chosen: Int[Tensor, " frame"]
-) -> list[tuple[int, Frames]]:
-    """Given frames in memory, session by session."""
-    sessions = problem.recording.sessions
-    assert sessions is not None
-    session = sessions.of_frame[chosen]
-    found = []
-    for k in torch.unique(session).tolist():
-        source = parts.parts[k].equations
-        assert isinstance(source, Source)
-        found.append((k, replace(source, chosen=chosen[session == k]).read()))
-    return found
 
 
 def _blank(problem: Problem, fit: Fit, transfer: Transfer) -> Solution:

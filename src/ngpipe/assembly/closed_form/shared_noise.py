@@ -16,29 +16,39 @@ neuron so long ago that it shares no frame with the estimate has nothing in comm
 
 .. math:: \langle s_i g(x_i)\rangle = \langle g'(x_i)\rangle, \quad \langle s_i g(x_j)\rangle = 0
 
+An input that nobody knows and that lasts is no such noise: activity then goes with residuals that
+come later. Residuals of frames that share no measured frame are alike for such a neuron, and its
+past is no instrument.
+
 Parts of the recording say how well kappa_i is known. Where it is not, as in a recording of many
 short pieces, it is drawn to the mean of all neurons (DerSimonian & Laird 1986, Controlled Clinical
 Trials 7:177).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ngpipe.assembly.closed_form.accumulate import gram_moment, solve_rows
-from ngpipe.assembly.closed_form.chosen_frames import Source, Transfer
-from ngpipe.assembly.closed_form.rows import Gram, RowFit, Rows
+from ngpipe.assembly.closed_form.chosen_frames import Frames, Source, Transfer
+from ngpipe.assembly.closed_form.rows import Gram, RowFit
 from ngpipe.assembly.closed_form.transfer import Fit
 
 PARTS = 20
 """Parts of the recording that are compared."""
 SIGNIFICANT = 2.0
 """Standard errors from 0 at which there is noise to take out."""
+ALIKE = 3.0
+"""Times the median of all neurons that kappa of one may be: they were recorded in the same way."""
+MAD = 0.6745
+"""Median absolute deviation of a normal distribution, in standard deviations."""
+LASTING = 2.0
+"""Standard errors from 0 at which residuals hang together beyond the frames of an estimate."""
 TINY = 1e-30
 """Next to nothing."""
 
@@ -51,25 +61,39 @@ class SharedNoise:
     """Sums over frames of residual times the neuron's own past, in parts of the recording."""
     along: Float[Tensor, "neuron part"]
     """The same of s as W and phi see it."""
+    again: Float[Tensor, "neuron part"]
+    """The same of residual times the neuron's own residual then."""
+
+    @property
+    def lasts(self) -> Bool[Tensor, " neuron"]:
+        """Neurons whose residuals hang together for longer than estimates share frames."""
+        n = self.again.shape[1]
+        error = (self.again - self.again.mean(1, keepdim=True)).square().sum(1) * n / (n - 1)
+        return self.again.sum(1) > LASTING * error.sqrt()
 
     @cached_property
     def kappa(self) -> Float[Tensor, " neuron"]:
         """Covariance of the noise of state and rate [1/tau, activity squared].
 
-        0 where the recording is too short to hold a past that shares no frame with the estimate.
+        That of the others where the own past is no instrument, as the recording is too short to
+        hold one that shares no frame with the estimate, or as an unknown input lasts.
         """
         missed, along, n = self.missed.sum(1), self.along.sum(1), self.missed.shape[1]
-        known = along != 0
+        known = (along != 0) & ~self.lasts
         if not known.any():
             return torch.zeros_like(along)
         own = -missed[known] / along[known]
         left = self.missed[known] + own[:, None] * self.along[known]
         variance = n / (n - 1) * left.square().sum(1) / along[known].square()
         variance = variance.clamp_min(TINY * own.square().mean().clamp_min(TINY))
-        mean, between = _shared(own, variance)
+        most = ALIKE * _median(own, variance)
+        if most == 0:
+            return torch.zeros_like(along)
+        alike = (own * most > 0) & (own.abs() < most.abs())
+        mean, between = _mean(own[alike], variance[alike])
         kappa = mean.expand_as(along).clone()
         kappa[known] += (own - mean) * between / (between + variance)
-        return kappa
+        return kappa.clamp(most.clamp_max(0), most.clamp_min(0))
 
 
 def shared_noise(source: Source, fit: Fit) -> SharedNoise:
@@ -79,76 +103,85 @@ def shared_noise(source: Source, fit: Fit) -> SharedNoise:
         source: training frames, their rates as they were estimated.
         fit: psi, as far as it is known.
     """
-    parts = []
-    everyone = torch.arange(source.n_neurons, device=fit.transfer.group.device)
-    gram = Gram(gram_moment(source, fit.transfer), fit.ridge)
-    for rows, normal in solve_rows(source, fit.transfer, everyone, gram):
-        both = normal.solve(), _fitted_score(source, normal)
-        parts.append(_with_own_past(source, fit.transfer, rows, *both))
-    missed, along = (torch.cat(sums) for sums in zip(*parts, strict=True))
-    return SharedNoise(missed, along)
+    transfer, sums = fit.transfer, []
+    everyone = torch.arange(source.n_neurons, device=transfer.group.device)
+    gram = Gram(gram_moment(source, transfer), fit.ridge)
+    for rows, normal in solve_rows(source, transfer, everyone, gram):
+        found = normal.solve()
+        score = normal.aimed(torch.zeros_like(normal.moments.sent_target), slopes(source, rows))
+        sums.append(with_own_past(source, rows, _of_rows(transfer, rows, found, score.solve())))
+    return SharedNoise(*torch.cat(sums, 1))
 
 
-def pooled(
-    parts: Sequence[SharedNoise], members: Sequence[Int[Tensor, " seen"]], n: int
-) -> SharedNoise:
-    """The same of each neuron from all sessions that see it.
+Both = Callable[[Frames], tuple[Float[Tensor, "frame row"], Float[Tensor, "frame row"]]]
+"""Residuals of some rows at some frames, and s as W and phi see it."""
+
+
+def _of_rows(transfer: Transfer, rows: Int[Tensor, " row"], fit: RowFit, score: RowFit) -> Both:
+    def both(frames: Frames) -> tuple[Tensor, Tensor]:
+        sent, own = transfer.sent(frames.x), frames.own(rows)
+        return frames.target(rows) - fit.predict(sent, own), score.predict(sent, own)
+
+    return both
+
+
+def slopes(source: Source, rows: Int[Tensor, " row"]) -> Float[Tensor, "row column"]:
+    """Mean derivatives of the own columns of some rows."""
+    one = torch.ones(source.n_neurons, dtype=torch.float64, device=rows.device)
+    total = one.new_zeros(len(rows), source.n_own)
+    for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
+        total += part.own_noise(rows) * (len(part) / len(source))
+    return total
+
+
+def with_own_past(
+    source: Source, rows: Int[Tensor, " row"], both: Both
+) -> Float[Tensor, "three row part"]:
+    """Sums that :class:`SharedNoise` has of some rows; frames whose past is held out count not.
 
     Args:
-        parts: of every session.
-        members: neurons that it sees.
-        n: number of all neurons.
+        source: training frames.
+        rows: of neurons of this source.
+        both: what is missed of them, and s.
     """
-    both = parts[0].missed.new_zeros(2, n, parts[0].missed.shape[1])
-    for part, mine in zip(parts, members, strict=True):
-        both[:, mine] += torch.stack([part.missed, part.along])
-    return SharedNoise(*both)
+    now, before = source.recording.with_past(source.chosen)
+    known = torch.isin(before, source.recording.training_frames)
+    now, before, done = now[known], before[known], 0
+    sums = torch.zeros(3, PARTS, len(rows), dtype=torch.float64, device=rows.device)
+    for part, past in source.beside(
+        now, before, 2 * (source.n_neurons + len(rows) * (source.n_own + 4))
+    ):
+        early = past.x[:, rows].double()
+        early = early - early.mean(0)
+        (left, score), (earlier, _) = both(part), both(past)
+        belongs = torch.arange(done, done + len(part), device=rows.device) * PARTS // len(now)
+        for total, values in zip(sums, (early * left, early * score, earlier * left), strict=True):
+            total.index_add_(0, belongs, values)
+        done += len(part)
+    return sums.mT
 
 
-def _shared(
+def _median(
+    values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
+) -> Float[Tensor, ""]:
+    """Median of all neurons' kappa, 0 if it is no more than its error.
+
+    It stays what it is if the past of some is no instrument though nothing tells.
+    """
+    centre = values.median()
+    spread = torch.maximum((values - centre).abs().median() / MAD, variances.median().sqrt())
+    nothing = centre.abs() < SIGNIFICANT * (math.pi / 2 / len(values)) ** 0.5 * spread
+    return torch.where(nothing, 0.0, centre)
+
+
+def _mean(
     values: Float[Tensor, " neuron"], variances: Float[Tensor, " neuron"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean of all neurons' kappa, and its variance between neurons, from estimates with errors.
-
-    Both are 0 if the estimates are no more than their errors.
-    """
+    """Mean of kappa, and its variance between neurons, from estimates with errors."""
     weight = 1 / variances
     total = weight.sum()
     mean = (weight @ values) / total
     spread = weight @ (values - mean).square() - (len(values) - 1)
     between = (spread / (total - weight.square().sum() / total).clamp_min(TINY)).clamp_min(0)
-    weight = 1 / (1 / weight + between)
-    mean = (weight @ values) / weight.sum()
-    nothing = (between == 0) & (mean.square() * weight.sum() < SIGNIFICANT**2)
-    return torch.where(nothing, 0.0, mean), between
-
-
-def _fitted_score(source: Source, normal: Rows) -> RowFit:
-    """The function s of some rows: its product with what is sent is 0, with b that of b'."""
-    rows, one = normal.rows, torch.ones(source.n_neurons).to(normal.moments.target)
-    slope: Any = 0
-    for part in replace(source, kappa=one).stretches(3 * len(rows) * source.n_own):
-        slope = slope + part.own_noise(rows) * (len(part) / len(source))
-    return normal.aimed(torch.zeros_like(normal.moments.sent_target), slope).solve()
-
-
-def _with_own_past(
-    source: Source,
-    transfer: Transfer,
-    rows: Int[Tensor, " row"],
-    fit: RowFit,
-    score: RowFit,
-) -> tuple[Float[Tensor, "row part"], Float[Tensor, "row part"]]:
-    """Sums over frames of own past times what W and phi miss, and times s as they see it."""
-    now, before = source.recording.with_past(source.chosen)
-    missed, along = fit.mean_square.new_zeros(2, PARTS, len(rows))
-    width, done = source.n_neurons + len(rows) * (source.n_own + 4), 0
-    for part, past in source.beside(now, before, width):
-        sent, own = transfer.sent(part.x), part.own(rows)
-        early = past[:, rows].double()
-        early = early - early.mean(0)
-        belongs = torch.arange(done, done + len(part), device=early.device) * PARTS // len(now)
-        missed.index_add_(0, belongs, early * (part.target(rows) - fit.predict(sent, own)))
-        along.index_add_(0, belongs, early * score.predict(sent, own))
-        done += len(part)
-    return missed.T, along.T
+    weight = 1 / (variances + between)
+    return (weight @ values) / weight.sum(), between

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ngpipe.assembly.closed_form.accumulate import gram_and_moments, missed
+from ngpipe.assembly.closed_form.accumulate import gram_and_moments, residual
 from ngpipe.assembly.closed_form.chosen_frames import (
     Equations,
     Frames,
@@ -37,6 +37,8 @@ PATIENCE = 2
 """Ridges without such a gain after which the search ends."""
 NO_CHANGE = 0.1
 """Share of the smallest worthwhile fall of the loss that a step must promise to be tried."""
+TINIEST = 1e-300
+"""Residual that is none."""
 SAMPLE = 200
 """Frames over which the mean square of psi is fixed."""
 CACHED = 2**20
@@ -82,7 +84,23 @@ class _Point:
 
 
 @dataclass
+class _Loss:
+    """Mean squared residual of some rows in units of their mean squared targets."""
+
+    plain: float
+    noise: float
+    """What noise that states share with rates takes from it, beyond what it takes under the first
+    psi: by itself that may be more than the residual, and says nothing of psi."""
+
+    @property
+    def total(self) -> float:
+        """Free of this noise, but for a constant."""
+        return self.plain + self.noise
+
+
+@dataclass
 class _State(_Point):
+    parts: _Loss
     rows: Rows
     fit: RowFit
 
@@ -118,6 +136,8 @@ class Search:
         self.gauge = Gauge(few if isinstance(few, Frames) else few.read())
         self.level = self._mean_squares()
         self.noisy, self.one_phi = noisy, one_phi
+        self.first: Tensor | None = None
+        """Coefficients of own columns under the first psi."""
 
     def run(self, transfer: Transfer, ridges: Sequence[float], iterations: int) -> Fit:
         """Follow psi from one ridge to the next smaller one, as long as held-out frames gain.
@@ -206,10 +226,20 @@ class Search:
         shared = 1 / self.level if self.one_phi else None
         rows = Rows(gram, self.rows, found, padding, shared)
         fit = rows.solve()
-        square = fit.mean_square + 2 * (found.own_noise * fit.own).sum(1)
-        penalised = square + gram.padding * fit.weights.square().sum(1)
-        loss, objective = (float((v / self.level).mean()) for v in (square, penalised))
-        return _State(transfer, loss, objective, rows, fit)
+        parts = self._loss(fit, fit.mean_square, found.own_noise)
+        penalty = float((gram.padding * fit.weights.square().sum(1) / self.level).mean())
+        return _State(transfer, parts.total, parts.total + penalty, parts, rows, fit)
+
+    def _loss(
+        self,
+        fit: RowFit,
+        square: Float[Tensor, " row"],
+        own_noise: Float[Tensor, "row column"],
+    ) -> _Loss:
+        if self.first is None:
+            self.first = fit.own
+        noise = 2 * (own_noise * (fit.own - self.first)).sum(1)
+        return _Loss(*(float((v / self.level).mean()) for v in (square, noise)))
 
     def _mean_squares(self) -> Float[Tensor, " row"]:
         """Mean squared target of every row."""
@@ -266,8 +296,12 @@ class Search:
 
     def held_out_loss(self, state: _State) -> float:
         """Error on held-out frames, in units of the rows' mean squared target."""
-        left = missed(self.held_out, state.transfer, state.fit, self.rows)
-        return float((left / self.level).mean())
+        return self.held_out_parts(state).total
+
+    def held_out_parts(self, state: _State) -> _Loss:
+        """The same, and its part that is noise."""
+        left = residual(self.held_out, state.transfer, state.fit, self.rows)
+        return self._loss(state.fit, left.square().mean(0), self.held_out.own_noise(self.rows))
 
 
 @dataclass
@@ -279,7 +313,8 @@ class JointSearch(Search):
     """Search for the one psi of several recordings of some neurons each.
 
     Its loss is the geometric mean of theirs: the likelihood of recordings whose residuals differ in
-    size, so that one of small residuals counts more.
+    size, so that one of small residuals counts more. Noise that states share with rates counts in
+    units of each recording's residual under the first psi.
 
     Args:
         searches: one for every recording; the first fixes the gauge.
@@ -289,17 +324,19 @@ class JointSearch(Search):
         first = searches[0]
         self.searches, self.frames, self.gauge = searches, first.frames, first.gauge
         self.roughness, self.report, self.noisy = first.roughness, first.report, first.noisy
+        self.sizes: list[float] | None = None
+        """Residuals of the recordings under the first psi."""
 
     def at(self, transfer: Transfer, ridge: float) -> Any:  # noqa: ANN401
         """The best rows of every recording for a psi, and their mean loss."""
         states = [search.at(_of(transfer, search), ridge) for search in self.searches]
-        return _together(transfer, states)
+        return self._together(transfer, states)
 
     def with_ridge(self, state: Any, ridge: float) -> Any:  # noqa: ANN401
         """The best rows of every recording for the same psi with another ridge."""
         pairs = zip(self.searches, state.states, strict=True)
         states = [search.with_ridge(own, ridge) for search, own in pairs]
-        return _together(state.transfer, states)
+        return self._together(state.transfer, states)
 
     def normal_equations(self, state: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """Normal equations of psi's coefficients, of the logarithm of every recording's loss."""
@@ -307,14 +344,25 @@ class JointSearch(Search):
         right: Any = 0
         for search, own in zip(self.searches, state.states, strict=True):
             of_one = search.normal_equations(own)
-            share = state.loss / (own.loss * len(self.searches))
+            share = state.loss / (max(own.parts.plain, TINIEST) * len(self.searches))
             moment, right = moment + share * of_one[0], right + share * of_one[1]
         return moment, right
 
     def held_out_loss(self, state: Any) -> float:  # noqa: ANN401
         """Mean error on held-out frames."""
         pairs = zip(self.searches, state.states, strict=True)
-        return geometric_mean([search.held_out_loss(own) for search, own in pairs])
+        return self._mean([search.held_out_parts(own) for search, own in pairs])
+
+    def _together(self, transfer: Transfer, states: list[_State]) -> _Together:
+        if self.sizes is None:
+            self.sizes = [max(state.parts.plain, TINIEST) for state in states]
+        loss = self._mean([state.parts for state in states])
+        return _Together(transfer, loss, loss, states)
+
+    def _mean(self, losses: Sequence[_Loss]) -> float:
+        sizes: Any = self.sizes  # known since the first psi
+        noise = sum(loss.noise / size for loss, size in zip(losses, sizes, strict=True))
+        return geometric_mean([loss.plain for loss in losses]) * math.exp(noise / len(losses))
 
     def _small_change(self, state: _Point) -> float:
         if not self.noisy:
@@ -323,14 +371,9 @@ class JointSearch(Search):
         return state.transfer.coefficients.numel() / values
 
 
-def _together(transfer: Transfer, states: list[_State]) -> _Together:
-    loss = geometric_mean([state.loss for state in states])
-    return _Together(transfer, loss, loss, states)
-
-
 def geometric_mean(values: Sequence[float]) -> float:
     """Geometric mean of positive numbers."""
-    return math.exp(sum(math.log(max(value, 1e-300)) for value in values) / len(values))
+    return math.exp(sum(math.log(max(value, TINIEST)) for value in values) / len(values))
 
 
 def _of(transfer: Transfer, search: Search) -> Transfer:
