@@ -108,7 +108,7 @@ def killed(study: Study, rule: str) -> bool:
     return bool(mine)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_training_shared_by_jobs_outlives_two_of_them(
     tmp_path: Path,
     project: Path,
