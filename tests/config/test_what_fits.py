@@ -37,7 +37,8 @@ def test_the_neurons_that_fit_are_told():
 
 
 def test_what_fits_no_jobs_is_said():
-    text = what_fits("train", experiment(), (100_000, 50_000), 30_000)
+    size = (20_000, 50_000)
+    text = what_fits("train", experiment(), size, shared("train", size, 1024) - 1)
     assert "shared by many jobs (training.closed_form.jobs) each takes" in text
 
 
