@@ -46,8 +46,8 @@ DT = 0.05
 RATES = ("exact", "differences")
 THRESHOLDS = (0.0, 0.01, 0.03, 0.1, 0.3)
 """Weights below are set to zero; held-out frames choose one."""
-RIDGES = 10.0 ** np.arange(-12, 0)
-"""Relative to the mean diagonal of the Gram matrix; held-out frames choose one."""
+RIDGES = 10.0 ** np.arange(-12, 1, 0.5)
+"""On weights in units of the spread of what they multiply; held-out frames choose one."""
 HELD_OUT = 0.05
 FEW = 30
 """Most neurons for which pysindy is given powers, 121 functions: its library grows with N."""
@@ -171,12 +171,13 @@ def ours(x: np.ndarray, drift: np.ndarray | None) -> np.ndarray:
 
 
 def ridge(x: np.ndarray, drift: np.ndarray | None) -> np.ndarray:
-    """W of dense ridge regression on tanh(x), x and a constant."""
+    """W of dense ridge regression on tanh(x), x and a constant, each in its own unit."""
     seen, target, train = split(x, drift)
     design = np.hstack([np.tanh(seen), seen, np.ones((len(seen), 1))])
+    unit = np.append(design[:train, :-1].std(axis=0), 1.0)
     gram, moment = design[:train].T @ design[:train], design[:train].T @ target[:train]
-    unit = np.eye(len(gram)) * np.trace(gram) / len(gram)
-    fits = (np.linalg.solve(gram + strength * unit, moment) for strength in RIDGES)
+    penalty = np.diag(train * unit**2)
+    fits = (np.linalg.solve(gram + strength * penalty, moment) for strength in RIDGES)
     best = min(fits, key=lambda fit: np.square(design[train:] @ fit - target[train:]).mean())
     return best[: x.shape[1]].T
 
@@ -320,7 +321,7 @@ def duration(seconds: float) -> str:
     for unit, name in ((3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.3g} {name}"
-    return f"{seconds:.2g} s"
+    return f"{seconds:.3g} s"
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
