@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         with watched(options.command):
             room, _, name = options.runs.partition(".")
             getattr(importlib.import_module(f"ngpipe.commands.{room}"), name)(options)
-    except (NgpipeError, MemoryError, OSError) as error:
+    except (NgpipeError, MemoryError, OSError, RuntimeError) as error:
         if (message := trouble(error)) is None:
             raise
         sys.stderr.write(f"ngpipe {options.command}: {message}\n")

@@ -65,6 +65,14 @@ def test_parts_are_no_stages_of_an_experiment():
 def test_memory_and_time_are_shared():
     rows, train = stage_called("solve_rows"), stage_called("train")
     assert rows.megabytes(10_000, 0, jobs=8) < rows.megabytes(10_000, 0, jobs=2)
-    assert rows.time(10_000, jobs=100) < rows.time(10_000, jobs=2) / 10
+    assert rows.time(100_000, jobs=100) < rows.time(100_000, jobs=2) / 10
     assert stage_called("psi").time(10_000, jobs=100) == stage_called("psi").time(10_000)
     assert train.megabytes(10_000, 100_000, jobs=2) < train.megabytes(10_000, 100_000)
+
+
+def test_the_key_of_training_covers_the_code_of_its_parts(monkeypatch):
+    before = stages.stage_keys(experiment())
+    monkeypatch.setattr(stages, "parts_of", lambda _: [])
+    after = stages.stage_keys(experiment())
+    assert before["simulate"] == after["simulate"]
+    assert before["train"] != after["train"]

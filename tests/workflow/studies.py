@@ -30,7 +30,7 @@ SHARED = "shared"
 NOTHING = "Nothing to be done"
 STAGES = (
     *("simulate", "train", "recover", "rollout", "score", "fit", "search", "attribute"),
-    "respond",
+    *("respond", "psi", "gram", "factor", "solve_rows"),
 )
 N_NEURONS = 16
 
@@ -64,6 +64,11 @@ training:
   accept_worse_than_zero: true
   learning_rate: {functions: 0.004, latent: 0.03}
 rollout: {n_frames: 100, at: [50, 100]}
+"""
+SHARED = """\
+  solver: closed_form
+  closed_form:
+    {jobs: 1, psi_basis: 8, phi_basis: 8, fine_basis: 8, ridges: [1.0e-4], distil_steps: 20}
 """
 WIRED = SMALL.replace("  types:", "  connectivity: {kind: file, path: config/wiring.csv}\n  types:")
 
@@ -146,14 +151,19 @@ class Study:
                 preexec_fn=_interruptible,
             )
 
-    def wait_for(self, condition: Callable[[], object], process: subprocess.Popen) -> None:
+    def wait_for(
+        self, condition: Callable[[], object], process: subprocess.Popen, seconds: float = 120
+    ) -> None:
         """Wait until a condition holds that a started process is to bring about."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + seconds
         while not condition():
-            log = self.directory.with_suffix(".log").read_text
-            assert process.poll() is None, f"ended too early:\n{log()}"
-            assert time.monotonic() < deadline, f"waited too long:\n{log()}"
+            assert process.poll() is None, f"ended too early:\n{self.log()}"
+            assert time.monotonic() < deadline, f"waited too long:\n{self.log()}"
             time.sleep(0.02)
+
+    def log(self) -> str:
+        """What the process that was started last has printed."""
+        return self.directory.with_suffix(".log").read_text()
 
     def path(self, *parts: str) -> Path:
         """A path in the working directory."""
@@ -202,6 +212,14 @@ def make_study(directory: Path, project: Path) -> Study:
     edges["weight"] = rng.normal(scale=0.3, size=len(edges)).round(4)
     edges.to_csv(study.path("config", "wiring.csv"), index=False)
     return study
+
+
+def share(study: Study, jobs: int, n_neurons: int = 100) -> None:
+    """Have the training of `small`, in closed form and of more neurons, shared by some jobs."""
+    study.edit("experiments/small.yaml", "n_neurons: 16", f"n_neurons: {n_neurons}")
+    study.edit("experiments/small.yaml", "training:\n  steps: 60\n", f"training:\n{SHARED}")
+    study.edit("experiments/small.yaml", "jobs: 1", f"jobs: {jobs}")
+    study.edit("experiments/small.yaml", "  evaluations: 4\n", "")
 
 
 def copy_project(origin: Path, target: Path) -> Path:

@@ -5,25 +5,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from studies import Study, make_study
+from studies import Study, make_study, share
 
 JOBS = 3
 TRAINED = "results/runs/small/training.json"
 EVERY = {"simulate": 1, "psi": 1, "gram": JOBS, "factor": 1, "solve_rows": JOBS, "train": 1}
-SHARED = f"""\
-  solver: closed_form
-  closed_form:
-    {{jobs: {JOBS}, psi_basis: 8, phi_basis: 8, fine_basis: 8, ridges: [1.0e-4], distil_steps: 20}}
-"""
 
 
 @pytest.fixture
 def shared(tmp_path: Path, project: Path) -> Study:
     """A study of which nothing has been run, whose experiment `small` three jobs share."""
     study = make_study(tmp_path / "study", project)
-    study.edit("experiments/small.yaml", "n_neurons: 16", "n_neurons: 100")
-    study.edit("experiments/small.yaml", "training:\n  steps: 60\n", f"training:\n{SHARED}")
-    study.edit("experiments/small.yaml", "  evaluations: 4\n", "")
+    share(study, JOBS)
     return study
 
 

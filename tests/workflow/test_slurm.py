@@ -5,12 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from studies import Study
+from studies import STAGES, Study, copy_project, make_study, share
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "srun")
@@ -45,13 +45,17 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def submit(study: Study, target: str, rc: int = 0) -> str:
-    """Run Snakemake with the profile, asking Slurm sooner than on a real cluster."""
-    return study.run(
+    """Run Snakemake with the profile."""
+    return study.run(*submission(study, target), rc=rc)
+
+
+def submission(study: Study, target: str, *options: str) -> list[str]:
+    """The command of Snakemake with the profile, asking Slurm sooner than on a real cluster."""
+    return [
         *(sys.executable, "-m", "snakemake", target),
         *("--snakefile", str(study.project / "Snakefile"), "--workflow-profile", "slurm"),
-        *("--slurm-init-seconds-before-status-checks", "2"),
-        rc=rc,
-    )
+        *("--slurm-init-seconds-before-status-checks", "2", *options),
+    ]
 
 
 def asked(study: Study, pattern: str) -> list[str]:
@@ -93,3 +97,46 @@ def test_every_attempt_is_one_job_with_more_memory(study: Study, slurm: Path) ->
     assert asked(study, r"mem=(\w+)") == ["1500M", "3000M", "4500M"]
     log = study.path("logs", "small", "simulate.log").read_text()
     assert log.count("ngpipe simulate:") == 1
+
+
+def killed(study: Study, rule: str) -> bool:
+    """Kill one job of a rule as soon as one runs; false if none does yet."""
+    jobs = study.run("squeue", "--noheader", "--states=R", "--format=%i %k").splitlines()
+    mine = [job.split()[0] for job in jobs if f"rule_{rule}_" in job]
+    if mine:
+        study.run("scancel", "--signal=KILL", "--full", mine[0])
+    return bool(mine)
+
+
+@pytest.mark.timeout(1500)
+def test_a_training_shared_by_jobs_outlives_two_of_them(
+    tmp_path: Path,
+    project: Path,
+    slurm: Path,
+    start: Callable[[Study, list[str]], subprocess.Popen],
+) -> None:
+    """Six jobs solve the rows; one is killed, and one takes more memory than it has asked for."""
+    edited = copy_project(project, tmp_path / "project")
+    alone, several = (make_study(tmp_path / name, edited) for name in ("alone", "several"))
+    share(alone, 1, n_neurons=300)
+    share(several, 6, n_neurons=300)
+    alone.snakemake("results/Main/")
+
+    several.edit_source("study/records.py", "memory=Memory(3000, pair=64)", "memory=Memory(300)")
+    threads = [f"{stage}=1" for stage in STAGES]
+    command = submission(several, "results/Main/", "--set-threads", *threads)
+    process = start(several, command)
+    several.wait_for(lambda: killed(several, "solve_rows"), process, seconds=400)
+    assert process.wait() == 0, several.log()
+
+    logs = several.path(".snakemake", "slurm_logs")
+    told = [path.read_text() for path in logs.joinpath("rule_factor", "small").glob("*.log")]
+    assert any("exceeded memory limit" in text for text in told)
+    submitted = re.findall(r"submitted with SLURM jobid .*slurm_logs/rule_(\w+)/", several.log())
+    assert submitted.count("gram") == 6
+    assert submitted.count("factor") > 1
+    assert submitted.count("solve_rows") == 7
+    # The panel of the training shows seconds.
+    for name in ("scatter.svg", "scatter.png", "activity.svg", "metrics.csv", "caption.txt"):
+        one, other = (study.path("results", "Main", name) for study in (alone, several))
+        assert one.read_bytes() == other.read_bytes(), name

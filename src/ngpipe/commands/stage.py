@@ -7,10 +7,15 @@ from pathlib import Path
 
 from ngpipe.artifacts import whose
 from ngpipe.commands.loading import step
-from ngpipe.config.systems import load_experiment
+from ngpipe.commands.telling import out_of_memory, reason
+from ngpipe.config.systems import AnyExperiment, load_experiment
+from ngpipe.errors import DeviceError
+from ngpipe.opening import opened
 from ngpipe.ownership import claim
+from ngpipe.provenance import available_memory_mb
 from ngpipe.study import sections, stages
 from ngpipe.study.records import parts_of, stage_called
+from ngpipe.study.what_fits import what_fits
 
 _OF_RECORDINGS = (*parts_of("train"), "train", "recover", "rollout", "compare_with", "score")
 
@@ -38,7 +43,22 @@ def run(options: argparse.Namespace) -> None:
         more |= {"device": device} if stage.computes else {}
     if "torch" in sys.modules:
         _limit_threads(options.threads)
-    module.run(*sections.taken(stage, experiment), directory, key=key, **more)
+    try:
+        module.run(*sections.taken(stage, experiment), directory, key=key, **more)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        fits = what_fits(name, experiment, _size(experiment, directory), available_memory_mb())
+        raise DeviceError(f"out of memory ({reason(error)}); {fits}") from error
+
+
+def _size(experiment: AnyExperiment, directory: Path) -> tuple[int, int]:
+    """Neurons and frames; of a recording those of its store, 0 and 0 if there is none."""
+    known, path = sections.size(experiment), directory / "simulation.zarr"
+    if known != (0, 0) or not path.is_dir():
+        return known
+    n_frames, n_neurons = opened(path)["activity"].shape
+    return n_neurons, n_frames
 
 
 def _limit_threads(threads: int | None) -> None:

@@ -24,14 +24,24 @@ def trouble(error: Exception) -> str | None:
     """Message to the user about an error; None: it is a bug."""
     if isinstance(error, NgpipeError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return f"out of memory ({error}); use fewer neurons, frames or batch_frames"
+    if out_of_memory(error):
+        return f"out of memory ({reason(error)}); use fewer neurons, frames or batch_frames"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"no space left to write {error.filename or 'results'}; free some "
             "and run the same command again: nothing is half-written"
         )
     return None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """True if an error says that there is no memory left; torch on a CPU has no class for it."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def reason(error: Exception) -> str:
+    """What an error about memory says, without the place in the source of torch."""
+    return str(error).rpartition("DefaultCPUAllocator: ")[2].rstrip(". ")
 
 
 def _noting(command: str, otherwise: Callable) -> Callable:

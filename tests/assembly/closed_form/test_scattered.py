@@ -9,6 +9,7 @@ from systems import COARSE, silent, simulated, training
 from torch import Tensor
 
 from ngpipe.assembly.closed_form import accumulate, all_rows, phi_span, row_shares, scattered
+from ngpipe.assembly.closed_form import problem as problem_module
 from ngpipe.assembly.closed_form.accumulate import gram_moment, mean_products
 from ngpipe.assembly.closed_form.chosen_frames import Source, Transfer
 from ngpipe.assembly.closed_form.row_shares import Share, summed_panels
@@ -93,8 +94,19 @@ CASES: dict[str, Callable[[], tuple[Recording, Training]]] = {
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
-@pytest.mark.parametrize("case", CASES)
-def test_jobs_find_what_one_finds(case):
+@pytest.mark.parametrize(
+    ("case", "memory"),
+    [
+        ("exact", 0),
+        ("exact", 10**12),
+        ("receivers", 0),
+        ("differences", 10**12),
+        ("known input", 0),
+    ],
+)
+def test_jobs_find_what_one_finds(case, memory, monkeypatch):
+    """Whether the frames of the search are in memory or streamed."""
+    monkeypatch.setattr(problem_module, "IN_MEMORY_BYTES", memory)
     recording, cfg = CASES[case]()
     one = ClosedForm(recording, cfg, silent).solve()
     two, five = (by_jobs(recording, cfg, jobs) for jobs in (2, 5))

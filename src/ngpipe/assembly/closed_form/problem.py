@@ -34,6 +34,9 @@ ENOUGH = 1e-5
 MORE = 1.5
 """Times as many frames that are worth solving once more for."""
 
+IN_MEMORY_BYTES = 2 * 10**9
+"""Memory that frames may take before they are streamed."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -73,8 +76,8 @@ class Problem:
             recording: activity, target rate, and what is held out.
             cfg: the training section of the config.
             report: told what every stage has reached.
-            streamed: read the frames anew whenever they are needed: slower, and for far less
-                memory where there are many neurons.
+            streamed: read the frames anew whenever they are needed, if they would take much
+                memory.
 
         Raises:
             DivergenceError: activity or rate is not finite, or the rate of a neuron is zero at all
@@ -86,7 +89,8 @@ class Problem:
         knots = settings.input_knots if cfg.input == "field" else 0
         wanted = int(settings.frames * (unknowns + knots))
         source = source_of(recording, cfg, informative_sample(recording, wanted))
-        frames = source if streamed else source.read()
+        size = 8 * recording.n_neurons * len(source)
+        frames = source if streamed and size > IN_MEMORY_BYTES else source.read()
         problem = cls(
             recording=recording,
             cfg=cfg,
@@ -232,10 +236,11 @@ class Problem:
         changed: Any = {name: known(getattr(self, name)) for name in names}
         return replace(self, **changed)
 
-    @property
-    def held_out_frames(self) -> Int[Tensor, " frame"]:
-        """Which frames choose ridge and basis."""
-        return self._frames_at(self.held_out.times)
+    def which(self, equations: Equations) -> Int[Tensor, " frame"]:
+        """Which frames of the recording some equations are of."""
+        if isinstance(equations, Source):
+            return equations.chosen
+        return self._frames_at(equations.times)
 
     @property
     def n_series(self) -> int:

@@ -98,15 +98,14 @@ def search(recording: Recording, cfg: Training, report: Report) -> Found:
     problem, groups = _psi_and_groups(Problem.of(recording, cfg, report, streamed=True))
     if not recording.exact:
         problem = _with_enough_frames(problem, groups)
-    final: Any = problem.final  # of a problem whose frames are streamed
     return Found(
         fits=groups.fits,
         receivers=groups.receivers,
         types=groups.types,
         earlier=groups.solution.scaled(),
-        frames=final.chosen,
-        held_out=problem.held_out_frames,
-        kappa=final.kappa,
+        frames=problem.which(problem.final),
+        held_out=problem.which(problem.held_out),
+        kappa=problem.final.kappa,
         shared_noise=problem.shared_noise,
         scales=recording.scales(),
     )
