@@ -29,7 +29,7 @@ class BlockFit:
     """Cholesky factor of the same with the ridge, W_ii left out."""
     padding: Float[Tensor, " row"]
     """r: what the ridge adds."""
-    sent_noise: Float[Tensor, "row pre pre"] | None
+    sent_noise: Float[Tensor, "row pre pre"] | None = None
     """What of the products of what is sent was taken out as measurement noise."""
 
     @property
