@@ -58,13 +58,13 @@ except ImportError:  # where sections of all systems lay together
 
 folder, dt = Path(sys.argv[1]), float(sys.argv[2])
 torch.set_num_threads(int(sys.argv[3]))
-activity, rate, truth = (np.load(folder / f"{k}.npy") for k in ("activity", "drift", "connectivity"))
-activity, rate = torch.from_numpy(activity), torch.from_numpy(rate)
+arrays = [np.load(folder / f"{k}.npy") for k in ("activity", "drift", "connectivity")]
+activity, rate, truth = map(torch.from_numpy, arrays)
 start = time.perf_counter()
 recording = Recording(activity, rate, dt=dt, held_out=0.05)
 found = ClosedForm(recording, Training(solver="closed_form"), lambda *_, **__: None).solve()
 seconds = time.perf_counter() - start
-weights = found.scaled().numpy()
+weights, truth = found.scaled().numpy(), truth.numpy()
 off = ~np.eye(len(truth), dtype=bool)
 r2 = float(np.corrcoef(weights[off], truth[off])[0, 1] ** 2)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
