@@ -66,6 +66,7 @@ bench: $(VENV)/installed $(VENV)/flyvis $(VENV)/pysindy $(VENV)/oasis-deconv
 	$(BIN)/python bench/connectome.py
 	$(BIN)/python bench/circuit.py
 	$(BIN)/python bench/importing.py
+	$(BIN)/python bench/neighbours.py --neurons 30
 	$(BIN)/python bench/deconvolution.py
 
 # Methods to compare with; nothing else here needs them.

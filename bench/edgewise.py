@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ngpipe.arrays import Activity, Rate
 from ngpipe.assembly.gnn import AssemblyGNN
+from ngpipe.assembly.objective import fit
 
 
 def edges(n_neurons: int) -> tuple[Tensor, Tensor]:
@@ -19,3 +20,13 @@ def rate(model: AssemblyGNN, x: Activity, post: Tensor, pre: Tensor) -> Rate:
     messages = model.connectivity[post, pre] * model.psi(x[pre])[:, 0]
     incoming = torch.zeros_like(x).index_add(0, post, messages)
     return model.scales.rate * model.phi_of(x) + incoming
+
+
+def step(
+    model: AssemblyGNN, optimizer: torch.optim.Optimizer, x: Activity, target: Rate, *ends: Tensor
+) -> None:
+    """One optimiser step on one frame; ``ends`` are those of :func:`edges`."""
+    loss = fit(rate(model, x, *ends), target, model.scales.rate)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -9,10 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from edgewise import edges, rate
+from edgewise import edges, rate, step
 
 from ngpipe.assembly.gradient import Trainer
-from ngpipe.assembly.objective import fit
 from ngpipe.assembly.recording import Recording
 from ngpipe.config.assembly.simulation import NeuronType, Simulation
 from ngpipe.config.assembly.training import Training
@@ -108,13 +107,8 @@ def training(activity: torch.Tensor, drift: torch.Tensor) -> None:
         error = float((found - expected).abs().max() / expected.abs().max())
     np.testing.assert_array_less(error, TOLERANCE)
 
-    def edgewise_step() -> None:
-        loss = fit(rate(model, x[0], post, pre), target[0], model.scales.rate)
-        trainer.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        trainer.optimizer.step()
-
-    slow = best_of(edgewise_step, 3)
+    one_frame = (x[0], target[0], post, pre)
+    slow = best_of(lambda: step(model, trainer.optimizer, *one_frame), 3)
     print()
     row("training, dense, batch of 128", dense, "s/frame")
     row("training, edge by edge, one frame", slow, "s/frame")

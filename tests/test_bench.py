@@ -1,4 +1,4 @@
-"""The edge-wise model computes the same rate; the cost against size is put together rightly."""
+"""The edge-wise model computes and learns the same; costs, and other methods, are told rightly."""
 
 import importlib
 import os
@@ -42,17 +42,54 @@ def small(cost, tmp_path, monkeypatch) -> ModuleType:
     return cost
 
 
-def test_the_edgewise_model_gives_the_same_rate():
-    edgewise = importlib.import_module("edgewise")
-    generator = torch.Generator().manual_seed(0)
+def model_of_nine(seed: int = 0) -> AssemblyGNN:
+    generator = torch.Generator().manual_seed(seed)
     scales = Scales(activity=4.0, reach=20.0, rate=3.0)
     model = AssemblyGNN(9, Network(hidden=8), scales, None, generator)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
-    x = 5 * torch.randn(9, generator=generator)
+    return model
+
+
+def test_the_edgewise_model_gives_the_same_rate():
+    edgewise, model = importlib.import_module("edgewise"), model_of_nine()
+    x = 5 * torch.randn(9, generator=torch.Generator().manual_seed(1))
     expected, found = model(0.0, x), edgewise.rate(model, x, *edgewise.edges(9))
     torch.testing.assert_close(found, expected)
+
+
+def test_the_edgewise_model_learns_the_same():
+    edgewise, model, dense = importlib.import_module("edgewise"), model_of_nine(), model_of_nine()
+    x, target = 5 * torch.randn(2, 9, generator=torch.Generator().manual_seed(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    edgewise.step(model, optimizer, x, target, *edgewise.edges(9))
+    ((dense(0.0, x) - target) / 3.0).square().mean().backward()
+    torch.optim.SGD(dense.parameters(), lr=0.1).step()
+    for found, expected in zip(model.parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_ridge_regression_finds_what_it_is_told_to_look_for(tmp_path):
+    neighbours = importlib.import_module("neighbours")
+    neighbours.simulated(tmp_path / "recording.npz", 6, 400, 0.5)
+    with np.load(tmp_path / "recording.npz") as held:
+        found = neighbours.ridge(held["activity"], held["rate"])
+        np.testing.assert_allclose(found, held["weights"], atol=1e-6)
+
+
+def test_the_table_of_methods_claims_no_weights_that_were_not_found():
+    neighbours = importlib.import_module("neighbours")
+    w = {"ridge": (0.98765, 1.25), "edge_by_edge": (np.nan, np.nan)}
+    rows = [
+        {"n_neurons": 30, "method": m, "rate": rate, "r2": r2, "slope": slope}
+        for (m, (r2, slope)) in w.items()
+        for rate in neighbours.RATES
+    ]
+    table = pd.DataFrame(rows).assign(cpu_seconds=[2, 3, 600, 9000], peak_mb=[512, 768, 1, 1])
+    ridge, edges = neighbours.written(table)[2:]
+    assert ridge.split(" | ")[2:] == ["0.9876500", "2 s", "0.9877", "1.250", "3 s", "0.75 GB |"]
+    assert edges.split(" | ")[2:-1] == ["–", "10 min", "–", "–", "2.5 h"]
 
 
 @pytest.mark.slow

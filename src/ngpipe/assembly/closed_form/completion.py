@@ -45,6 +45,8 @@ class Seen:
     members: Int[Tensor, " neuron"]
     n_frames: int
     moment: Float[Tensor, "one_and_seen one_and_seen"]
+    noise: Float[Tensor, " one_and_seen"] | None = None
+    """Measurement noise that was taken out of the diagonal of the moment, if any was."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def without_noise(
     if sd is None or not bool((sd > 0).any()):
         return plain, SenderNoise()
     noise = sent_noise(equations, fit.transfer, sd.to(plain.moment))
-    most = SAFE * _positive_until(plain, noise)
+    most = SAFE * positive_until(plain.factor, noise)
     rows = members[:: -(-len(members) // ROWS)]
     both = problem.recording.judging_pairs()
     pair = [replace(problem.everything, chosen=frames, phi=fit.phi).read() for frames in both]
@@ -109,7 +109,12 @@ def without_noise(
     return grams[best], SenderNoise(size, best)
 
 
-def _positive_until(gram: Gram, noise: Float[Tensor, " pre"]) -> float:
-    """Largest a for which C - a D is positive in all directions."""
-    half = gram.half_solve(torch.diag(noise.sqrt()))
+def positive_until(factor: Float[Tensor, "pre pre"], noise: Float[Tensor, " pre"]) -> float:
+    """Largest a for which C - a D is positive in all directions.
+
+    Args:
+        factor: L of C = L L^T.
+        noise: D, not all of it zero.
+    """
+    half = torch.linalg.solve_triangular(factor, torch.diag(noise.sqrt()), upper=False)
     return 1 / float(torch.linalg.eigvalsh(half.T @ half)[-1])

@@ -21,7 +21,7 @@ from ngpipe.assembly.closed_form.accumulate import BLOCK_BYTES
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Transfer, smoothness
 from ngpipe.assembly.closed_form.problem import Problem
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
-from ngpipe.assembly.closed_form.session_rows import BlockFit
+from ngpipe.assembly.closed_form.session_fit import BlockFit
 from ngpipe.assembly.closed_form.solution import Solution
 from ngpipe.errors import DivergenceError
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ngpipe.assembly.closed_form.chosen_frames import Equations, Frames, Source, Transfer
 from ngpipe.assembly.closed_form.completion import Seen
+from ngpipe.assembly.closed_form.regressor_noise import positive_until
+from ngpipe.assembly.closed_form.rows import SAFE
 from ngpipe.assembly.closed_form.spline import Spline
 from ngpipe.assembly.recording import Recording
 
@@ -22,6 +24,8 @@ class Part:
     equations: Equations
     transfer: Transfer
     """Of the seen senders."""
+    noise: Float[Tensor, " seen"] | None = None
+    """a D: mean square of what they send that is to be taken out as measurement noise, if any."""
 
     @property
     def n_inputs(self) -> int:
@@ -30,6 +34,8 @@ class Part:
 
     def seen(self, n_neurons: int) -> Seen:
         """Moments of what it knows: what its senders send, and recorded inputs.
+
+        Measurement noise is taken out as far as it leaves them positive.
 
         Args:
             n_neurons: number of all neurons, after which inputs are counted.
@@ -41,7 +47,11 @@ class Part:
             total = total + known.T @ known / n
         assert isinstance(total, Tensor)
         inputs = n_neurons + torch.arange(self.n_inputs, device=self.members.device)
-        return Seen(torch.cat([self.members, inputs]), n, total)
+        found = Seen(torch.cat([self.members, inputs]), n, total)
+        if self.noise is None or not bool(self.noise.any()):
+            return found
+        noise = torch.cat([total.new_zeros(1), self.noise, total.new_zeros(self.n_inputs)])
+        return _without(found, noise)
 
     def known(self, frames: Frames) -> Float[Tensor, "frame one_and_seen"]:
         """1, what its senders send, and recorded inputs, at some frames."""
@@ -97,6 +107,15 @@ def halves_of(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
             first.append(replace(part, equations=part.equations.part(slice(0, middle))))
             second.append(replace(part, equations=part.equations.part(slice(middle, None))))
     return first, second
+
+
+def _without(seen: Seen, noise: Float[Tensor, " one_and_seen"]) -> Seen:
+    """The same without noise; of a session of few frames, without a part of it, or with all."""
+    factor, failed = torch.linalg.cholesky_ex(seen.moment)
+    if failed:
+        return seen
+    taken = min(1.0, SAFE * positive_until(factor, noise)) * noise
+    return replace(seen, moment=seen.moment - torch.diag(taken), noise=taken)
 
 
 def with_one(sent: Float[Tensor, "frame pre"]) -> Float[Tensor, "frame one_and_pre"]:

@@ -21,7 +21,7 @@ little.
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,7 @@ from ngpipe.assembly.closed_form.completion import (
     completion,
 )
 from ngpipe.assembly.closed_form.rows import Moments, RowFit, level_of
+from ngpipe.assembly.closed_form.session_fit import BlockFit
 from ngpipe.assembly.closed_form.session_parts import Part, halves_of
 from ngpipe.errors import DivergenceError
 
@@ -80,6 +81,11 @@ class Parts:
         pairs = zip(self.predictions, seen, strict=True)
         self.plain = [matrix @ s.moment @ matrix.T for matrix, s in pairs]
         """Mean of products of what is expected to be sent, in every session."""
+        pairs = zip(self.predictions, seen, strict=True)
+        self.noise = [
+            None if s.noise is None else (matrix * s.noise) @ matrix.T for matrix, s in pairs
+        ]
+        """What was taken out of these as measurement noise, if any was."""
         self.shrinkage, self.persistence = shrinkage, persistence
 
     @property
@@ -115,9 +121,16 @@ class Parts:
         """Normal equations of rows, as many at a time as memory holds."""
         basis = self.parts[0].equations.n_own
         n = self.n_neurons
-        each = 8 * (2 * len(self.parts) * n * basis + 4 * (n + basis) ** 2)
+        each = 8 * (2 * len(self.parts) * n * basis + 6 * (n + basis) ** 2)
         for block in rows.split(max(1, BLOCK_BYTES // each)):
             yield Block(self, block)
+
+    def noise_in(
+        self, session: int, weights: Float[Tensor, "row pre"]
+    ) -> Float[Tensor, " row"] | float:
+        """Mean square that measurement noise of senders adds to residuals of rows in a session."""
+        noise = self.noise[session]
+        return 0.0 if noise is None else ((weights @ noise) * weights).sum(1)
 
     def residual(
         self, session: int, frames: Frames, fit: RowFit, rows: Int[Tensor, " row"]
@@ -153,8 +166,12 @@ class Block:
         self.moments: list[Moments | None] = []
         for k, part in enumerate(parts.parts):
             here = torch.nonzero(torch.isin(rows, part.members))[:, 0]
-            found = _completed(part, rows[here], parts.predictions[k]) if len(here) else None
+            found = None
             self.places.append(here)
+            if len(here):
+                local = torch.searchsorted(part.members, rows[here])
+                found = moments(part.equations, part.transfer, local)
+                found = _completed(part, found, parts.predictions[k])
             self.moments.append(found)
             if found is not None:
                 self.n_frames[here, k] = float(len(part.equations))
@@ -162,7 +179,7 @@ class Block:
         self.n = self.n_frames.sum(1)
         self.level = (self.n_frames * self.squares).sum(1) / self.n
 
-    def solve(self) -> "BlockFit":
+    def solve(self) -> BlockFit:
         """W and phi, and the residual of every row in every session.
 
         Raises:
@@ -174,7 +191,7 @@ class Block:
             noise = self._noise(fit, noise)
         return self._solved(noise)
 
-    def aimed(self, own: Sequence[Float[Tensor, "here column"]], fit: "BlockFit") -> RowFit:
+    def aimed(self, own: Sequence[Float[Tensor, "here column"]], fit: BlockFit) -> RowFit:
         """Rows that have no product with what is sent, but given ones with their own columns.
 
         Args:
@@ -201,7 +218,21 @@ class Block:
         other.parts = self.parts.under(shrinkage, persistence)
         return other
 
-    def _solved(self, noise: Float[Tensor, "row session"]) -> "BlockFit":
+    def on(self, parts: Parts) -> "Block":
+        """The same rows with other expectations, of the same frames."""
+        other = copy(self)
+        other.parts, other.moments = parts, []
+        each = zip(self.moments, parts.parts, parts.predictions, strict=True)
+        for now, part, prediction in each:
+            if now is not None:
+                # What is seen is its own prediction.
+                own, target = now.sent_own[part.members], now.sent_target[part.members]
+                now = replace(now, sent_own=own, sent_target=target)
+                now = _completed(part, now, prediction)
+            other.moments.append(now)
+        return other
+
+    def _solved(self, noise: Float[Tensor, "row session"]) -> BlockFit:
         """Rows with sessions weighed by their residuals."""
         weight = self.n_frames / (noise * self.parts.correlated)
         certainty = weight.sum(1)
@@ -226,7 +257,21 @@ class Block:
         square = self._mean_squares(found)
         total = (self.n_frames * square).sum(1) / self.n
         fit = RowFit(found[:, :n], found[:, n:], total)
-        return BlockFit(self.rows, fit, square, noise, certainty, self.n, plain, factor, padding)
+        sent_noise = self._sent_noise(weight / certainty[:, None])
+        return BlockFit(
+            self.rows, fit, square, noise, certainty, self.n, plain, factor, padding, sent_noise
+        )
+
+    def _sent_noise(
+        self, share: Float[Tensor, "row session"]
+    ) -> Float[Tensor, "row pre pre"] | None:
+        """What was taken out of the products of what is sent; None if nothing was."""
+        total = None
+        for k, noise in enumerate(self.parts.noise):
+            if noise is not None:
+                part = share[:, k, None, None] * noise
+                total = part if total is None else total.add_(part)
+        return total
 
     def _combined(
         self, share: Float[Tensor, "row session"]
@@ -260,6 +305,7 @@ class Block:
             products = w @ self.parts.plain[k] + 2 * crossed - 2 * now.sent_target.T
             square[here, k] = (
                 now.target
+                + self.parts.noise_in(k, w)  # residuals are of activity as it was measured
                 + (w * products).sum(1)
                 + torch.einsum("rk,rkl,rl->r", d, now.own_own, d)
                 - 2 * (d * now.own_target).sum(1)
@@ -267,7 +313,7 @@ class Block:
         return square
 
     def _noise(
-        self, fit: "BlockFit", before: Float[Tensor, "row session"]
+        self, fit: BlockFit, before: Float[Tensor, "row session"]
     ) -> Float[Tensor, "row session"]:
         """s_ik^2: residuals of sessions over the frames that the unknowns leave free.
 
@@ -286,66 +332,6 @@ class Block:
         own = missed / free.clamp_min(1e-300)
         found = torch.where(short, together[:, None], own)
         return torch.maximum(found, TINY * self.level[:, None])
-
-
-@dataclass(frozen=True)
-class BlockFit:
-    """Weighted least squares of some rows over all sessions."""
-
-    rows: Int[Tensor, " row"]
-    fit: RowFit
-    square: Float[Tensor, "row session"]
-    """Mean squared residual in every session; 0 where a session does not see the row."""
-    session_noise: Float[Tensor, "row session"]
-    """s_ik^2 by which sessions were weighed."""
-    certainty: Float[Tensor, " row"]
-    """Sum of n_k / (q_k s_ik^2) over the sessions [tau^2]."""
-    n: Float[Tensor, " row"]
-    """Frames that see the row's neuron."""
-    matrix: Float[Tensor, "row unknown unknown"]
-    """Weighted mean of products of the row's columns."""
-    factor: Float[Tensor, "row unknown unknown"]
-    """Cholesky factor of the same with the ridge, W_ii left out."""
-    padding: Float[Tensor, " row"]
-    """r: what the ridge adds."""
-
-    @property
-    def noise(self) -> Float[Tensor, " row"]:
-        """Residual variance, the harmonic mean over frames [1/tau^2]."""
-        return self.n / self.certainty
-
-    def standard_errors(self, inflation: float) -> Float[Tensor, "row pre"]:
-        """Standard error of every weight, as :mod:`.uncertainty` has it."""
-        n = self.fit.weights.shape[1]
-        inverse = torch.cholesky_inverse(self.factor)[:, :n, :n]
-        shrunk = self.padding[:, None] ** 2 * inverse.square().sum(2)
-        variances = inverse.diagonal(dim1=1, dim2=2) - shrunk / self.padding[:, None]
-        sampling = (inflation / self.certainty)[:, None] * variances.clamp_min(0)
-        seen = (self.fit.weights.square().mean(1) - sampling.mean(1)).clamp_min(0)
-        kept = 1 - self.padding * inverse.diagonal(dim1=1, dim2=2).mean(1)
-        missing = (seen / kept.square().clamp_min(1e-300))[:, None] * shrunk
-        errors = (sampling + missing).sqrt()
-        errors[torch.arange(len(errors), device=errors.device), self.rows] = 0
-        return errors
-
-    def input_errors(self, inflation: float, n_inputs: int) -> Float[Tensor, "row input"]:
-        """Standard error of the coefficients of recorded inputs, the last unknowns of a row."""
-        inverse = torch.cholesky_inverse(self.factor).diagonal(dim1=1, dim2=2)
-        last = inverse[:, inverse.shape[1] - n_inputs :]
-        return ((inflation / self.certainty)[:, None] * last).sqrt()
-
-    def spectrum(self, wanted: Int[Tensor, " wanted"]) -> Float[Tensor, "row direction"]:
-        """Eigenvalues of what the wanted rows are solved from, their own columns projected out."""
-        n = self.fit.weights.shape[1]
-        values = [self.matrix.new_zeros(0, n - 1)]
-        for k in torch.nonzero(torch.isin(self.rows, wanted))[:, 0].tolist():
-            matrix = self.matrix[k]
-            own = matrix[n:, n:].clone()
-            own.diagonal().add_(1e-12 * own.diagonal().mean())
-            left = matrix[:n, :n] - matrix[:n, n:] @ torch.linalg.solve(own, matrix[n:, :n])
-            others = torch.arange(n, device=left.device) != self.rows[k]
-            values.append(torch.linalg.eigvalsh(left[others][:, others])[None].clamp_min(0))
-        return torch.cat(values)
 
 
 def _completion_of(
@@ -371,11 +357,9 @@ def solved(parts: Parts, rows: Int[Tensor, " row"]) -> tuple[Tensor, Tensor]:
 
 
 def _completed(
-    part: Part, rows: Int[Tensor, " row"], prediction: Float[Tensor, "pre one_and_seen"]
+    part: Part, found: Moments, prediction: Float[Tensor, "pre one_and_seen"]
 ) -> Moments:
     """Moments of rows of one session, as if it saw all senders."""
-    local = torch.searchsorted(part.members, rows.contiguous())
-    found = moments(part.equations, part.transfer, local)
     # The basis of phi sums to 1, so that it holds the means of own columns and of the target.
     n = part.equations.phi.n
     with_inputs = found.own_own[:, :, n:].permute(2, 0, 1)

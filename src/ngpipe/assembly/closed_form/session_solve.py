@@ -20,14 +20,17 @@ from ngpipe.assembly.closed_form.problem import (
 )
 from ngpipe.assembly.closed_form.psi_groups import types_of
 from ngpipe.assembly.closed_form.psi_search import finer_of_sessions, mild, psi_of_sessions
+from ngpipe.assembly.closed_form.regressor_noise import SenderNoise
 from ngpipe.assembly.closed_form.rows import RowFit, Spectrum
+from ngpipe.assembly.closed_form.session_fit import BlockFit
+from ngpipe.assembly.closed_form.session_noise import without_sender_noise
 from ngpipe.assembly.closed_form.session_parts import (
     Part,
     frames_of,
     halves_of,
     session_parts,
 )
-from ngpipe.assembly.closed_form.session_rows import BlockFit, Parts, solved
+from ngpipe.assembly.closed_form.session_rows import Parts, solved
 from ngpipe.assembly.closed_form.session_weights import weighed
 from ngpipe.assembly.closed_form.shared_noise import SharedNoise
 from ngpipe.assembly.closed_form.solution import Solution
@@ -54,9 +57,9 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
     _begin(problem, 0)
     shared = psi_of_sessions(problems)
     ridges: Sequence[float] = problem.settings.ridges
-    parts = _sessions(problem, shared)
+    parts = _weighed(problem, _sessions(problem, shared))
     if not recording.exact:
-        ridges = mild(problems, _rows(problem, shared, parts, final=False))
+        ridges = mild(problems, _rows(problem, shared, parts))
         if shared.ridge > ridges[0]:
             shared = psi_of_sessions(problems, ridges)
     if recording.shares_noise:
@@ -64,12 +67,13 @@ def rows_of_sessions(recording: Recording, problems: Sequence[Problem]) -> Solut
         problems = [one.free_of(kappa[_members(one)]) for one in problems]
         shared = psi_of_sessions(problems, ridges)
         problem = replace(problem, shared_noise=problems[0].shared_noise)
-    parts = _sessions(problem, shared, like=parts)
-    earlier = _rows(problem, shared, parts, final=False)
+    counted = parts.shrinkage, parts.persistence
+    earlier = _rows(problem, shared, _sessions(problem, shared).under(*counted))
     _begin(problem, 1)
     fit = finer_of_sessions(problems, shared)
     _begin(problem, 2)
-    solution = _rows(problem, fit, _sessions(problem, fit), final=True)
+    parts, noise = without_sender_noise(_sessions(problem, fit).under(*counted), recording)
+    solution = _rows(problem, fit, _weighed(problem, parts), final=noise)
     types = types_of(problem, solution)
     return confirmed(replace(solution, types=types), solution, earlier.scaled(), problem.plain)
 
@@ -96,30 +100,41 @@ def _begin(problem: Problem, part: int) -> None:
     problem.report(PARTS[part], part=part + 1, of=len(PARTS))
 
 
-def _sessions(problem: Problem, fit: Fit, like: Parts | None = None) -> Parts:
-    """All sessions under a psi, each counting as it predicts, or as in ``like``."""
+def _sessions(problem: Problem, fit: Fit) -> Parts:
+    """All sessions under a psi."""
     n, each = problem.recording.n_neurons, _parts(problem, fit)
     if problem.recording.shares_noise:
         each = _freed(each, _kappa(each, fit, n))
-    parts = Parts(each, n, fit.ridge)
-    if like is not None:
-        return parts.under(like.shrinkage, like.persistence)
+    return Parts(each, n, fit.ridge)
+
+
+def _weighed(problem: Problem, parts: Parts) -> Parts:
+    """The same, each session counting as it predicts."""
     found = weighed(parts, problem.recording)
     problem.report("unseen senders", shrinkage=found.shrinkage, persistence=found.persistence)
     return found
 
 
-def _rows(problem: Problem, fit: Fit, parts: Parts, *, final: bool) -> Solution:
-    """All rows for a psi; with standard errors and a diagnosis in the end."""
+def _rows(
+    problem: Problem, fit: Fit, parts: Parts, *, final: SenderNoise | None = None
+) -> Solution:
+    """All rows for a psi; with standard errors and a diagnosis in the end.
+
+    Args:
+        problem: all sessions.
+        fit: psi.
+        parts: all sessions under it.
+        final: in the end, the noise of senders that was taken out.
+    """
     everyone = torch.arange(problem.recording.n_neurons, device=problem.device)
     transfer = replace(fit.transfer, group=torch.zeros_like(everyone))
-    q = _inflation(parts, everyone) if final else 1.0
+    q = _inflation(parts, everyone) if final is not None else 1.0
     wanted = uncertainty.typical(everyone, len(everyone))
     solution, blocks, spectra = _blank(problem, fit, transfer), [], []
     for block in parts.blocks(everyone):
         found = block.solve()
         _keep(solution, found, block.level)
-        if final:
+        if final is not None:
             solution.error[found.rows] = found.standard_errors(q)
             solution.input_error[found.rows] = found.input_errors(q, problem.n_inputs)
             spectra.append(found.spectrum(wanted))
@@ -127,13 +142,18 @@ def _rows(problem: Problem, fit: Fit, parts: Parts, *, final: bool) -> Solution:
         problem.report("W", done=int(found.rows[-1]) + 1, of=len(everyone))
     solution.inflation = q
     solution.held_out = _held_out(problem, parts, solution)
-    if final:
+    if final is not None:
         n_frames = int(sum(float(n) for _, n, _ in blocks) / len(everyone))
         padding = float(torch.stack([r for r, *_ in blocks]).mean())
         spectrum = Spectrum(torch.cat(spectra), padding)
         evidence = _evidence(problem, parts, solution)
         told = diagnosed(spectrum, solution, everyone, n_frames, evidence)
-        told = replace(told, shared_noise=problem.shared_noise)
+        told = replace(
+            told,
+            sender_noise=final.size,
+            removed=final.removed,
+            shared_noise=problem.shared_noise,
+        )
         _told(problem, solution, told)
     loss = float(solution.mean_square.mean() / solution.level.mean())
     problem.report("W", loss=loss, held_out=solution.held_out, connectivity=solution.scaled())

@@ -65,7 +65,8 @@ def _missed(
 ) -> float:
     """Mean squared residual of rows on held-out frames, over their mean squared rate.
 
-    It is free of the noise that states share with rates, as :func:`.accumulate.missed` is.
+    It is free of the noise that states share with rates, as :func:`.accumulate.missed` is, and of
+    what measurement noise of senders adds, as far as that was taken out of W.
     """
     found = []
     for block in blocks:
@@ -85,4 +86,5 @@ def _square(
 ) -> Float[Tensor, " row"]:
     local = torch.searchsorted(parts.parts[session].members, rows.contiguous())
     square = parts.residual(session, frames, fit, rows).square().mean(0)
+    square = square - parts.noise_in(session, fit.weights)
     return square + 2 * (frames.own_noise(local) * fit.own).sum(1)
