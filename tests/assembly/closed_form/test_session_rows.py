@@ -164,12 +164,33 @@ def test_sessions_that_see_all_are_not_weighed():
     assert weighed(plain, recording) is plain
 
 
-def test_unseen_senders_are_shrunk_where_that_alone_keeps_rows_right():
-    """Not where some frames see everyone: any shrinkage helps a little to predict, and W not."""
+def test_unseen_senders_are_shrunk_unless_sessions_that_see_all_suffice():
     recording, _ = lasting(1000, 50, [0, 3, 6, 9], noise=0.5)
     assert weighed(parts_of(recording), recording).shrinkage == 0
-    few, _ = lasting(120, 4, [0, 1, 2, 3, 4, 5], noise=3.0)
-    assert weighed(parts_of(few), few).shrinkage > 0
+    few, _ = lasting(40, 4, [0, 3, 6, 9], noise=0.5)
+    assert weighed(parts_of(few), few).shrinkage == 1
+
+
+def test_a_pair_that_no_session_sees_together_is_shrunk():
+    """Held-out frames, which do not see it either, would leave its weight to chance."""
+    recording, w = lasting(1000, 1, [0], noise=0.5)
+    session = recording.sessions.of_frame
+    seen = torch.ones(2, N, dtype=torch.bool)
+    seen[0, 1] = seen[1, 0] = False
+    hidden = ~seen[session]
+    apart = replace(
+        recording,
+        activity=recording.activity.masked_fill(hidden, torch.nan),
+        rate=recording.rate.masked_fill(hidden, torch.nan),
+        sessions=Sessions(session, seen),
+    )
+    found = weighed(parts_of(apart), apart)
+    weights, _ = solved(found, EVERYONE)
+    pair = torch.tensor([[0, 1], [1, 0]])
+    assert 0.3 < found.shrinkage < 1
+    assert float(weights[pair[0], pair[1]].abs().max()) < 3 * float(w.abs().max())
+    loose, _ = solved(found.under(0.0, found.persistence), EVERYONE)
+    assert float(loose[pair[0], pair[1]].abs().max()) > 3 * float(w.abs().max())
 
 
 @pytest.mark.parametrize(("hold", "least", "most"), [(1, 0.0, 0.02), (200, 0.08, 0.6)])

@@ -1,4 +1,4 @@
-r"""How much every session counts, chosen on held-out frames.
+r"""How much every session counts, and how far weights of unseen senders are shrunk.
 
 What the senders that a session k does not see do to a neuron is noise to its row, but slow noise:
 it hangs together in time as long as activity does, while noise of a rate changes from frame to
@@ -6,9 +6,9 @@ frame. Frame for frame such a session tells less. Its variances count q_k times,
 
 .. math:: q_k = 1 + c\, v_k
 
-v_k being the share of what is sent that it cannot tell. Held-out frames choose c, and the share a
-that shrinks weights of senders which are not seen (:mod:`.session_rows`): the least a with which
-rows are predicted nearly as well as with the best, as any shrinkage helps to predict a little.
+v_k being the share of what is sent that it cannot tell. Held-out frames choose c. They cannot
+choose a, which shrinks weights of senders that are not seen (:mod:`.session_rows`): a pair that no
+session sees together is not seen by held-out frames either. It follows from the number of frames.
 """
 
 from collections.abc import Sequence
@@ -23,37 +23,57 @@ from ngpipe.assembly.closed_form.rows import RowFit
 from ngpipe.assembly.closed_form.session_parts import frames_of
 from ngpipe.assembly.closed_form.session_rows import Block, Parts
 from ngpipe.assembly.recording import Recording
+from ngpipe.assembly.sessions import Sessions
 
 ROWS = 32
 """Rows whose prediction is looked at."""
-SHRINKAGES = (0.0, 0.03, 0.3, 1.0)
-"""a that are tried."""
+SHRINKAGE = 50.0
+"""a, in unknowns of a row over frames that see its neuron: measured, see docs/benchmarks.md."""
+COMPLETE = 3
+"""Frames of sessions that see all neurons, in unknowns of a row, with which a is 0."""
 PERSISTENCES = (0.0, 10.0, 30.0, 100.0, 300.0)
 """c that are tried."""
-NEARLY = 1.01
-"""Times the least error on held-out frames that is as good."""
 
 
 def weighed(parts: Parts, recording: Recording) -> Parts:
-    """The same sessions with a and c as held-out frames choose them.
+    """The same sessions with a, and with c as held-out frames choose it.
 
     Args:
         parts: all sessions.
         recording: the same, with what is held out.
     """
-    held_out = frames_of(recording, parts.parts, recording.selection_frames(HELD_OUT_FRAMES))
-    if not bool((parts.unknown > 0).any()) or not held_out:
+    if not bool((parts.unknown > 0).any()):
         return parts
+    shrinkage = shrinkage_of(recording, parts.parts[0].equations.phi.n)
+    held_out = frames_of(recording, parts.parts, recording.selection_frames(HELD_OUT_FRAMES))
+    if not held_out:
+        return parts.under(shrinkage, parts.persistence)
     everyone = torch.arange(parts.n_neurons, device=parts.unknown.device)
-    rows = everyone[:: -(-len(everyone) // ROWS)]
-    blocks = list(parts.blocks(rows))
-    missed = {
-        (a, c): _missed(parts, blocks, held_out, a, c) for a in SHRINKAGES for c in PERSISTENCES
-    }
-    enough = NEARLY * min(missed.values())
-    shrinkage = min(a for (a, _), square in missed.items() if square <= enough)
-    best = min(PERSISTENCES, key=lambda c: missed[shrinkage, c])
-    return parts.under(shrinkage, best)
+    blocks = list(parts.blocks(everyone[:: -(-len(everyone) // ROWS)]))
+    tried = {c: _missed(parts, blocks, held_out, shrinkage, c) for c in PERSISTENCES}
+    return parts.under(shrinkage, min(tried, key=tried.__getitem__))
+
+
+def shrinkage_of(recording: Recording, basis: int) -> float:
+    """a: the unknowns of a row for its frames, so that it vanishes in long recordings.
+
+    It is 0 if sessions that see all neurons would do without the others.
+
+    Args:
+        recording: all sessions.
+        basis: number of functions of phi.
+    """
+    unknowns, sessions = recording.n_neurons + basis, recording.sessions
+    frames = recording.pairs_seen().diagonal().double().mean()
+    complete = 0 if sessions is None else _complete(sessions, recording.training_frames)
+    if complete > COMPLETE * unknowns:
+        return 0.0
+    return min(1.0, SHRINKAGE * unknowns / max(1.0, float(frames)))
+
+
+def _complete(sessions: Sessions, frames: Int[Tensor, " frame"]) -> int:
+    """Frames of sessions that see all neurons."""
+    return int(sessions.n_frames(frames)[sessions.seen.all(1)].sum())
 
 
 def _missed(
