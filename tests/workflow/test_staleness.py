@@ -225,8 +225,8 @@ def test_failed_rerun_leaves_the_figure_stale(editable: Study) -> None:
     before = json.loads(manifest.read_text())["key"]
     editable.edit("experiments/wired.yaml", "at: [50, 100]", "at: [50, 99]")
 
-    sound = "    module.run(*sections"
-    failing = f"    1 / (name != 'score')\n{sound}"
+    sound = "        module.run(*sections"
+    failing = f"        1 / (name != 'score')\n{sound}"
     editable.edit_source("commands/stage.py", sound, failing)
     assert "ZeroDivisionError" in editable.snakemake("results/Other/", rc=1)
 
